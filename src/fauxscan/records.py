@@ -1,0 +1,169 @@
+"""The words of fauxscan: labels, statuses, verdicts, the cards and the row types that parts exchange."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+# The one statement of the label sense: every score, shard, table and model means P(fake).
+REAL, FAKE = 0, 1
+
+
+class UserError(Exception):
+    """What was wrong, where, and what to do: shown to a person without a traceback."""
+
+
+class Status(StrEnum):
+    """What happened to a file."""
+
+    OK = "ok"
+    NO_FACE = "no_face"
+    TOO_SMALL = "too_small"
+    TOO_LARGE = "too_large"
+    TRUNCATED = "truncated"
+    CORRUPT = "corrupt"
+    UNSUPPORTED = "unsupported"
+    UNREADABLE = "unreadable"
+    CHANGED_DURING_READ = "changed_during_read"
+    TIMEOUT = "timeout"
+    CRASHED = "crashed"
+    INVALID_SCORE = "invalid_score"
+
+
+class Verdict(StrEnum):
+    """What a calibrated score allows to be said. Never "real": absence of evidence is no proof."""
+
+    LIKELY_SYNTHETIC = "likely_synthetic"
+    UNCERTAIN = "uncertain"
+    NO_INDICATION = "no_indication"
+
+
+class Kind(StrEnum):
+    """What a media file is."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+
+
+class View(StrEnum):
+    """What a detector looks at: an aligned face crop, or an image or frame taken whole."""
+
+    FACE = "face"
+    WHOLE = "whole"
+
+
+class MediaError(Exception):
+    """A file that cannot be judged, with the status its row gets."""
+
+    def __init__(self, status: Status, detail: str) -> None:
+        super().__init__(f"{status}: {detail}")
+        self.status, self.detail = status, detail
+
+
+class Strict(BaseModel):
+    """A frozen record that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One file that a dataset publishes. `address` is None where it must be fetched by hand."""
+
+    name: str
+    address: str | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class DatasetCard:
+    """What a dataset is, who made it, and how one gets it."""
+
+    name: str
+    title: str
+    citation: str
+    licence: str
+    archives: tuple[Archive, ...] = ()
+    instructions: str = ""
+    proof_of_machinery: bool = False  # models trained on it judge everything `uncertain`
+
+
+@dataclass(frozen=True)
+class Example:
+    """One media file of a dataset; `source` is the unit that a split may never divide."""
+
+    path: str  # relative to the media folder, with /
+    label: int
+    source: str
+    generator: str | None = None  # what made a fake; None for a real
+    split: str | None = None  # "train", "validation" or "test" where the publisher fixed it
+
+
+class Recipe(Strict):
+    """How a detector is trained: the defaults of its paper, each of which params.yaml may override."""
+
+    loss: Literal["binary_crossentropy", "mean_squared_error"] = "binary_crossentropy"
+    learning_rate: float = 1e-3
+    decay_factor: float = 1.0  # the learning rate is multiplied by this ...
+    decay_steps: int = 1000  # ... every so many steps (batches) ...
+    lowest_rate: float = 0.0  # ... and never falls below this
+    batch_size: int = 32
+    epochs: int = 10
+    early_stopping: int = 0  # epochs without a better validation loss; 0: train to the end
+    augmentation: dict[str, Any] = {}  # name -> arguments, see training/augmentation.py
+
+
+@dataclass(frozen=True)
+class DetectorCard:
+    """What a detector is: its paper, its input, its recipe and what it is expected to reach."""
+
+    name: str
+    paper: str
+    input_size: int  # pixels: the model takes (batch, input_size, input_size, 3)
+    looks_at: View
+    parameters: int  # trainable, at input_size
+    recipe: Recipe
+    expected: str
+    weights_licence: str | None = None
+
+
+def _schema(table: str, /, **fields: pa.DataType) -> pa.Schema:
+    meta = {"fauxscan.table": table, "fauxscan.version": "1", "fauxscan.label": "1 = fake, 0 = real"}
+    return pa.schema(list(fields.items()), metadata=meta)
+
+
+INDEX = _schema(
+    "index",
+    path=pa.string(), sha256=pa.string(), size=pa.int64(), label=pa.int8(),
+    generator=pa.string(), source=pa.string(), split=pa.string(),
+)  # fmt: skip
+
+MADE = _schema(
+    "made",
+    path=pa.string(), sha256=pa.string(), label=pa.int8(), generator=pa.string(), source=pa.string(),
+    split=pa.string(), kind=pa.string(), format=pa.string(), width=pa.int32(), height=pa.int32(),
+    size=pa.int64(), status=pa.string(), detail=pa.string(), frames=pa.int32(), faces=pa.int32(),
+)  # fmt: skip
+
+FACES = _schema(
+    "faces",
+    sha256=pa.string(), view=pa.string(), frame=pa.int32(), time_s=pa.float64(),
+    track=pa.int32(), face=pa.int32(), x=pa.float32(), y=pa.float32(), w=pa.float32(), h=pa.float32(),
+    landmarks=pa.list_(pa.float32(), 10), det_score=pa.float32(),
+    format=pa.string(), phash=pa.string(), image=pa.binary(),
+)  # fmt: skip
+
+SPLIT = _schema(
+    "split",
+    sha256=pa.string(), path=pa.string(), label=pa.int8(), generator=pa.string(), source=pa.string(),
+    group=pa.string(), split=pa.string(),
+)  # fmt: skip
+
+LOGITS = _schema(
+    "logits",
+    sha256=pa.string(), frame=pa.int32(), track=pa.int32(), face=pa.int32(), label=pa.int8(),
+    generator=pa.string(), source=pa.string(), logit=pa.float32(),
+)  # fmt: skip
