@@ -1,0 +1,116 @@
+"""The demo's face forgeries: self-blended images, after Shiohara and Yamasaki, CVPR 2022 (sections 3.2 and 3.3)."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fauxscan.datasets._demo_camera import Pose, warp
+from fauxscan.datasets._demo_pictures import CANVAS, CELL, Pixels
+
+RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)  # the paper's: half of all blends replace the face wholly
+# Landmarks of the average face of lfw_subset, in its pixels (CELL wide), by part of the face.
+FOREHEAD = ((5.0, 3.0), (10.6, 1.8), (16.3, 3.0))
+BROWS = ((3.6, 6.8), (6.5, 5.8), (14.8, 5.8), (17.7, 6.8))
+CHEEKS = ((3.3, 12.0), (18.0, 12.0))
+MOUTH = ((6.6, 18.6), (10.6, 20.4), (14.7, 18.6))
+JAW = ((4.2, 16.5), (6.8, 21.0), (10.6, 23.3), (14.5, 21.0), (17.0, 16.5))
+HULLS = (BROWS + CHEEKS + JAW, BROWS + CHEEKS + MOUTH, FOREHEAD + CHEEKS + JAW, FOREHEAD + CHEEKS + MOUTH)
+
+
+@dataclass(frozen=True)
+class Style:
+    """Statistics that source or target get: shift of the colours (3,) and of HSV (3,), contrast, and frequencies."""
+
+    colour: NDArray[np.float32]
+    hsv: NDArray[np.float32]
+    contrast: float
+    shrink: float  # below 1: brought down by this and up again; 1: sharpened instead
+    sharpen: float
+
+
+@dataclass(frozen=True)
+class Blend:
+    """One forgery, the same through a clip: its mask (CANVAS, CANVAS) in 0..1, and how source and target differ."""
+
+    mask: NDArray[np.float32]
+    style: Style
+    restyles_source: bool
+    zoom: NDArray[np.float32]  # (2,) of the source, about the face's middle
+    shift: NDArray[np.float32]  # (2,) of the source, in widths of the portrait
+
+
+def draw(rng: np.random.Generator) -> Blend:
+    """A blend at random."""
+    mask = draw_mask(rng) * np.float32(rng.choice(RATIOS))
+    zoom = rng.uniform(0.95, 1 / 0.95, 2).astype(np.float32)
+    shift = (rng.uniform(-1, 1, 2) * (0.015, 0.03)).astype(np.float32)
+    return Blend(mask, draw_style(rng), bool(rng.integers(2)), zoom, shift)
+
+
+def draw_style(rng: np.random.Generator) -> Style:
+    """The paper's two families of transformations: colour, and either lower resolution or sharpening."""
+    hsv = rng.uniform(-1, 1, 3) * (8, 0.08, 0)
+    softer = bool(rng.integers(2))
+    return Style(
+        colour=rng.uniform(-20, 20, 3).astype(np.float32),
+        hsv=hsv.astype(np.float32),
+        contrast=rng.uniform(0.9, 1.1),
+        shrink=rng.uniform(0.3, 0.6) if softer else 1.0,
+        sharpen=0.0 if softer else rng.uniform(0.5, 1.5),
+    )
+
+
+def draw_mask(rng: np.random.Generator) -> NDArray[np.float32]:
+    """A hull of landmarks, deformed and softened: (CANVAS, CANVAS) in 0..1, in portrait coordinates.
+
+    Softened twice, with everything below 1 set to 0 in between: so the mask is eroded where the first filter is the
+    wider one and dilated where the second is.
+    """
+    points = np.array(HULLS[rng.integers(len(HULLS))], np.float32) * CANVAS / CELL + rng.normal(0, 3, 2)
+    hull = cv2.convexHull((points + rng.normal(0, 3, points.shape)).astype(np.float32)).astype(np.int32)
+    mask = _elastic(cv2.fillConvexPoly(np.zeros((CANVAS, CANVAS), np.float32), hull, 1.0), rng)
+    first, second = rng.uniform(1, 5, 2)
+    eroded = np.where(cv2.GaussianBlur(mask, (0, 0), first) < 0.999, 0, 1).astype(np.float32)
+    return cv2.GaussianBlur(eroded, (0, 0), second)
+
+
+def _elastic(mask: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """The mask with every point moved by a smooth random field of some 5 pixels (Simard et al., ICDAR 2003)."""
+    field = cv2.GaussianBlur(rng.uniform(-1, 1, (CANVAS, CANVAS, 2)).astype(np.float32), (0, 0), 14)
+    moved = 5 * field / field.std()
+    y, x = np.mgrid[:CANVAS, :CANVAS].astype(np.float32)
+    return cv2.remap(mask, x + moved[..., 0], y + moved[..., 1], cv2.INTER_LINEAR)
+
+
+def restyled(pixels: Pixels, style: Style) -> Pixels:
+    """The picture with its colours and frequencies changed."""
+    hsv = cv2.cvtColor(np.clip(pixels + style.colour, 0, 255) / 255, cv2.COLOR_RGB2HSV) + style.hsv
+    hsv = np.dstack([hsv[..., 0] % 360, np.clip(hsv[..., 1:], 0, 1)])
+    coloured = 255 * cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+    return _refocused(128 + style.contrast * (coloured - 128), style)
+
+
+def _refocused(pixels: Pixels, style: Style) -> Pixels:
+    if style.shrink < 1:
+        small = cv2.resize(pixels, None, fx=style.shrink, fy=style.shrink, interpolation=cv2.INTER_AREA)
+        return cv2.resize(small, pixels.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return pixels + style.sharpen * (pixels - cv2.GaussianBlur(pixels, (0, 0), 1.0))
+
+
+def blended(pixels: Pixels, pose: Pose, blend: Blend) -> Pixels:
+    """The picture (SIDE, SIDE, 3) in 0..255 with the face at `pose` blended with a changed copy of itself."""
+    changed = restyled(pixels, blend.style)
+    source, target = (changed, pixels) if blend.restyles_source else (pixels, changed)
+    mask = warp(blend.mask, pose)[..., None]
+    return np.clip(target + mask * (_moved(source, pose, blend) - target), 0, 255)
+
+
+def _moved(source: Pixels, pose: Pose, blend: Blend) -> Pixels:
+    """The source resized and shifted about the middle of the face, so that landmarks no longer quite meet."""
+    middle = pose @ np.array([CANVAS / 2, CANVAS / 2, 1], np.float32)
+    width = float(np.hypot(*pose[:, 0])) * CANVAS
+    place = np.column_stack([np.diag(blend.zoom), middle * (1 - blend.zoom) + width * blend.shift]).astype(np.float32)
+    size = (source.shape[1], source.shape[0])
+    return cv2.warpAffine(source, place, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)

@@ -1,0 +1,94 @@
+"""The demo's pictures before any camera: portraits and photographs that scikit-image and scikit-learn carry."""
+
+import io
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.float32]  # (height, width, 3) RGB in 0..255
+FACES = 100  # in lfw_subset
+CELL = 25  # pixels: side of a face in lfw_subset; the unit in which points of a face are given below
+CANVAS = 200  # pixels: side of a portrait, the same framing eight times as large
+ASTRONAUT_EYES = ((200.0, 102.0), (247.0, 102.0))  # pixels in astronaut.png, as one sees the picture: left, right
+CELL_EYES = ((6.6, 8.4), (14.7, 8.4))  # where the average face of lfw_subset has them
+
+# Only what is large enough to be cut down to a still, and of one scene each: motorcycle_right would repeat the left one.
+PHOTOGRAPHS = {
+    "brick": "skimage/data/brick.png", "camera": "skimage/data/camera.png", "cell": "skimage/data/cell.png",
+    "chelsea": "skimage/data/chelsea.png", "china": "sklearn/datasets/images/china.jpg",
+    "clock": "skimage/data/clock_motion.png", "coffee": "skimage/data/coffee.png",
+    "coins": "skimage/data/coins.png", "flower": "sklearn/datasets/images/flower.jpg",
+    "grass": "skimage/data/grass.png", "gravel": "skimage/data/gravel.png",
+    "hubble": "skimage/data/hubble_deep_field.jpg", "ihc": "skimage/data/ihc.png", "moon": "skimage/data/moon.png",
+    "motorcycle": "skimage/data/motorcycle_left.png", "retina": "skimage/data/retina.jpg",
+    "rocket": "skimage/data/rocket.jpg",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A face framed as in lfw_subset: pixels (CANVAS, CANVAS, 3) and how much of each belongs to the head, in 0..1."""
+
+    pixels: Pixels
+    alpha: NDArray[np.float32]
+
+
+def _data(place: str) -> bytes:
+    package, _, path = place.partition("/")
+    return resources.files(package).joinpath(path).read_bytes()
+
+
+def _decoded(place: str) -> Pixels:
+    picture = cv2.imdecode(np.frombuffer(_data(place), np.uint8), cv2.IMREAD_COLOR)
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB).astype(np.float32)
+
+
+@cache
+def photograph(name: str) -> Pixels:
+    """A photograph of PHOTOGRAPHS, at most 800 pixels high."""
+    picture = _decoded(PHOTOGRAPHS[name])
+    scale = min(1.0, 800 / picture.shape[0])
+    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
+
+
+@cache
+def _grey_faces() -> NDArray[np.float32]:
+    # The file, not skimage.data's function: that one may reach for a cache folder and the network.
+    faces = np.load(io.BytesIO(_data("skimage/data/lfw_subset.npy")))
+    return faces[:FACES].astype(np.float32)  # the second hundred are no faces
+
+
+@cache
+def _head() -> NDArray[np.float32]:
+    mask = np.zeros((CANVAS, CANVAS), np.float32)
+    cv2.ellipse(mask, (85, 98), (74, 90), 0, 0, 360, 1.0, -1)
+    return cv2.GaussianBlur(mask, (0, 0), 5)
+
+
+def _tinted(grey: NDArray[np.float32], rng: np.random.Generator) -> Pixels:
+    """A grey face in 0..1 as skin: dark tones redder and more saturated than light ones."""
+    redness = rng.uniform(0.7, 1.2)
+    gamma = 1 + redness * np.array([-0.18, 0.06, 0.22], np.float32)
+    return 255 * np.clip(grey, 0, 1)[..., None] ** gamma * np.array([1.0, 0.94, 0.88], np.float32)
+
+
+def lfw(number: int, rng: np.random.Generator) -> Portrait:
+    """Face `number` of lfw_subset, enlarged and tinted, with pores that 25 pixels cannot carry."""
+    grey = cv2.resize(_grey_faces()[number], (CANVAS, CANVAS), interpolation=cv2.INTER_CUBIC)
+    grain = cv2.GaussianBlur(rng.standard_normal((CANVAS, CANVAS), np.float32), (0, 0), 1.0)
+    return Portrait(_tinted(grey + 0.04 * grain, rng), _head())
+
+
+def astronaut() -> Portrait:
+    """The face of scikit-image's astronaut, moved to where lfw_subset has its faces."""
+    (x, y), (right, _) = ASTRONAUT_EYES
+    (to_x, to_y), (to_right, _) = CELL_EYES
+    zoom = CANVAS / CELL * (to_right - to_x) / (right - x)
+    shift = (to_x * CANVAS / CELL - zoom * x, to_y * CANVAS / CELL - zoom * y)
+    place = np.array([[zoom, 0, shift[0]], [0, zoom, shift[1]]], np.float32)
+    picture = _decoded("skimage/data/astronaut.png")
+    return Portrait(cv2.warpAffine(picture, place, (CANVAS, CANVAS), flags=cv2.INTER_CUBIC), _head())

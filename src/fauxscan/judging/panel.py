@@ -1,0 +1,127 @@
+"""The models of a scan, sitting together: their calibrated logits, joined into one p_fake and one verdict."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from fauxscan import models
+from fauxscan.models import Calibration, Model
+from fauxscan.records import Strict, UserError, Verdict
+
+ENSEMBLE, MEMBERS = "ensemble.json", "members"
+
+
+class EnsembleCard(Strict):
+    """A fitted combiner: logit = bias + sum of weight times calibrated logit over the members."""
+
+    name: str
+    method: str
+    dataset: str
+    weights: dict[str, float]  # member -> weight
+    bias: float
+    digests: dict[str, str]  # member -> model_digest
+    calibration: Calibration
+    proof_of_machinery: bool
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is said of one media file."""
+
+    p_fake: float
+    verdict: Verdict
+    reason: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Models and how their logits are joined. Without an ensemble: the mean of the calibrated logits."""
+
+    members: tuple[Model, ...]
+    ensemble: EnsembleCard | None = None
+
+    def judge(self, logits: Mapping[str, float]) -> Judgement:
+        """Return the judgement from each member's media logit; a member that could not judge is left out."""
+        cards = {model.card.name: model.card for model in self.members}
+        calibrated = {name: calibrate(logit, cards[name].calibration) for name, logit in logits.items()}
+        joined = join(calibrated, self.ensemble)
+        cuts = self._calibration(list(calibrated))
+        p_fake = sigmoid(calibrate(joined, self.ensemble.calibration) if self.ensemble else joined)
+        if any(card.trained_on.proof_of_machinery for card in cards.values()):
+            return Judgement(p_fake, Verdict.UNCERTAIN, "trained on the demo, which proves nothing but the machinery")
+        if cuts is None:
+            return Judgement(p_fake, Verdict.UNCERTAIN, "a model of the panel is not calibrated")
+        return Judgement(p_fake, cut(p_fake, *cuts), "")
+
+    def _calibration(self, names: list[str]) -> tuple[float, float] | None:
+        """Return the cuts (low, high): the ensemble's, or the mean of the members' in logits."""
+        if self.ensemble:
+            return self.ensemble.calibration.low, self.ensemble.calibration.high
+        found = [m.card.calibration for m in self.members if m.card.name in names]
+        fitted = [c for c in found if c is not None]
+        if len(fitted) < len(found):
+            return None
+        mean = lambda values: sigmoid(sum(map(logit, values)) / len(fitted))  # noqa: E731
+        return mean([c.low for c in fitted]), mean([c.high for c in fitted])
+
+
+def load(folders: Sequence[Path]) -> Panel:
+    """Return the panel of these model folders, or of one ensemble folder. Raise UserError."""
+    if not folders:
+        raise UserError("no model named: give at least one model folder")
+    ensembles = [folder for folder in folders if (folder / ENSEMBLE).is_file()]
+    if not ensembles:
+        return Panel(_distinct(tuple(models.load(folder) for folder in folders)))
+    if len(folders) > 1:
+        raise UserError(f"{ensembles[0]} is an ensemble and joins its own members: name it alone")
+    card = read_ensemble(ensembles[0])
+    return Panel(tuple(models.load(ensembles[0] / MEMBERS / name) for name in card.weights), card)
+
+
+def read_ensemble(folder: Path) -> EnsembleCard:
+    """Return the ensemble's card. Raise UserError if it is not one of ours."""
+    try:
+        return EnsembleCard.model_validate_json((folder / ENSEMBLE).read_text(encoding="utf-8"))
+    except (OSError, ValidationError) as error:
+        raise UserError(f"{folder / ENSEMBLE} is no ensemble card of this version: {error}; combine again") from error
+
+
+def _distinct(members: tuple[Model, ...]) -> tuple[Model, ...]:
+    names = [model.card.name for model in members]
+    if len(set(names)) < len(names):
+        raise UserError(f"two models of one name in {', '.join(names)}: name each model once")
+    return members
+
+
+def join(calibrated: Mapping[str, float], ensemble: EnsembleCard | None) -> float:
+    """Return the joint logit. A member that could not judge stands at the mean of those that could."""
+    mean = sum(calibrated.values()) / len(calibrated)
+    if ensemble is None:
+        return mean
+    return ensemble.bias + sum(w * calibrated.get(name, mean) for name, w in ensemble.weights.items())
+
+
+def calibrate(raw: float, calibration: Calibration | None) -> float:
+    """Return the logit divided by the temperature (Guo et al. 2017), unchanged where none was fitted."""
+    return raw / calibration.temperature if calibration else raw
+
+
+def cut(p_fake: float, low: float, high: float) -> Verdict:
+    """Return the verdict for a calibrated score."""
+    if p_fake >= high:
+        return Verdict.LIKELY_SYNTHETIC
+    return Verdict.NO_INDICATION if p_fake <= low else Verdict.UNCERTAIN
+
+
+def sigmoid(x: float) -> float:
+    """Return 1 / (1 + exp(-x)), without overflow."""
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+
+
+def logit(p: float) -> float:
+    """Return log(p / (1 - p)), with p kept off 0 and 1."""
+    p = min(max(p, 1e-9), 1 - 1e-9)
+    return math.log(p / (1 - p))

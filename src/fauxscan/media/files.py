@@ -1,0 +1,95 @@
+"""Files as they come in: read once, hashed as read, told apart by their first bytes."""
+
+import hashlib
+import io
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from fauxscan.params import MediaParams
+from fauxscan.records import Kind, MediaError, Status
+
+CHUNK = 1 << 20
+WHOLE_IN_MEMORY = 64 << 20  # bytes: a larger file is decoded from its handle
+
+# Offset, magic bytes, kind, format: an allow-list. What is not here is never given to a decoder.
+MAGIC = (
+    (0, b"\xff\xd8\xff", Kind.IMAGE, "jpeg"),
+    (0, b"\x89PNG\r\n\x1a\n", Kind.IMAGE, "png"),
+    (8, b"WEBP", Kind.IMAGE, "webp"),
+    (0, b"BM", Kind.IMAGE, "bmp"),
+    (0, b"II*\0", Kind.IMAGE, "tiff"),
+    (0, b"MM\0*", Kind.IMAGE, "tiff"),
+    (0, b"GIF87a", Kind.IMAGE, "gif"),
+    (0, b"GIF89a", Kind.IMAGE, "gif"),
+    (8, b"AVI ", Kind.VIDEO, "avi"),
+    (0, b"\x1aE\xdf\xa3", Kind.VIDEO, "matroska"),
+)
+QUICKTIME_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+STILL_BRANDS = (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis")
+
+
+@dataclass(frozen=True)
+class Content:
+    """An open file: the very bytes that were hashed, and what the file system said of them."""
+
+    sha256: str
+    size: int
+    mtime_ns: int
+    head: bytes
+    handle: BinaryIO
+
+    def bytes(self) -> bytes:
+        """Return all bytes."""
+        self.handle.seek(0)
+        return self.handle.read()
+
+
+@contextmanager
+def opened(path: Path, media: MediaParams) -> Iterator[Content]:
+    """Give the content of `path`, hashed. Raise MediaError if it cannot be read, is too large, or changes meanwhile."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a FIFO would block for ever
+    except OSError as error:
+        raise MediaError(Status.UNREADABLE, error.strerror or "cannot be opened") from error
+    with os.fdopen(descriptor, "rb") as file:
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
+            raise MediaError(Status.UNREADABLE, "not a regular file")
+        if before.st_size > media.max_bytes:
+            raise MediaError(Status.TOO_LARGE, f"{before.st_size} bytes; the cap is media.max_bytes {media.max_bytes}")
+        yield _read(file, before)
+        after = os.fstat(descriptor)
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise MediaError(Status.CHANGED_DURING_READ, "size or time changed while it was read")
+
+
+def _read(file: BinaryIO, info: os.stat_result) -> Content:
+    try:
+        digest, head, handle = hashlib.sha256(), b"", file
+        if info.st_size <= WHOLE_IN_MEMORY:
+            handle = io.BytesIO(file.read())
+        while chunk := handle.read(CHUNK):
+            digest.update(chunk)
+            head = head or chunk[:64]
+    except OSError as error:
+        raise MediaError(Status.UNREADABLE, error.strerror or "cannot be read") from error
+    if handle.tell() != info.st_size:
+        raise MediaError(Status.CHANGED_DURING_READ, f"{info.st_size} bytes announced, {handle.tell()} read")
+    return Content(digest.hexdigest(), info.st_size, info.st_mtime_ns, head, handle)
+
+
+def identify(head: bytes) -> tuple[Kind, str]:
+    """Return the kind and format that the first bytes tell. Raise MediaError for what is not on the allow-list."""
+    if not head:
+        raise MediaError(Status.CORRUPT, "the file is empty")
+    if head[4:8] in QUICKTIME_ATOMS and head[8:12] not in STILL_BRANDS:
+        return Kind.VIDEO, "mov"
+    for offset, magic, kind, name in MAGIC:
+        if head[offset : offset + len(magic)] == magic:
+            return kind, name
+    raise MediaError(Status.UNSUPPORTED, "neither an image nor a video of a known kind, by its first bytes")

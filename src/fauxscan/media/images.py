@@ -1,0 +1,83 @@
+"""Safe decoding of still images: the header is checked before pixels are allocated."""
+
+import io
+import warnings
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from fauxscan.records import MediaError, Status
+
+Image = NDArray[np.uint8]
+ORIENTATION = 0x0112  # the EXIF tag
+PILLOW_NAMES = {"jpeg": ["JPEG", "MPO"]}
+
+
+def decode(data: bytes, form: str, max_pixels: int) -> Image:
+    """Return RGB pixels of shape (height, width, 3), turned as EXIF says.
+
+    Raise MediaError: too_large by the header, truncated, or corrupt.
+    """
+    header = _header(data, form)
+    if header.width * header.height > max_pixels:
+        raise MediaError(Status.TOO_LARGE, f"{header.width}x{header.height}; the cap is {max_pixels} pixels")
+    _check_complete(data, form, header)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except cv2.error as error:
+        raise MediaError(Status.CORRUPT, "the decoder refuses it") from error
+    if image is None:
+        raise MediaError(Status.CORRUPT, "the decoder refuses it")
+    return np.asarray(image, np.uint8)
+
+
+def decodes_alike(data: bytes, form: str) -> bool:
+    """Return whether TensorFlow's decoder gives the same pixels as ours: plain 8-bit JPEG or PNG, not turned by EXIF."""
+    if form not in ("jpeg", "png"):
+        return False
+    header = _header(data, form)
+    modes = ("RGB", "L") if form == "jpeg" else ("RGB",)
+    return header.mode in modes and header.getexif().get(ORIENTATION, 1) == 1
+
+
+def encode_png(image: Image) -> bytes:
+    """Return the RGB pixels as a PNG, without loss."""
+    done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    if not done:
+        raise ValueError(f"cannot encode an image of shape {image.shape}")
+    return data.tobytes()
+
+
+def encode_jpeg(image: Image, quality: int) -> bytes:
+    """Return the RGB pixels as a JPEG of this quality (0 to 100)."""
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise ValueError(f"cannot encode an image of shape {image.shape}")
+    return data.tobytes()
+
+
+def _header(data: bytes, form: str) -> Pillow.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # sizes are judged by our own cap
+            return Pillow.open(io.BytesIO(data), formats=PILLOW_NAMES.get(form, [form.upper()]))
+    except Pillow.DecompressionBombError as error:
+        raise MediaError(Status.TOO_LARGE, str(error)) from error
+    except Exception as error:  # Pillow's parsers raise what they like on hostile headers
+        raise MediaError(Status.CORRUPT, f"the {form} header cannot be read") from error
+
+
+def _check_complete(data: bytes, form: str, header: Pillow.Image) -> None:
+    """Raise MediaError if the file ends early: decoders fill the rest with grey and say nothing."""
+    # Entropy-coded data never holds an end marker, so one must follow the last start of scan.
+    if form == "jpeg" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
+        raise MediaError(Status.TRUNCATED, "no end-of-image marker after the last scan")
+    if form == "png":
+        if b"IEND" not in data[-64:] and b"IEND" not in data:
+            raise MediaError(Status.TRUNCATED, "no IEND chunk")
+        try:
+            header.verify()
+        except Exception as error:
+            raise MediaError(Status.CORRUPT, f"a PNG chunk is damaged: {error}") from error

@@ -1,0 +1,33 @@
+"""What a detector can look at in one media file: its frames, whole, and the faces in them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fauxscan.media import images, videos
+from fauxscan.media.faces import Face, FaceFinder, Tracker
+from fauxscan.media.files import Content
+from fauxscan.media.images import Image
+from fauxscan.params import MediaParams
+from fauxscan.records import Kind
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One image or video frame and the faces found in it; `time_s` is None for an image."""
+
+    frame: int
+    time_s: float | None
+    image: Image
+    faces: tuple[Face, ...]
+
+
+def look(content: Content, kind: Kind, form: str, media: MediaParams, finder: FaceFinder | None) -> Iterator[Sight]:
+    """Give the frames of a media file in order, with their faces if there is a finder. Raise MediaError."""
+    if kind is Kind.IMAGE:
+        image = images.decode(content.bytes(), form, media.max_pixels)
+        yield Sight(0, None, image, tuple(finder.find(image)) if finder else ())
+        return
+    tracker = Tracker()
+    for frame in videos.frames(content.handle, form, media):
+        faces = tracker.follow(finder.find(frame.image)) if finder else []
+        yield Sight(frame.number, frame.time_s, frame.image, tuple(faces))

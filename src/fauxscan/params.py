@@ -1,0 +1,177 @@
+"""Typed, frozen parameters: params.yaml at the door, plain records inside. Unknown keys are refused."""
+
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import Field, ValidationError, field_validator
+
+from fauxscan.records import Recipe, Strict, UserError
+
+
+T = TypeVar("T")
+
+
+class MediaParams(Strict):
+    """Caps on what is opened."""
+
+    max_pixels: int = Field(gt=0)  # of an image or a video frame
+    max_bytes: int = Field(gt=0)  # of a file
+    max_seconds: float = Field(gt=0)  # of a video that are looked at
+    max_frames: int = Field(gt=0)  # of a video that are judged
+    frames_per_second: float = Field(gt=0)  # at which a video is sampled
+
+
+class FaceParams(Strict):
+    """How faces are found and cropped. A model's card carries the ones it was trained with."""
+
+    detector: Literal["yunet"]
+    working_size: int = Field(ge=64)  # pixels: the longer side at which faces are looked for
+    score: float = Field(gt=0, lt=1)  # the detector's, below which a box is no face
+    min_size: int = Field(gt=0)  # pixels: a smaller face is left out
+    max_faces: int = Field(gt=0)  # the largest, per image or frame
+    margin: float = Field(ge=0, le=2)  # share of the face's width added on each side
+    size: int = Field(ge=16)  # pixels: side of the stored crop
+
+
+class DatasetParams(Strict):
+    """One dataset: which file in datasets/, where its archives lie, and what is taken from it."""
+
+    name: str  # the file in datasets/
+    archives: str | None = None  # a folder or an https address that holds its archives; null: where they are published
+    labels: dict[str, str] = {}  # for `folder`: directory name -> "real", or what made the fakes
+    faces: Literal["detect", "whole", "both"] = "detect"
+    limit: int | None = Field(default=None, gt=0)  # media per class; null: all
+
+
+class SplitParams(Strict):
+    """Shares of sources in each split, and what counts as a near-duplicate."""
+
+    train: float = Field(gt=0, lt=1)
+    validation: float = Field(gt=0, lt=1)
+    near_duplicate_bits: int = Field(ge=0, le=16)  # of 64: perceptual hashes this close are one picture
+    shortcut_auc: float = Field(gt=0.5, le=1)  # a single file property that predicts the label better fails the audit
+    on_shortcut: Literal["fail", "warn"]
+
+
+class ShardParams(Strict):
+    """TFRecord shards."""
+
+    examples_per_shard: int = Field(gt=0)
+
+
+class ModelParams(Strict):
+    """One model: a detector trained on a dataset, with what differs from its paper's recipe."""
+
+    detector: str
+    dataset: str
+    options: dict[str, Any] = {}
+    recipe: dict[str, Any] = {}
+
+    @field_validator("recipe")
+    @classmethod
+    def _known(cls, recipe: dict[str, Any]) -> dict[str, Any]:
+        Recipe.model_validate(recipe)
+        return recipe
+
+
+class CalibrateParams(Strict):
+    """Where the verdict cuts."""
+
+    false_positive_rate: float = Field(gt=0, lt=1)  # of reals that may be called likely_synthetic
+    false_negative_rate: float = Field(gt=0, lt=1)  # of fakes that may be called no_indication
+
+
+class CombinerParams(Strict):
+    """An ensemble: its members' calibrated logits, joined."""
+
+    method: Literal["mean", "logistic"]
+    members: tuple[str, ...] = Field(min_length=2)
+
+
+class EvaluationParams(Strict):
+    """One model measured on one dataset."""
+
+    kind: Literal["model", "ensemble"] = "model"
+    model: str
+    dataset: str
+
+
+class EvaluateParams(Strict):
+    """Confidence intervals and degradations."""
+
+    bootstrap: int = Field(gt=0)  # resamples, by source
+    confidence: float = Field(gt=0.5, lt=1)
+    jpeg_qualities: tuple[int, ...]  # each face is judged again at these
+
+
+class ScoreParams(Strict):
+    """A directory scored by the DAG; where it lies stands in dvc.yaml."""
+
+    dataset: str
+    model: str
+
+
+class ScanParams(Strict):
+    """How a scan runs."""
+
+    models: tuple[str, ...] = ()  # folders; empty: what the DAG trained
+    batch_files: int = Field(gt=0)  # files a batch: the unit of commit and of failure
+    batch_faces: int = Field(gt=0)  # the fixed batch shape of the forward pass
+    threads: int = Field(gt=0)  # that decode
+    publish_every: int = Field(gt=0)  # batches between publications
+    max_retries: int = Field(ge=0)  # of reading, in flows
+
+
+class ScheduledScan(Strict):
+    """One folder scanned on a schedule."""
+
+    folder: str
+    results: str
+    models: tuple[str, ...] = ()
+    cron: str
+
+
+class Params(Strict):
+    """All of params.yaml."""
+
+    seed: int
+    media: MediaParams
+    faces: FaceParams
+    split: SplitParams
+    shards: ShardParams
+    calibrate: CalibrateParams
+    evaluate: EvaluateParams
+    scan: ScanParams
+    datasets: dict[str, DatasetParams]
+    models: dict[str, ModelParams]
+    combiners: dict[str, CombinerParams] = {}
+    evaluations: dict[str, EvaluationParams]
+    scores: dict[str, ScoreParams] = {}
+
+    def dataset(self, name: str) -> DatasetParams:
+        """Return the dataset entry `name`. Raise UserError with the known names."""
+        return _entry("dataset", self.datasets, name)
+
+    def model(self, name: str) -> ModelParams:
+        """Return the model entry `name`. Raise UserError with the known names."""
+        return _entry("model", self.models, name)
+
+
+def _entry(word: str, entries: dict[str, T], name: str) -> T:
+    if name not in entries:
+        raise UserError(f"unknown {word} {name!r} in params.yaml; it has: {', '.join(sorted(entries)) or 'none'}")
+    return entries[name]
+
+
+def load(path: Path = Path("params.yaml")) -> Params:
+    """Return the parameters in `path`. Raise UserError that names the file, each wrong key and the reason."""
+    if not path.is_file():
+        raise UserError(f"no parameters at {path}: run from the project's folder, or name the file")
+    try:
+        return Params.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from error
+    except ValidationError as error:
+        wrong = (f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise UserError(f"{path} is not as expected; correct or remove:\n" + "\n".join(wrong)) from error
