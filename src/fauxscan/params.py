@@ -8,7 +8,6 @@ from pydantic import Field, ValidationError, field_validator
 
 from fauxscan.records import Recipe, Strict, UserError
 
-
 T = TypeVar("T")
 
 
@@ -152,6 +151,10 @@ class Params(Strict):
     def dataset(self, name: str) -> DatasetParams:
         """Return the dataset entry `name`. Raise UserError with the known names."""
         return _entry("dataset", self.datasets, name)
+
+    def combiner(self, name: str) -> CombinerParams:
+        """Return the ensemble entry `name`. Raise UserError with the known names."""
+        return _entry("ensemble", self.combiners, name)
 
     def model(self, name: str) -> ModelParams:
         """Return the model entry `name`. Raise UserError with the known names."""

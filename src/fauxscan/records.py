@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 # The one statement of the label sense: every score, shard, table and model means P(fake).
 REAL, FAKE = 0, 1
+TRAIN, VALIDATION, TEST, EXCLUDED = "train", "validation", "test", "excluded"
 
 
 class UserError(Exception):
@@ -145,7 +146,8 @@ MADE = _schema(
     "made",
     path=pa.string(), sha256=pa.string(), label=pa.int8(), generator=pa.string(), source=pa.string(),
     split=pa.string(), kind=pa.string(), format=pa.string(), width=pa.int32(), height=pa.int32(),
-    size=pa.int64(), status=pa.string(), detail=pa.string(), frames=pa.int32(), faces=pa.int32(),
+    size=pa.int64(), jpeg_tables=pa.string(), exif=pa.bool_(),
+    status=pa.string(), detail=pa.string(), frames=pa.int32(), faces=pa.int32(),
 )  # fmt: skip
 
 FACES = _schema(

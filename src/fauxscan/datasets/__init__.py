@@ -1,4 +1,4 @@
-"""Datasets by name: `demo` is the file demo.py, which exports CARD and examples(), and make() if it is made, not fetched."""
+"""Datasets by name: `demo` is the file demo.py, with CARD, examples(), and make() if it is made, not fetched."""
 
 import importlib
 import pkgutil

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from fauxscan.datasets._demo_camera import Pose, warp
-from fauxscan.datasets._demo_pictures import CANVAS, CELL, Pixels
+from fauxscan.datasets._demo_pictures import CANVAS, CELL, Floats, Pixels
 
 RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)  # the paper's: half of all blends replace the face wholly
 # Landmarks of the average face of lfw_subset, in its pixels (CELL wide), by part of the face.
@@ -23,8 +22,8 @@ HULLS = (BROWS + CHEEKS + JAW, BROWS + CHEEKS + MOUTH, FOREHEAD + CHEEKS + JAW, 
 class Style:
     """Statistics that source or target get: shift of the colours (3,) and of HSV (3,), contrast, and frequencies."""
 
-    colour: NDArray[np.float32]
-    hsv: NDArray[np.float32]
+    colour: Floats
+    hsv: Floats
     contrast: float
     shrink: float  # below 1: brought down by this and up again; 1: sharpened instead
     sharpen: float
@@ -34,16 +33,16 @@ class Style:
 class Blend:
     """One forgery, the same through a clip: its mask (CANVAS, CANVAS) in 0..1, and how source and target differ."""
 
-    mask: NDArray[np.float32]
+    mask: Floats
     style: Style
     restyles_source: bool
-    zoom: NDArray[np.float32]  # (2,) of the source, about the face's middle
-    shift: NDArray[np.float32]  # (2,) of the source, in widths of the portrait
+    zoom: Floats  # (2,) of the source, about the face's middle
+    shift: Floats  # (2,) of the source, in widths of the portrait
 
 
 def draw(rng: np.random.Generator) -> Blend:
     """A blend at random."""
-    mask = draw_mask(rng) * np.float32(rng.choice(RATIOS))
+    mask = np.asarray(draw_mask(rng) * rng.choice(RATIOS), np.float32)
     zoom = rng.uniform(0.95, 1 / 0.95, 2).astype(np.float32)
     shift = (rng.uniform(-1, 1, 2) * (0.015, 0.03)).astype(np.float32)
     return Blend(mask, draw_style(rng), bool(rng.integers(2)), zoom, shift)
@@ -51,7 +50,7 @@ def draw(rng: np.random.Generator) -> Blend:
 
 def draw_style(rng: np.random.Generator) -> Style:
     """The paper's two families of transformations: colour, and either lower resolution or sharpening."""
-    hsv = rng.uniform(-1, 1, 3) * (8, 0.08, 0)
+    hsv = rng.uniform(-1, 1, 3) * (8, 0.08, 0.05)
     softer = bool(rng.integers(2))
     return Style(
         colour=rng.uniform(-20, 20, 3).astype(np.float32),
@@ -62,7 +61,7 @@ def draw_style(rng: np.random.Generator) -> Style:
     )
 
 
-def draw_mask(rng: np.random.Generator) -> NDArray[np.float32]:
+def draw_mask(rng: np.random.Generator) -> Floats:
     """A hull of landmarks, deformed and softened: (CANVAS, CANVAS) in 0..1, in portrait coordinates.
 
     Softened twice, with everything below 1 set to 0 in between: so the mask is eroded where the first filter is the
@@ -73,15 +72,15 @@ def draw_mask(rng: np.random.Generator) -> NDArray[np.float32]:
     mask = _elastic(cv2.fillConvexPoly(np.zeros((CANVAS, CANVAS), np.float32), hull, 1.0), rng)
     first, second = rng.uniform(1, 5, 2)
     eroded = np.where(cv2.GaussianBlur(mask, (0, 0), first) < 0.999, 0, 1).astype(np.float32)
-    return cv2.GaussianBlur(eroded, (0, 0), second)
+    return np.asarray(cv2.GaussianBlur(eroded, (0, 0), second))
 
 
-def _elastic(mask: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def _elastic(mask: Floats, rng: np.random.Generator) -> Floats:
     """The mask with every point moved by a smooth random field of some 5 pixels (Simard et al., ICDAR 2003)."""
     field = cv2.GaussianBlur(rng.uniform(-1, 1, (CANVAS, CANVAS, 2)).astype(np.float32), (0, 0), 14)
     moved = 5 * field / field.std()
     y, x = np.mgrid[:CANVAS, :CANVAS].astype(np.float32)
-    return cv2.remap(mask, x + moved[..., 0], y + moved[..., 1], cv2.INTER_LINEAR)
+    return np.asarray(cv2.remap(mask, x + moved[..., 0], y + moved[..., 1], cv2.INTER_LINEAR))
 
 
 def restyled(pixels: Pixels, style: Style) -> Pixels:
@@ -95,8 +94,8 @@ def restyled(pixels: Pixels, style: Style) -> Pixels:
 def _refocused(pixels: Pixels, style: Style) -> Pixels:
     if style.shrink < 1:
         small = cv2.resize(pixels, None, fx=style.shrink, fy=style.shrink, interpolation=cv2.INTER_AREA)
-        return cv2.resize(small, pixels.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    return pixels + style.sharpen * (pixels - cv2.GaussianBlur(pixels, (0, 0), 1.0))
+        return np.asarray(cv2.resize(small, pixels.shape[1::-1], interpolation=cv2.INTER_LINEAR))
+    return np.asarray(pixels + style.sharpen * (pixels - cv2.GaussianBlur(pixels, (0, 0), 1.0)))
 
 
 def blended(pixels: Pixels, pose: Pose, blend: Blend) -> Pixels:
@@ -112,5 +111,4 @@ def _moved(source: Pixels, pose: Pose, blend: Blend) -> Pixels:
     middle = pose @ np.array([CANVAS / 2, CANVAS / 2, 1], np.float32)
     width = float(np.hypot(*pose[:, 0])) * CANVAS
     place = np.column_stack([np.diag(blend.zoom), middle * (1 - blend.zoom) + width * blend.shift]).astype(np.float32)
-    size = (source.shape[1], source.shape[0])
-    return cv2.warpAffine(source, place, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(cv2.warpAffine(source, place, source.shape[1::-1], borderMode=cv2.BORDER_REFLECT_101))

@@ -9,14 +9,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.float32]  # (height, width, 3) RGB in 0..255
-FACES = 100  # in lfw_subset
+Floats = NDArray[np.float32]
+Pixels = Floats  # (height, width, 3) RGB in 0..255
+LFW_FACES = 100  # in lfw_subset
 CELL = 25  # pixels: side of a face in lfw_subset; the unit in which points of a face are given below
 CANVAS = 200  # pixels: side of a portrait, the same framing eight times as large
 ASTRONAUT_EYES = ((200.0, 102.0), (247.0, 102.0))  # pixels in astronaut.png, as one sees the picture: left, right
 CELL_EYES = ((6.6, 8.4), (14.7, 8.4))  # where the average face of lfw_subset has them
 
-# Only what is large enough to be cut down to a still, and of one scene each: motorcycle_right would repeat the left one.
+# Only what is large enough for a still, and each scene once: motorcycle_right would repeat the left one.
 PHOTOGRAPHS = {
     "brick": "skimage/data/brick.png", "camera": "skimage/data/camera.png", "cell": "skimage/data/cell.png",
     "chelsea": "skimage/data/chelsea.png", "china": "sklearn/datasets/images/china.jpg",
@@ -34,7 +35,7 @@ class Portrait:
     """A face framed as in lfw_subset: pixels (CANVAS, CANVAS, 3) and how much of each belongs to the head, in 0..1."""
 
     pixels: Pixels
-    alpha: NDArray[np.float32]
+    alpha: Floats
 
 
 def _data(place: str) -> bytes:
@@ -44,7 +45,7 @@ def _data(place: str) -> bytes:
 
 def _decoded(place: str) -> Pixels:
     picture = cv2.imdecode(np.frombuffer(_data(place), np.uint8), cv2.IMREAD_COLOR)
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB).astype(np.float32)
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.float32)
 
 
 @cache
@@ -52,28 +53,29 @@ def photograph(name: str) -> Pixels:
     """A photograph of PHOTOGRAPHS, at most 800 pixels high."""
     picture = _decoded(PHOTOGRAPHS[name])
     scale = min(1.0, 800 / picture.shape[0])
-    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
+    return np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
 
 
 @cache
-def _grey_faces() -> NDArray[np.float32]:
+def _grey_faces() -> Floats:
     # The file, not skimage.data's function: that one may reach for a cache folder and the network.
-    faces = np.load(io.BytesIO(_data("skimage/data/lfw_subset.npy")))
-    return faces[:FACES].astype(np.float32)  # the second hundred are no faces
+    faces = np.load(io.BytesIO(_data("skimage/data/lfw_subset.npy")))[:LFW_FACES]  # the rest are no faces
+    low, high = np.percentile(faces, (1, 99), axis=(1, 2), keepdims=True)
+    return np.asarray(np.clip(0.05 + 0.9 * (faces - low) / (high - low), 0, 1), np.float32)  # some are very pale
 
 
 @cache
-def _head() -> NDArray[np.float32]:
+def _head() -> Floats:
     mask = np.zeros((CANVAS, CANVAS), np.float32)
     cv2.ellipse(mask, (85, 98), (74, 90), 0, 0, 360, 1.0, -1)
-    return cv2.GaussianBlur(mask, (0, 0), 5)
+    return np.asarray(cv2.GaussianBlur(mask, (0, 0), 5))
 
 
-def _tinted(grey: NDArray[np.float32], rng: np.random.Generator) -> Pixels:
+def _tinted(grey: Floats, rng: np.random.Generator) -> Pixels:
     """A grey face in 0..1 as skin: dark tones redder and more saturated than light ones."""
     redness = rng.uniform(0.7, 1.2)
     gamma = 1 + redness * np.array([-0.18, 0.06, 0.22], np.float32)
-    return 255 * np.clip(grey, 0, 1)[..., None] ** gamma * np.array([1.0, 0.94, 0.88], np.float32)
+    return np.asarray(255 * np.clip(grey, 0, 1)[..., None] ** gamma * (1.0, 0.94, 0.88), np.float32)
 
 
 def lfw(number: int, rng: np.random.Generator) -> Portrait:

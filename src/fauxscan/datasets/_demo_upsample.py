@@ -6,27 +6,27 @@ from functools import partial
 import cv2
 import numpy as np
 
-from fauxscan.datasets._demo_pictures import Pixels
+from fauxscan.datasets._demo_pictures import Floats, Pixels
 
 Layer = Callable[[Pixels], Pixels]  # (h, w, 3) -> (2h, 2w, 3)
 
 
-def _convolved(pixels: Pixels, kernel: Pixels) -> Pixels:
-    return cv2.filter2D(pixels, cv2.CV_32F, kernel, borderType=cv2.BORDER_REFLECT_101)
+def _convolved(pixels: Pixels, kernel: Floats) -> Pixels:
+    return np.asarray(cv2.filter2D(pixels, cv2.CV_32F, kernel, borderType=cv2.BORDER_REFLECT_101))
 
 
-def _resized(pixels: Pixels, how: int, kernel: Pixels) -> Pixels:
+def _resized(pixels: Pixels, how: int, kernel: Floats) -> Pixels:
     return _convolved(cv2.resize(pixels, None, fx=2, fy=2, interpolation=how), kernel)
 
 
-def _zero_inserted(pixels: Pixels, kernel: Pixels) -> Pixels:
+def _zero_inserted(pixels: Pixels, kernel: Floats) -> Pixels:
     height, width, channels = pixels.shape
     stuffed = np.zeros((2 * height, 2 * width, channels), np.float32)
     stuffed[::2, ::2] = pixels
     return _convolved(stuffed, kernel)
 
 
-def _shuffled(pixels: Pixels, kernels: list[Pixels]) -> Pixels:
+def _shuffled(pixels: Pixels, kernels: list[Floats]) -> Pixels:
     height, width, channels = pixels.shape
     shuffled = np.empty((2 * height, 2 * width, channels), np.float32)
     for place, kernel in enumerate(kernels):
@@ -34,10 +34,10 @@ def _shuffled(pixels: Pixels, kernels: list[Pixels]) -> Pixels:
     return shuffled
 
 
-def _imperfect(kernel: Pixels, spread: float, rng: np.random.Generator) -> Pixels:
-    """The ideal kernel as training leaves it: each weight off by `spread`, the sum kept (a network learns brightness)."""
+def _imperfect(kernel: Floats, spread: float, rng: np.random.Generator) -> Floats:
+    """The ideal kernel as training leaves it: each weight off by `spread`, the sum kept, as brightness is learned."""
     learned = kernel * (1 + spread * rng.standard_normal(kernel.shape, np.float32))
-    return learned * (kernel.sum() / learned.sum())
+    return np.asarray(learned * (kernel.sum() / learned.sum()), np.float32)
 
 
 def nearest(rng: np.random.Generator) -> Layer:
@@ -53,8 +53,8 @@ def bilinear(rng: np.random.Generator) -> Layer:
 
 
 def zero_insertion(rng: np.random.Generator) -> Layer:
-    """A transposed convolution with stride 2, whose uneven overlap leaves a checkerboard (Odena et al., Distill 2016)."""
-    binomial = np.outer([1, 2, 1], [1, 2, 1]).astype(np.float32) / 4
+    """A transposed convolution of stride 2, whose uneven overlap leaves a checkerboard (Odena et al., Distill 2016)."""
+    binomial = np.array([[0.25, 0.5, 0.25], [0.5, 1, 0.5], [0.25, 0.5, 0.25]], np.float32)
     return partial(_zero_inserted, kernel=_imperfect(binomial, 0.03, rng))
 
 
@@ -63,7 +63,9 @@ def pixel_shuffle(rng: np.random.Generator) -> Layer:
     weights = np.array([0.25, 0.75, 0], np.float32)
     phases = [np.outer(y, x) for y in (weights, weights[::-1]) for x in (weights, weights[::-1])]
     gains = 1 + 0.02 * rng.standard_normal(4)
-    return partial(_shuffled, kernels=[(gain * phase).astype(np.float32) for gain, phase in zip(gains, phases)])
+    return partial(
+        _shuffled, kernels=[(gain * phase).astype(np.float32) for gain, phase in zip(gains, phases, strict=True)]
+    )
 
 
 KINDS: dict[str, Callable[[np.random.Generator], Layer]] = {

@@ -1,8 +1,9 @@
 """The built-in data set: made in seconds from pictures that scikit-image and scikit-learn carry, without network.
 
 It proves that the machinery runs, and that a detector can learn from it; it says nothing about any deepfake in the
-world. Each fake is made from the shot that its real shows, and brought to the same format, dimensions, quality and
-file size, so that nothing but the manipulation tells them apart.
+world: all faces but one are 25 pixels wide, enlarged and pasted into photographs, in reals as in fakes. Each fake is
+made from the shot that its real shows, and brought to the same format, dimensions, quality and file size, so that
+nothing but the manipulation tells them apart.
 """
 
 import hashlib
@@ -10,17 +11,17 @@ import json
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from fauxscan.datasets import _demo_blend as blend
-from fauxscan.datasets import _demo_camera as camera
-from fauxscan.datasets import _demo_pictures as pictures
-from fauxscan.datasets import _demo_upsample as upsample
+from fauxscan.datasets._demo_camera import clip_shots, face_shot, photograph_shot
+from fauxscan.datasets._demo_files import Media, blended_clips, blended_stills, upsampled_stills
+from fauxscan.datasets._demo_pictures import LFW_FACES, astronaut, lfw
+from fauxscan.datasets._demo_pictures import PHOTOGRAPHS as PICTURES
+from fauxscan.datasets._demo_upsample import KINDS as LAYERS
 from fauxscan.records import FAKE, REAL, DatasetCard, Example
 
 CARD = DatasetCard(
@@ -33,32 +34,24 @@ CARD = DatasetCard(
         " Self-blended faces after Shiohara and Yamasaki, Detecting Deepfakes with Self-Blended Images, CVPR 2022."
     ),
     licence=(
-        "Sources as in the two packages: public domain or CC0 for most of scikit-image's photographs, LFW for research,"
-        " CC BY 2.0 for china.jpg (danielbuechele) and flower.jpg (vultilion). Made anew on each machine, not published."
+        "That of the sources, as the two packages give it: public domain, CC0 or no known restrictions for most of"
+        " scikit-image's photographs, Middlebury stereo benchmark for the motorcycle, LFW for research,"
+        " CC BY 2.0 for china.jpg (danielbuechele) and flower.jpg (vultilion). Made on each machine, not published."
     ),
     instructions="Nothing to fetch: it is made on the spot.",
     proof_of_machinery=True,
 )
 ROWS = "examples.json"
-FACES = [f"lfw-{number:03d}" for number in range(pictures.FACES)] + ["astronaut"]
-PHOTOGRAPHS = [f"photo-{name}" for name in pictures.PHOTOGRAPHS]
+FACES = [f"lfw-{number:03d}" for number in range(LFW_FACES)] + ["astronaut"]
+PHOTOGRAPHS = [f"photo-{name}" for name in PICTURES]
 SOURCES = FACES + PHOTOGRAPHS
-CLIP_SOURCES = FACES[::8]  # one real clip and one fake each
+CLIP_SOURCES = FACES[1::6]  # of one real clip and one fake each
 BLENDS_PER_FACE = 2
-Kinds = list(upsample.KINDS)
-
-
-@dataclass(frozen=True)
-class Media:
-    """One file to be written."""
-
-    data: bytes
-    suffix: str
-    generator: str | None  # None: a real
+KINDS = list(LAYERS)
 
 
 def make(root: Path, seed: int) -> None:
-    """Write all media beneath `root`, and which of them are fakes beside them; the same bytes for the same seed."""
+    """Write all media and their list beneath `root`; on one machine, the same bytes for the same seed."""
     (root / "media").mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor() as pool:  # each source draws from its own generator, so order does not matter
         rows = [row for part in pool.map(partial(_store, root, seed), SOURCES) for row in part]
@@ -76,12 +69,28 @@ def media(source: str, seed: int) -> Iterator[Media]:
     """Yield a source's media, each real followed by the fake made from the same shot."""
     rng = np.random.default_rng([seed, zlib.crc32(source.encode())])
     if source in PHOTOGRAPHS:
-        for kind in Kinds:
-            yield from upsampled_pair(photograph_shot(source, rng), kind, rng)
-        return
-    portrait = _portrait(source, rng)
+        for kind in KINDS:
+            yield from upsampled_stills(photograph_shot(source.removeprefix("photo-"), rng), kind, rng)
+    else:
+        yield from _face_media(source, rng)
+
+
+def _face_media(source: str, rng: np.random.Generator) -> Iterator[Media]:
+    number = FACES.index(source)
+    portrait = lfw(number, rng) if number < LFW_FACES else astronaut()
     for _ in range(BLENDS_PER_FACE):
-        yield from blended_pair(face_shot(portrait, rng), rng)
-    yield from upsampled_pair(face_shot(portrait, rng), Kinds[FACES.index(source) % len(Kinds)], rng)
+        yield from blended_stills(face_shot(portrait, rng), rng)
+    yield from upsampled_stills(face_shot(portrait, rng).pixels, KINDS[number % len(KINDS)], rng)
     if source in CLIP_SOURCES:
-        yield from clip_pair(clip_shots(portrait, rng), rng)
+        yield from blended_clips(clip_shots(portrait, rng), rng)
+
+
+def _store(root: Path, seed: int, source: str) -> list[Example]:
+    return [_written(root, f"{seed} {source} {number}", source, m) for number, m in enumerate(media(source, seed))]
+
+
+def _written(root: Path, key: str, source: str, item: Media) -> Example:
+    # A digest for a name: neither it nor the order of the names gives the label away.
+    path = f"media/{hashlib.sha256(key.encode()).hexdigest()[:16]}{item.suffix}"
+    (root / path).write_bytes(item.data)
+    return Example(path, REAL if item.generator is None else FAKE, source, item.generator)

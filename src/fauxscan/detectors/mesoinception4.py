@@ -39,7 +39,7 @@ def build(size: int = CARD.input_size, activation: str = "relu") -> keras.Model:
 
     # === Two inception modules ===
     for filters in ((1, 4, 4, 2), (2, 4, 4, 2)):
-        x = layers.BatchNormalization()(_inception(x, *filters, activation))
+        x = layers.BatchNormalization()(_inception(x, filters, activation))
         x = layers.MaxPooling2D(2, padding="same")(x)
 
     # === Two plain blocks ===
@@ -54,11 +54,12 @@ def build(size: int = CARD.input_size, activation: str = "relu") -> keras.Model:
     return keras.Model(image, logit_head(layers.Dropout(0.5)(x)), name=CARD.name)
 
 
-def _inception(x: keras.KerasTensor, a: int, b: int, c: int, d: int, activation: str) -> keras.KerasTensor:
+def _inception(x: keras.KerasTensor, filters: tuple[int, int, int, int], activation: str) -> keras.KerasTensor:
     """Return four branches side by side: 1x1, and 1x1 followed by 3x3 at dilations 1, 2 and 3."""
-    branches = [layers.Conv2D(a, 1, padding="same", activation=activation)(x)]
-    for filters, dilation in ((b, 1), (c, 2), (d, 3)):
-        branch = layers.Conv2D(filters, 1, padding="same", activation=activation)(x)
-        wide = layers.Conv2D(filters, 3, padding="same", dilation_rate=dilation, activation=activation)
+    first, *others = filters
+    branches = [layers.Conv2D(first, 1, padding="same", activation=activation)(x)]
+    for width, dilation in zip(others, (1, 2, 3), strict=True):
+        branch = layers.Conv2D(width, 1, padding="same", activation=activation)(x)
+        wide = layers.Conv2D(width, 3, padding="same", dilation_rate=dilation, activation=activation)
         branches.append(wide(branch))
     return layers.Concatenate()(branches)

@@ -64,7 +64,7 @@ class Panel:
         fitted = [c for c in found if c is not None]
         if len(fitted) < len(found):
             return None
-        mean = lambda values: sigmoid(sum(map(logit, values)) / len(fitted))  # noqa: E731
+        mean = lambda values: sigmoid(sum(map(logit, values)) / len(fitted))
         return mean([c.low for c in fitted]), mean([c.high for c in fitted])
 
 

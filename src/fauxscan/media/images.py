@@ -1,6 +1,7 @@
 """Safe decoding of still images: the header is checked before pixels are allocated."""
 
 import io
+import json
 import warnings
 
 import cv2
@@ -34,12 +35,19 @@ def decode(data: bytes, form: str, max_pixels: int) -> Image:
 
 
 def decodes_alike(data: bytes, form: str) -> bool:
-    """Return whether TensorFlow's decoder gives the same pixels as ours: plain 8-bit JPEG or PNG, not turned by EXIF."""
+    """Return whether TensorFlow's decoder gives our pixels: plain 8-bit JPEG or PNG, not turned."""
     if form not in ("jpeg", "png"):
         return False
     header = _header(data, form)
     modes = ("RGB", "L") if form == "jpeg" else ("RGB",)
     return header.mode in modes and header.getexif().get(ORIENTATION, 1) == 1
+
+
+def traits(data: bytes, form: str) -> dict[str, object]:
+    """Return what a file tells besides its pixels: its JPEG quantisation tables, and whether it has EXIF."""
+    header = _header(data, form)
+    tables = getattr(header, "quantization", None)
+    return {"jpeg_tables": json.dumps(tables) if tables else None, "exif": len(header.getexif()) > 0}
 
 
 def encode_png(image: Image) -> bytes:

@@ -35,7 +35,7 @@ def decode_tensor(data: "Tensor", is_png: "Tensor") -> "Tensor":
     import tensorflow as tf
 
     # TensorFlow's default JPEG transform differs from libjpeg's accurate one by up to 16 levels.
-    jpeg = lambda: tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")  # noqa: E731
+    jpeg = lambda: tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
     return tf.cond(is_png, lambda: tf.io.decode_png(data, channels=3), jpeg)
 
 
@@ -47,6 +47,6 @@ def resize_tensor(image: "Tensor", size: int) -> "Tensor":
     target = (size, size)
     image = tf.cast(image, tf.float32)
     shrinks = tf.logical_and(shape[0] >= size, shape[1] >= size)
-    area = lambda: tf.image.resize(image[None], target, method="area")[0]  # noqa: E731
+    area = lambda: tf.image.resize(image[None], target, method="area")[0]
     grown = tf.cond(shrinks, area, lambda: tf.image.resize(image, target, method="bilinear"))
     return tf.ensure_shape(tf.round(grown), (size, size, 3))

@@ -1,0 +1,132 @@
+"""The command line: the library's functions for a person at a terminal."""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from fauxscan import params
+from fauxscan.records import Status, UserError
+
+OK, UNJUDGED, WRONG = 0, 2, 3
+
+app = typer.Typer(
+    help="Finds synthetic and manipulated faces in folders of images and videos, and says how sure it is.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Models = Annotated[
+    list[Path] | None, typer.Option("--models", metavar="FOLDER", help="A model or ensemble folder; may be repeated.")
+]
+ParamsFile = Annotated[Path, typer.Option("--params", help="The file with all numbers.")]
+Results = Annotated[Path, typer.Option("--results", help="The folder of the tables.")]
+
+
+class Faces(StrEnum):
+    """What is taken of an image."""
+
+    DETECT = "detect"
+    WHOLE = "whole"
+
+
+class Format(StrEnum):
+    """How rows are printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+FacesOption = Annotated[
+    Faces, typer.Option("--faces", help="detect: as each model wants them; whole: every image is a face crop.")
+]
+
+
+@app.command()
+def scan(
+    folder: Annotated[Path, typer.Argument(help="The folder to scan, with all below it.")],
+    results: Results,
+    models: Models = None,
+    faces: FacesOption = Faces.DETECT,
+    params_file: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Scan a folder into Parquet tables: what is new or changed since the last scan is judged."""
+    from fauxscan.scanning import printing, progress, settings
+    from fauxscan.scanning import scan as scanning
+    from fauxscan.scanning.engine import Engine
+
+    scanning.check_folder(folder)
+    chosen = settings.read(params.load(params_file), models or (), faces.value)
+    with progress.shown(Console(stderr=True)) as tell:
+        summary = scanning.scan(folder, results, Engine(chosen), tell)
+    printing.summary(Console(), summary, results, chosen)
+    raise typer.Exit(UNJUDGED if summary.unjudged else OK)
+
+
+@app.command()
+def check(
+    files: Annotated[list[Path], typer.Argument(help="Images and videos.")],
+    models: Models = None,
+    faces: FacesOption = Faces.DETECT,
+    params_file: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Judge single files and print the verdicts; nothing is written."""
+    from fauxscan.scanning import printing, settings
+    from fauxscan.scanning.engine import check_files
+
+    if folders := [str(file) for file in files if file.is_dir()]:
+        raise UserError(f"{', '.join(folders)} is a folder: use `fauxscan scan FOLDER --results DIR`")
+    outcomes = check_files(files, settings.read(params.load(params_file), models or (), faces.value))
+    printing.outcomes(Console(), files, outcomes)
+    raise typer.Exit(OK if all(outcome.status == Status.OK for outcome in outcomes) else UNJUDGED)
+
+
+@app.command()
+def latest(
+    results: Results,
+    form: Annotated[Format, typer.Option("--format", help="table, csv or json.")] = Format.TABLE,
+) -> None:
+    """Print the latest state of every path in the tables."""
+    from fauxscan.scanning import printing, tables
+
+    rows = tables.latest(results).to_pylist()
+    if form is Format.JSON:
+        typer.echo(json.dumps(rows, default=bytes.hex, indent=1))
+    elif form is Format.CSV:
+        typer.echo(printing.csv_text(rows, tables.MEDIA.names), nl=False)
+    else:
+        printing.states(Console(), rows)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Return the exit code: 0 all well, 2 files that could not be judged, 3 wrong use or configuration."""
+    try:
+        code = app(arguments, standalone_mode=False)
+    except UserError as error:
+        return _wrong(str(error))
+    except typer.TyperException as error:
+        return _wrong(f"{error.format_message()}\nSee `fauxscan --help`.")
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _wrong(f"{where}{error.strerror or error}. What is done so far is kept: mend it and run the same again.")
+    return int(code or OK)
+
+
+def _wrong(message: str) -> int:
+    typer.echo(f"fauxscan: {message}", err=True)
+    return WRONG
+
+
+def main() -> None:
+    """Run the command line."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.exit(run())

@@ -1,0 +1,55 @@
+"""Calibration: the temperature that makes p_fake a probability, and the cuts at stated error rates."""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import expit
+
+from fauxscan.models import Calibration
+from fauxscan.params import CalibrateParams
+from fauxscan.records import FAKE, REAL
+
+
+def fit(labels: ArrayLike, logits: ArrayLike, params: CalibrateParams) -> Calibration:
+    """Return the calibration of media logits (n,) with labels (n,)."""
+    truth, raw = np.asarray(labels), np.asarray(logits, np.float64)
+    temperature = fit_temperature(truth, raw)
+    p_fake = expit(raw / temperature)
+    high = upper_cut(p_fake[truth == REAL], params.false_positive_rate)
+    low = lower_cut(p_fake[truth == FAKE], params.false_negative_rate)
+    return Calibration(
+        temperature=temperature,
+        high=max(low, high),  # where the classes lie apart the cuts cross, and what lies between is uncertain
+        low=min(low, high),
+        false_positive_rate=params.false_positive_rate,
+        false_negative_rate=params.false_negative_rate,
+        reals=int((truth == REAL).sum()),
+        fakes=int((truth == FAKE).sum()),
+    )
+
+
+def fit_temperature(truth: NDArray[np.integer], raw: NDArray[np.float64]) -> float:
+    """Return the temperature of least negative log-likelihood (Guo et al. 2017), between 0.05 and 20."""
+    sign = np.where(truth == FAKE, 1.0, -1.0)
+
+    def loss(log_temperature: float) -> float:
+        return float(np.logaddexp(0, -sign * raw / math.exp(log_temperature)).mean())
+
+    found = minimize_scalar(loss, bounds=(math.log(0.05), math.log(20)), method="bounded")
+    return float(math.exp(found.x))
+
+
+def upper_cut(reals: NDArray[np.float64], rate: float) -> float:
+    """Return the p_fake that a new real reaches with at most probability `rate`; 1 if the reals are too few to say.
+
+    Split conformal (Vovk et al. 2005): just above the k-th smallest of n, k = ceil((n + 1)(1 - rate)).
+    """
+    k = math.ceil((len(reals) + 1) * (1 - rate))
+    return 1.0 if k > len(reals) else min(1.0, float(np.nextafter(np.sort(reals)[k - 1], 2.0)))
+
+
+def lower_cut(fakes: NDArray[np.float64], rate: float) -> float:
+    """Return the p_fake under which a new fake falls with at most probability `rate`; 0 if the fakes are too few."""
+    return 1.0 - upper_cut(1.0 - fakes, rate)

@@ -1,0 +1,97 @@
+"""Figures with intervals: resampled by source, since faces of one source are no independent trials."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, brier_score_loss
+
+from fauxscan.params import EvaluateParams
+from fauxscan.records import FAKE, REAL
+
+RESAMPLES_AT_ONCE = 100
+BINS = 10
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores to be measured: labels, p_fake and sources, each (n,)."""
+
+    labels: NDArray[np.int64]
+    p_fake: NDArray[np.float64]
+    sources: NDArray[np.int64]  # numbered from 0
+
+    @staticmethod
+    def of(table: pd.DataFrame) -> "Scored":
+        """Return the scores in a table with label, p_fake and source."""
+        sources = pd.factorize(table["source"])[0]
+        return Scored(table["label"].to_numpy(np.int64), table["p_fake"].to_numpy(np.float64), sources)
+
+
+def figures(table: pd.DataFrame, high: float, params: EvaluateParams, seed: int) -> Figures:
+    """Return counts, accuracy and AUC with their intervals, and the error rates at the cut `high`."""
+    scored = Scored.of(table)
+    reals, fakes = scored.p_fake[scored.labels == REAL], scored.p_fake[scored.labels == FAKE]
+    accuracies, aucs = bootstrap(scored, params.bootstrap, seed)
+    tail = 50 * (1 - params.confidence)
+    accuracy_low, accuracy_high = np.nanpercentile(accuracies, [tail, 100 - tail])
+    auc_low, auc_high = np.nanpercentile(aucs, [tail, 100 - tail])
+    once = np.ones((1, int(scored.sources.max()) + 1))
+    return {
+        "reals": len(reals), "fakes": len(fakes), "sources": int(scored.sources.max()) + 1,
+        "accuracy": float(accuracy(scored, once)[0]), "accuracy_low": accuracy_low, "accuracy_high": accuracy_high,
+        "auc": float(auc(scored, once)[0]), "auc_low": auc_low, "auc_high": auc_high,
+        "average_precision": float(average_precision_score(scored.labels, scored.p_fake)),
+        "balanced_accuracy": float(((reals < 0.5).mean() + (fakes >= 0.5).mean()) / 2),
+        "false_positive_rate": float((reals >= high).mean()),
+        "true_positive_rate": float((fakes >= high).mean()),
+        "brier": float(brier_score_loss(scored.labels, scored.p_fake)),
+        "calibration_error": calibration_error(scored),
+    }  # fmt: skip
+
+
+def bootstrap(scored: Scored, resamples: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return accuracy and AUC of each resample of whole sources (Efron and Tibshirani 1993)."""
+    rng, count = np.random.default_rng(seed), int(scored.sources.max()) + 1
+    parts = []
+    for start in range(0, resamples, RESAMPLES_AT_ONCE):
+        rows = min(RESAMPLES_AT_ONCE, resamples - start)
+        drawn = rng.multinomial(count, np.full(count, 1 / count), size=rows).astype(np.float64)
+        parts.append((accuracy(scored, drawn), auc(scored, drawn)))
+    accuracies, aucs = zip(*parts, strict=True)
+    return np.concatenate(accuracies), np.concatenate(aucs)
+
+
+def accuracy(scored: Scored, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the accuracy at p_fake 0.5 for each row of `drawn` (resamples, sources)."""
+    right = ((scored.p_fake >= 0.5) == (scored.labels == FAKE)).astype(np.float64)
+    count = int(scored.sources.max()) + 1
+    hits = np.bincount(scored.sources, right, minlength=count)
+    sizes = np.bincount(scored.sources, minlength=count)
+    return np.asarray((drawn @ hits) / np.maximum(drawn @ sizes, 1))
+
+
+def auc(scored: Scored, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the area under the ROC curve for each row of `drawn` (resamples, sources); NaN without both classes.
+
+    Weighted Mann-Whitney statistic: ties count one half.
+    """
+    order = np.argsort(scored.p_fake, kind="stable")
+    weights = drawn[:, scored.sources[order]]
+    is_fake = scored.labels[order] == FAKE
+    starts = np.flatnonzero(np.diff(scored.p_fake[order], prepend=-np.inf))  # where each distinct score begins
+    fakes = np.add.reduceat(weights * is_fake, starts, axis=1)
+    reals = np.add.reduceat(weights * ~is_fake, starts, axis=1)
+    below = np.cumsum(reals, axis=1) - reals
+    pairs = fakes.sum(axis=1) * reals.sum(axis=1)
+    won = (fakes * (below + reals / 2)).sum(axis=1)
+    return np.divide(won, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+
+
+def calibration_error(scored: Scored) -> float:
+    """Return the expected calibration error over ten equal bins of p_fake (Naeini et al. 2015)."""
+    bins = np.minimum((scored.p_fake * BINS).astype(int), BINS - 1)
+    gap = np.bincount(bins, scored.p_fake - (scored.labels == FAKE), minlength=BINS)
+    return float(np.abs(gap).sum() / len(bins))

@@ -1,0 +1,80 @@
+"""From a trained network to a model that scans can use: calibrated, alone or in an ensemble."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+
+from fauxscan import models
+from fauxscan.judging import calibration, panel, scoring
+from fauxscan.judging.panel import EnsembleCard
+from fauxscan.models import ModelCard
+from fauxscan.params import CalibrateParams, CombinerParams
+from fauxscan.preparing import shards
+from fauxscan.records import VALIDATION, UserError
+
+LOGITS_FILE = "validation.parquet"
+
+
+def calibrate(trained: Path, folder: Path, out: Path, params: CalibrateParams) -> None:
+    """Publish the network of `trained` to `out` with its calibration on the validation split, and those logits."""
+    model = models.load(trained)
+    view = shards.view_for(model.card.looks_at, model.card.trained_on.faces)
+    media = scoring.media_logits(scoring.face_logits(model, folder, VALIDATION, view))
+    fitted = calibration.fit(media["label"], media["logit"], params)
+    out.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(trained / models.NETWORK, out / models.NETWORK)
+    models.write_card(out, model.card.model_copy(update={"calibration": fitted}))
+    media.to_parquet(out / LOGITS_FILE, index=False)
+
+
+def combine(name: str, combiner: CombinerParams, folder: Path, out: Path, params: CalibrateParams) -> None:
+    """Fit an ensemble on its members' validation logits and publish it, members and all, to `out`."""
+    cards = {member: models.read_card(folder / member) for member in combiner.members}
+    dataset = _one_dataset(cards)
+    table = _joined(cards, folder)
+    weights, bias = fit_weights(table[list(cards)].to_numpy(), table["label"].to_numpy(), combiner.method)
+    logits = table[list(cards)].to_numpy() @ weights + bias
+    card = EnsembleCard(
+        name=name,
+        method=combiner.method,
+        dataset=dataset,
+        weights=dict(zip(cards, map(float, weights), strict=True)),
+        bias=bias,
+        digests={member: card.model_digest for member, card in cards.items()},
+        calibration=calibration.fit(table["label"], logits, params),
+        proof_of_machinery=any(card.trained_on.proof_of_machinery for card in cards.values()),
+    )
+    for member in cards:
+        shutil.copytree(folder / member, out / panel.MEMBERS / member)
+    (out / panel.ENSEMBLE).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _one_dataset(cards: dict[str, ModelCard]) -> str:
+    seen = {(card.trained_on.dataset, card.trained_on.split_digest) for card in cards.values()}
+    if len(seen) > 1:
+        names = ", ".join(f"{member} on {card.trained_on.dataset}" for member, card in cards.items())
+        raise UserError(f"members of an ensemble must share one dataset and split, but: {names}")
+    return seen.pop()[0]
+
+
+def _joined(cards: dict[str, ModelCard], folder: Path) -> pd.DataFrame:
+    """Return one row a media file that every member could judge: label, and a calibrated logit a member."""
+    table: pd.DataFrame | None = None
+    for member, card in cards.items():
+        media = pd.read_parquet(folder / member / LOGITS_FILE).set_index("sha256")
+        column = media["logit"].map(lambda raw, card=card: panel.calibrate(raw, card.calibration)).rename(member)
+        table = media[["label"]].join(column) if table is None else table.join(column, how="inner")
+    if table is None or table["label"].nunique() < 2:
+        raise UserError(f"{', '.join(cards)} judged no reals and fakes in common: an ensemble cannot be fitted")
+    return table
+
+
+def fit_weights(calibrated: np.ndarray, labels: np.ndarray, method: str) -> tuple[np.ndarray, float]:
+    """Return weights (members,) and bias that join calibrated logits (n, members)."""
+    if method == "mean":
+        return np.full(calibrated.shape[1], 1 / calibrated.shape[1]), 0.0
+    fitted = LogisticRegression().fit(calibrated, labels)
+    return fitted.coef_[0], float(fitted.intercept_[0])

@@ -1,0 +1,115 @@
+"""What earlier scans know: the last row of each path, and the outcome of each content under the present settings."""
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fauxscan.scanning import tables
+from fauxscan.scanning.rows import TRANSIENT, Change, Entry, Outcome, Row, key_of, outcome_of
+
+
+class Ledger:
+    """The table `media` indexed for one root and one settings digest, and what the run adds to it."""
+
+    def __init__(self, media: pa.Table, root: str, settings: str) -> None:
+        self.settings = settings
+        self._media = media
+        self._last = tables.present(tables.last(media.filter(pc.equal(media["root"], root))))
+        self._at = {key: i for i, key in enumerate(tables.keys(self._last))}
+        self._size = _integers(self._last["size"])
+        self._mtime = _integers(self._last["mtime_ns"])
+        lasting = pc.invert(pc.is_in(self._last["status"], pa.array(sorted(TRANSIENT))))
+        self._lasting = lasting.to_numpy()
+        self._current = pc.equal(self._last["settings"], settings).to_numpy()
+        self._seen = np.zeros(len(self._last), bool)
+        self._added: dict[str, Outcome] = {}
+
+    def see(self, entry: Entry) -> bool:
+        """Note that a file is there; return whether its row still says all about it."""
+        i = self._at.get(entry.key)
+        if i is None:
+            return False
+        self._seen[i] = True
+        return self._same(i, entry) and bool(self._current[i])
+
+    def content(self, entry: Entry) -> str | None:
+        """Return the hash of a file that looks unchanged, so that it need not be read to be found in the ledger."""
+        i = self._at.get(entry.key)
+        return self._last["sha256"][i].as_py() if i is not None and self._same(i, entry) else None
+
+    def before(self, entry: Entry) -> Row | None:
+        """Return the last row of a file that was there."""
+        i = self._at.get(entry.key)
+        return None if i is None else self._row(i)
+
+    def outcome(self, sha256: str) -> Outcome | None:
+        """Return what is known of a content under the present settings; None where it must be judged."""
+        if sha256 in self._added:
+            return self._added[sha256]
+        i = self._judged.get(sha256)
+        return None if i is None else outcome_of(self._media.slice(i, 1).to_pylist()[0])
+
+    def knows(self, sha256: str) -> bool:
+        """Return whether any file of this content was ever seen."""
+        return sha256 in self._added or sha256 in self._contents
+
+    def gone_with(self, sha256: str) -> list[Row]:
+        """Return the last rows of files of this content that are no longer there."""
+        rows = [self._row(i) for i in self._gone.get(sha256, ()) if not self._seen[i]]
+        return sorted(rows, key=key_of)
+
+    def gone(self) -> list[Row]:
+        """Return the last rows of all files that are no longer there."""
+        rows: list[Row] = self._last.filter(pa.array(~self._seen)).to_pylist()
+        return rows
+
+    def keep(self, unknown: Callable[[bytes], bool]) -> None:
+        """Do not count as gone the files of which it is not known."""
+        for i in np.flatnonzero(~self._seen).tolist():
+            self._seen[i] = unknown(key_of(self._row(i)))
+
+    def add(self, rows: list[Row]) -> None:
+        """Take in the rows of a batch."""
+        for row in rows:
+            i = self._at.get(key_of(row))
+            if row["change"] == Change.REMOVED and i is not None:
+                self._seen[i] = True
+            elif row["sha256"] is not None and row["status"] not in TRANSIENT:
+                self._added[row["sha256"]] = outcome_of(row)
+
+    def _same(self, i: int, entry: Entry) -> bool:
+        size, mtime_ns = _integer(entry.size), _integer(entry.mtime_ns)
+        return bool(self._lasting[i] and self._size[i] == size and self._mtime[i] == mtime_ns)
+
+    def _row(self, i: int) -> Row:
+        row: Row = self._last.slice(i, 1).to_pylist()[0]
+        return row
+
+    @cached_property
+    def _contents(self) -> set[str]:
+        return set(pc.unique(self._media["sha256"]).to_pylist())
+
+    @cached_property
+    def _judged(self) -> dict[str, int]:
+        lasting = pc.invert(pc.is_in(self._media["status"], pa.array(sorted(TRANSIENT))))
+        mask = pc.and_(lasting, pc.equal(self._media["settings"], self.settings))
+        rows = np.flatnonzero(pc.and_(mask, pc.is_valid(self._media["sha256"])).to_numpy())
+        return dict(zip(self._media["sha256"].take(pa.array(rows)).to_pylist(), rows.tolist(), strict=True))
+
+    @cached_property
+    def _gone(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for i in np.flatnonzero(~self._seen).tolist():
+            found.setdefault(self._last["sha256"][i].as_py(), []).append(i)
+        return found
+
+
+def _integer(value: int | None) -> int:
+    return -1 if value is None else value
+
+
+def _integers(column: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    return np.asarray(pc.fill_null(column, -1).to_numpy(), np.int64)

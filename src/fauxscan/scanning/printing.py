@@ -1,0 +1,78 @@
+"""What a person reads at the end: tables for a terminal, and CSV that no spreadsheet takes for a formula."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fauxscan.scanning.rows import Outcome, Row
+from fauxscan.scanning.scan import Summary
+from fauxscan.scanning.settings import Settings
+
+STATE = ("path", "verdict", "p_fake", "status", "detail")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # a cell that begins so is run by a spreadsheet (OWASP)
+
+
+def summary(console: Console, ended: Summary, results: Path, settings: Settings) -> None:
+    """Print what was new and the counts by verdict and by status of all files as they stand."""
+    new = ", ".join(f"{count} {change}" for change, count in sorted(ended.changes.items())) or "nothing new"
+    console.print(Text(visible(f"{ended.root}: {new}, {ended.unchanged} unchanged")))
+    _counts(console, "verdict", ended.verdicts)
+    _counts(console, "status", {status: count for status, count in ended.statuses.items() if count})
+    demo = [card.name for card in settings.cards if card.trained_on.proof_of_machinery]
+    if demo:
+        console.print(f"Every verdict is `uncertain`: {', '.join(demo)} learned from the demo, which proves nothing.")
+    console.print(Text(visible(f"Run {ended.run_id}. All files: fauxscan latest --results {results}")))
+
+
+def outcomes(console: Console, files: Sequence[Path], found: Sequence[Outcome]) -> None:
+    """Print what was found of single files."""
+    pairs = zip(files, found, strict=True)
+    states(console, [{name: getattr(outcome, name, str(file)) for name in STATE} for file, outcome in pairs])
+
+
+def states(console: Console, rows: Iterable[Row]) -> None:
+    """Print one line a file; in a terminal as a table that fits it, else with all of every cell."""
+    table = Table(*STATE, box=None if not console.is_terminal else Table().box)
+    for row in rows:
+        table.add_row(*(Text(_cell(row[name]), overflow="fold") for name in STATE))
+    width = None if console.is_terminal else max(80, console.measure(table).maximum)
+    console.print(table, width=width)
+
+
+def _counts(console: Console, word: str, counts: Mapping[str, int]) -> None:
+    table = Table(word, "files", box=None)
+    for name, count in counts.items():
+        table.add_row(name, str(count))
+    console.print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3f}" if isinstance(value, float) else visible(str(value))
+
+
+def visible(text: str) -> str:
+    """Return the text with what would move a terminal's cursor, or change its colours, written out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def csv_text(rows: Iterable[Row], columns: Sequence[str]) -> str:
+    """Return the rows as CSV; bytes as hex, and an apostrophe before what a spreadsheet would run."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_harmless(row[column]) for column in columns] for row in rows)
+    return out.getvalue()
+
+
+def _harmless(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

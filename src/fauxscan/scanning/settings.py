@@ -1,0 +1,110 @@
+"""What a scan judges with: caps, faces and models, known from their cards alone, and the digest of it all."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from fauxscan import models
+from fauxscan.judging import panel
+from fauxscan.judging.panel import EnsembleCard
+from fauxscan.models import ModelCard
+from fauxscan.params import FaceParams, MediaParams, Params, ScanParams
+from fauxscan.records import UserError, View
+
+SCORING = 1  # raise it when the same file, model and params would get another score
+ENGINE, PRECISION = "tensorflow", "float32"
+Mode = Literal["detect", "whole"]  # faces as each model wants them, or every image taken as one face crop
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that changes a judgement, and how fast it is reached."""
+
+    media: MediaParams
+    faces: FaceParams
+    scan: ScanParams
+    mode: Mode
+    folders: tuple[Path, ...]
+    cards: tuple[ModelCard, ...]
+    ensemble: EnsembleCard | None
+    digest: str
+
+    def view(self, card: ModelCard) -> View:
+        """Return what this model is given."""
+        return View.WHOLE if self.mode == "whole" else card.looks_at
+
+    @property
+    def finds_faces(self) -> bool:
+        """Return whether any model is given faces."""
+        return any(self.view(card) is View.FACE for card in self.cards)
+
+    @property
+    def models(self) -> list[dict[str, str]]:
+        """Return the names and digests of the models, as the table `runs` keeps them."""
+        named = [{"name": card.name, "model_digest": card.model_digest} for card in self.cards]
+        if self.ensemble:
+            named.append({"name": self.ensemble.name, "model_digest": _digest(self.ensemble.model_dump(mode="json"))})
+        return named
+
+
+def read(params: Params, named: Sequence[Path] = (), mode: Mode = "detect") -> Settings:
+    """Return the settings of a scan with the models named, or the default ones. Raise UserError; load no network."""
+    folders = tuple(named) or tuple(map(Path, params.scan.models)) or _trained(Path("models"))
+    cards, ensemble = _cards(folders)
+    essence = {
+        "scoring": [SCORING, ENGINE, PRECISION, mode],
+        "media": params.media.model_dump(mode="json"),
+        "faces": params.faces.model_dump(mode="json"),
+        "models": sorted((_essence(card) for card in cards), key=lambda card: card["name"]),
+        "ensemble": ensemble.model_dump(mode="json") if ensemble else None,
+    }
+    return Settings(params.media, params.faces, params.scan, mode, folders, cards, ensemble, _digest(essence))
+
+
+def _trained(home: Path) -> tuple[Path, ...]:
+    found = tuple(sorted(card.parent for card in home.glob(f"*/{models.CARD}")))
+    if not found:
+        raise UserError(f"no model in {home.resolve()}: train the demo's with `make repro`, or name one with --models")
+    return found
+
+
+def _cards(folders: Sequence[Path]) -> tuple[tuple[ModelCard, ...], EnsembleCard | None]:
+    ensembles = [folder for folder in folders if (folder / panel.ENSEMBLE).is_file()]
+    if not ensembles:
+        return _distinct([models.read_card(folder) for folder in folders]), None
+    if len(folders) > 1:
+        raise UserError(f"{ensembles[0]} is an ensemble and joins its own members: name it alone")
+    card = panel.read_ensemble(ensembles[0])
+    members = _distinct([models.read_card(ensembles[0] / panel.MEMBERS / name) for name in card.weights])
+    stale = [member.name for member in members if card.digests.get(member.name) != member.model_digest]
+    if stale:
+        raise UserError(
+            f"{ensembles[0]} was fitted on other weights of {', '.join(stale)}: combine again, `make repro`"
+        )
+    return members, card
+
+
+def _distinct(cards: list[ModelCard]) -> tuple[ModelCard, ...]:
+    names = [card.name for card in cards]
+    if len(set(names)) < len(names):
+        raise UserError(f"two models of one name in {', '.join(names)}: name each model once")
+    return tuple(cards)
+
+
+def _essence(card: ModelCard) -> dict[str, Any]:
+    """Return what of a card changes a judgement: not its figures, nor its licence."""
+    return {
+        "name": card.name,
+        "digest": card.model_digest,
+        "input": [card.input_size, card.looks_at],
+        "faces": card.faces.model_dump(mode="json") if card.faces else None,
+        "calibration": card.calibration.model_dump(mode="json") if card.calibration else None,
+        "proof_of_machinery": card.trained_on.proof_of_machinery,
+    }
+
+
+def _digest(essence: Any) -> str:
+    return hashlib.sha256(json.dumps(essence, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,170 @@
+"""The tables of a scan: their columns, written so that no reader sees half a file, read with suspicion."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fauxscan.records import Status, UserError, Verdict
+
+VERSION = "1"
+LOCK_WAIT_S = 3.0
+
+
+def _schema(table: str, /, **fields: pa.DataType) -> pa.Schema:
+    meta = {"fauxscan.table": table, "fauxscan.version": VERSION, "fauxscan.label": "p_fake: 1 = fake, 0 = real"}
+    return pa.schema(list(fields.items()), metadata=meta)
+
+
+# One row a run. The counts are of all files under the root when the run ended; null where it was interrupted.
+RUNS = _schema(
+    "runs",
+    run_id=pa.string(), root=pa.string(),
+    started_at=pa.timestamp("us", tz="UTC"), finished_at=pa.timestamp("us", tz="UTC"),
+    **{f"status_{status}": pa.int64() for status in Status},
+    **{f"verdict_{verdict}": pa.int64() for verdict in Verdict},
+    models=pa.list_(pa.struct([("name", pa.string()), ("model_digest", pa.string())])),
+    settings=pa.string(), tool_version=pa.string(),
+)  # fmt: skip
+
+# One row a file and run in which something about it was new. `detail` says what failed, or why a verdict is uncertain.
+MEDIA = _schema(
+    "media",
+    run_id=pa.string(), root=pa.string(), path=pa.string(), path_bytes=pa.binary(), change=pa.string(),
+    sha256=pa.string(), size=pa.int64(), mtime_ns=pa.int64(), kind=pa.string(), format=pa.string(),
+    width=pa.int32(), height=pa.int32(), duration_s=pa.float64(), status=pa.string(), detail=pa.string(),
+    faces=pa.int32(), p_fake=pa.float64(), verdict=pa.string(), settings=pa.string(),
+)  # fmt: skip
+
+# One row a model and face, frame or whole image. `face` and the box are null where the model looked at all of it.
+SCORES = _schema(
+    "scores",
+    sha256=pa.string(), model=pa.string(), model_digest=pa.string(), frame=pa.int32(), time_s=pa.float64(),
+    track=pa.int32(), face=pa.int32(), x=pa.float32(), y=pa.float32(), w=pa.float32(), h=pa.float32(),
+    det_score=pa.float32(), logit=pa.float32(), p_fake=pa.float64(),
+)  # fmt: skip
+
+
+def name_of(schema: pa.Schema) -> str:
+    """Return the table's name, which is also its folder's."""
+    return str(schema.metadata[b"fauxscan.table"].decode())
+
+
+@contextmanager
+def locked(results: Path) -> Iterator[None]:
+    """Hold the results for one writer. Raise UserError if they cannot be written, or another scan writes them."""
+    lock = _lock(results)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _lock(results: Path) -> filelock.BaseFileLock:
+    lock = filelock.FileLock(results / ".lock", timeout=LOCK_WAIT_S)
+    try:
+        for schema in (RUNS, MEDIA, SCORES):
+            (results / name_of(schema)).mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except filelock.Timeout as error:
+        remedy = "wait until it has finished, or give this scan another --results"
+        raise UserError(f"another scan is writing to {results} (it holds {lock.lock_file}): {remedy}") from error
+    except OSError as error:
+        raise UserError(f"cannot write results to {results}: {error.strerror}; name another --results") from error
+    return lock
+
+
+def write(rows: pa.Table, target: Path, aside: Path) -> None:
+    """Write a table so that `target` is absent or whole: into the folder `aside`, synced, renamed, synced."""
+    temporary = aside / f"{target.name}.tmp"
+    try:
+        with temporary.open("wb") as file:
+            pq.write_table(rows, file, compression="zstd", write_page_checksum=True)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except OSError:
+        temporary.unlink(missing_ok=True)  # a full disk is not to stay full of it
+        raise
+    sync(target.parent)
+
+
+def sync(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read(results: Path, schema: pa.Schema) -> pa.Table:
+    """Return all rows of a table, in the order of its files. Raise UserError for a file that is damaged or not ours."""
+    files = sorted((results / name_of(schema)).glob("*.parquet"))
+    return pa.concat_tables([schema.empty_table(), *(read_part(file, schema) for file in files)])
+
+
+def check(results: Path) -> None:
+    """Raise UserError for a file in the tables that is cut off or not ours, by its footer alone."""
+    for schema in (RUNS, MEDIA, SCORES):
+        for file in sorted((results / name_of(schema)).glob("*.parquet")):
+            with _opened(file, schema):
+                pass
+
+
+def read_part(file: Path, schema: pa.Schema) -> pa.Table:
+    """Return the rows of one file of a table. Raise UserError that names it and what to do."""
+    with _opened(file, schema) as part:
+        return part.read(columns=schema.names).cast(schema)
+
+
+@contextmanager
+def _opened(file: Path, schema: pa.Schema) -> Iterator[pq.ParquetFile]:
+    try:
+        with pq.ParquetFile(file, page_checksum_verification=True) as part:
+            _check_ours(file, part.schema_arrow, schema)
+            yield part
+    except (pa.ArrowException, OSError) as error:
+        remedy = "move it, and the file of that name in the other table, out of the results and scan again"
+        raise UserError(f"{file} is damaged or cut off ({str(error).splitlines()[0]}): {remedy}") from error
+
+
+def _check_ours(file: Path, found: pa.Schema, schema: pa.Schema) -> None:
+    meta = found.metadata or {}
+    if meta.get(b"fauxscan.table") != schema.metadata[b"fauxscan.table"] or not set(schema.names) <= set(found.names):
+        raise UserError(f"{file} is no part of the table {name_of(schema)!r}: move it out of the results")
+    if meta.get(b"fauxscan.version") != VERSION.encode():
+        version = meta.get(b"fauxscan.version", b"?").decode()
+        raise UserError(f"{file} has version {version}, this fauxscan reads {VERSION}: use the one that wrote it")
+
+
+def latest(results: Path) -> pa.Table:
+    """Return one row of `media` per path: the last, without the paths that were removed; ordered by root and path."""
+    if not (results / "media").is_dir():
+        raise UserError(f"no results at {results}: name the folder that was given to `fauxscan scan` as --results")
+    rows = present(last(read(results, MEDIA)))
+    return rows.sort_by([("root", "ascending"), ("path", "ascending")])
+
+
+def last(media: pa.Table) -> pa.Table:
+    """Return the last row of each root and path, those of removed files included."""
+    ordered = media.sort_by([("run_id", "ascending")])  # run ids grow with time; a run has one row a path
+    roots = ordered["root"].combine_chunks().dictionary_encode().indices.to_pylist()
+    position = {key: i for i, key in enumerate(zip(roots, keys(ordered), strict=True))}
+    return ordered.take(pa.array(sorted(position.values()), pa.int64()))
+
+
+def keys(media: pa.Table) -> list[bytes]:
+    """Return the bytes of each row's name."""
+    names: list[bytes] = pc.coalesce(media["path_bytes"], media["path"].cast(pa.binary())).to_pylist()
+    return names
+
+
+def present(media: pa.Table) -> pa.Table:
+    """Return the rows that do not tell of a removal."""
+    return media.filter(pc.not_equal(media["change"], "removed"))

@@ -1,0 +1,17 @@
+"""DVC stage evaluate@model-dataset: measure a model or ensemble on a dataset's test split."""
+
+from pathlib import Path
+
+from fauxscan import params, stage
+from fauxscan.judging import evaluation
+
+
+def evaluate(name: str, dataset: str, model: Path, shards: Path, out: Path) -> None:
+    """Write figures and scores of the model or ensemble at `model` to `out`."""
+    settings = params.load()
+    faces = settings.dataset(dataset).faces
+    evaluation.evaluate(name, model, shards, faces, out, settings.evaluate, settings.seed)
+
+
+if __name__ == "__main__":
+    stage.run(evaluate)

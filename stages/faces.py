@@ -1,0 +1,17 @@
+"""DVC stage faces@dataset: sample frames, find, align and crop faces, or take images whole."""
+
+from pathlib import Path
+
+from fauxscan import params, stage
+from fauxscan.preparing import faces as preparing
+
+
+def faces(dataset: str, index: Path, media: Path, out: Path) -> None:
+    """Write the faces of every file in `index`, and what became of each file, to `out`."""
+    settings = params.load()
+    maker = preparing.FaceMaker(media, settings.dataset(dataset).faces, settings.media, settings.faces)
+    preparing.make_faces(index, media, out, maker, settings.scan.threads)
+
+
+if __name__ == "__main__":
+    stage.run(faces)

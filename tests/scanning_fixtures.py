@@ -1,0 +1,162 @@
+"""What the tests of the scan share: tiny untrained models, a folder of every kind of file, a stand-in for the models."""
+
+import io
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from PIL import Image as Pillow
+from skimage import data
+
+from fauxscan import models, params
+from fauxscan.judging.panel import Panel
+from fauxscan.models import Calibration, ModelCard, TrainedOn
+from fauxscan.params import FaceParams, Params
+from fauxscan.records import Recipe, View
+
+FACES = FaceParams(detector="yunet", working_size=640, score=0.6, min_size=32, max_faces=8, margin=0.3, size=128)
+REPO = Path(__file__).parent.parent
+
+
+def tiny_params(**scan: int) -> Params:
+    """Return the committed parameters with small batches."""
+    whole = params.load(REPO / "params.yaml")
+    small = {"batch_files": 4, "batch_faces": 4, "threads": 2, "publish_every": 2, "max_retries": 1} | scan
+    return whole.model_copy(update={"scan": whole.scan.model_copy(update=small)})
+
+
+def write_params(path: Path, **scan: int) -> Path:
+    """Write the parameters of `tiny_params` as a file."""
+    path.write_text(tiny_params(**scan).model_dump_json(), encoding="utf-8")  # JSON is YAML
+    return path
+
+
+def card(name: str, detector: str, size: int, looks_at: View, digest: str, **others: Any) -> ModelCard:
+    """Return the card of a model that has learned nothing."""
+    calibration = Calibration(
+        temperature=1.5, high=0.7, low=0.3, false_positive_rate=0.05, false_negative_rate=0.05, reals=1, fakes=1
+    )
+    known: dict[str, Any] = {
+        "faces": FACES if looks_at is View.FACE else None,
+        "trained_on": TrainedOn(dataset="none", faces="detect", split_digest="0", proof_of_machinery=False),
+        "calibration": calibration,
+    }
+    fixed = {"options": {"size": size}, "recipe": Recipe(), "figures": {}, "licence": "none", "model_digest": digest}
+    return ModelCard(name=name, detector=detector, input_size=size, looks_at=looks_at, **fixed, **(known | others))
+
+
+def save_model(folder: Path, detector: str, seed: int, looks_at: View, spoil: bool = False) -> Path:
+    """Write an untrained model of 64 px; a spoiled one has a weight that is no number."""
+    import keras
+
+    from fauxscan import detectors
+
+    keras.utils.set_random_seed(seed)
+    network = detectors.get(detector).build(size=64)
+    for weight in network.trainable_weights:  # larger than at the start, or every logit would be near 0
+        weight.assign(np.asarray(weight) + np.random.default_rng(seed).normal(0, 0.05, weight.shape))
+    if spoil:
+        weight.assign(np.full(weight.shape, np.nan))
+    models.save(folder, network, card(folder.name, detector, 64, looks_at, models.digest(network)))
+    return folder
+
+
+@dataclass(frozen=True)
+class Stub:
+    """A model without TensorFlow: the logit is the mean of the pixels, so that scores differ and repeat."""
+
+    card: ModelCard
+    network: Any = None
+
+    def scorer(self, batch: int) -> Callable[[Any], Any]:
+        """Return the forward pass."""
+        return lambda images: (images.reshape(len(images), -1).mean(1) / 64 - 2).astype(np.float32)
+
+
+def stub_cards(home: Path) -> list[Path]:
+    """Write two model folders that hold a card alone."""
+    home.mkdir(exist_ok=True)
+    cards = [
+        card("faces", "meso4", 64, View.FACE, "a" * 64),
+        card("wholes", "dct_cnn", 32, View.WHOLE, "b" * 64),
+    ]
+    for one in cards:
+        (home / one.name).mkdir(exist_ok=True)
+        models.write_card(home / one.name, one)
+    return [home / one.name for one in cards]
+
+
+def stub_panel(folders: Sequence[Path]) -> Panel:
+    """Return the panel of folders written by `stub_cards`."""
+    return Panel(tuple(Stub(models.read_card(folder)) for folder in folders))  # type: ignore[arg-type]
+
+
+def encoded(image: Any, form: str, **options: Any) -> bytes:
+    """Return an RGB image encoded by Pillow."""
+    out = io.BytesIO()
+    Pillow.fromarray(image).save(out, form, **options)
+    return out.getvalue()
+
+
+def write_clip(path: Path, frames: int = 50, rate: int = 25) -> None:
+    """Write an H.264 clip of a face that moves."""
+    face = cv2.resize(data.astronaut()[0:256, 96:352], (128, 128))
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = 192, 160, "yuv420p"
+        for number in range(frames):
+            image = np.full((160, 192, 3), 90, np.uint8)
+            image[16:144, number % 64 : number % 64 + 128] = face
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def write_folder(root: Path) -> Path:
+    """Write a folder with a file of every kind."""
+    face, cat = data.astronaut(), data.chelsea()
+    jpeg = encoded(face, "JPEG", quality=90)
+    (root / "a" / "b").mkdir(parents=True)
+    files: dict[str, bytes] = {
+        "face.jpg": jpeg,
+        "a/cat.png": encoded(cat, "PNG"),
+        "a/b/crop.jpg": encoded(face[0:256, 96:352], "JPEG"),
+        "a/b/lying.jpg": encoded(cat[:200, :200], "PNG"),
+        "copy of face.jpg": jpeg,
+        "small.png": encoded(face[:16, :400], "PNG"),
+        "dot.png": encoded(face[:1, :1], "PNG"),
+        "black.png": encoded(np.zeros((64, 64, 3), np.uint8), "PNG"),
+        "empty.jpg": b"",
+        "notes.txt": b"no picture",
+        "cut.jpg": jpeg[: len(jpeg) // 2],
+        "=cmd('calc')!A0.png": encoded(cat[:100, :100], "PNG"),
+        "new\nline.png": encoded(cat[50:150, :100], "PNG"),
+    }
+    for name, content in files.items():
+        (root / name).write_bytes(content)
+    (root / os.fsdecode(b"not utf-8 \xff.png")).write_bytes(encoded(cat[:100, 50:150], "PNG"))
+    write_clip(root / "a" / "clip.mp4")
+    os.mkfifo(root / "a" / "pipe.jpg")
+    (root / "a" / "loop").symlink_to(root)
+    return root
+
+
+def write_many(root: Path, count: int) -> Path:
+    """Write many small images, some of them twice."""
+    root.mkdir()
+    for number in range(count):
+        x, y = divmod(number % (count - 5), 15)
+        image = cv2.cvtColor(data.astronaut()[y * 20 : y * 20 + 64, x * 10 : x * 10 + 64], cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(root / f"{number:03d}.png"), image)
+    return root
+
+
+def fresh(path: Path) -> Path:
+    """Return the path, with nothing there."""
+    shutil.rmtree(path, ignore_errors=True)
+    return path
