@@ -1,8 +1,7 @@
-"""What the tests of the scan share: tiny untrained models, a folder of every kind of file, a stand-in for the models."""
+"""What the tests of the scan share: tiny untrained models, stand-ins for them, a folder of every kind of file."""
 
 import io
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,8 @@ from fauxscan.judging.panel import Panel
 from fauxscan.models import Calibration, ModelCard, TrainedOn
 from fauxscan.params import FaceParams, Params
 from fauxscan.records import Recipe, View
+from fauxscan.scanning import settings, tables
+from fauxscan.scanning.engine import Engine
 
 FACES = FaceParams(detector="yunet", working_size=640, score=0.6, min_size=32, max_faces=8, margin=0.3, size=128)
 REPO = Path(__file__).parent.parent
@@ -81,7 +82,7 @@ class Stub:
 
 def stub_cards(home: Path) -> list[Path]:
     """Write two model folders that hold a card alone."""
-    home.mkdir(exist_ok=True)
+    home.mkdir(parents=True, exist_ok=True)
     cards = [
         card("faces", "meso4", 64, View.FACE, "a" * 64),
         card("wholes", "dct_cnn", 32, View.WHOLE, "b" * 64),
@@ -156,7 +157,13 @@ def write_many(root: Path, count: int) -> Path:
     return root
 
 
-def fresh(path: Path) -> Path:
-    """Return the path, with nothing there."""
-    shutil.rmtree(path, ignore_errors=True)
-    return path
+def stub_engine(home: Path, mode: settings.Mode = "detect", only: str | None = None, **scan: int) -> Engine:
+    """Return an engine over the stand-ins; `only` one of them, `faces` or `wholes`."""
+    folders = [folder for folder in stub_cards(home) if only in (None, folder.name)]
+    return Engine(settings.read(tiny_params(**scan), folders, mode), stub_panel)
+
+
+def union(results: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return all rows of `media` and `scores`, sorted, without what differs from run to run."""
+    media, scores = (tables.read(results, schema).to_pylist() for schema in (tables.MEDIA, tables.SCORES))
+    return sorted(({**row, "run_id": None} for row in media), key=repr), sorted(scores, key=repr)

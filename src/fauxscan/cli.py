@@ -15,7 +15,7 @@ from rich.console import Console
 from fauxscan import params
 from fauxscan.records import Status, UserError
 
-OK, UNJUDGED, WRONG = 0, 2, 3
+OK, UNJUDGED, WRONG, STOPPED = 0, 2, 3, 130
 
 app = typer.Typer(
     help="Finds synthetic and manipulated faces in folders of images and videos, and says how sure it is.",
@@ -117,6 +117,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _wrong(f"{where}{error.strerror or error}. What is done so far is kept: mend it and run the same again.")
+    if code == STOPPED:
+        typer.echo("fauxscan: stopped. What is done so far is kept: run the same again for the rest.", err=True)
     return int(code or OK)
 
 

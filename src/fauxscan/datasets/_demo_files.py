@@ -15,7 +15,7 @@ from fauxscan.datasets._demo_pictures import Pixels
 
 JPEG_QUALITY = 92
 FRAMES_PER_SECOND = 12
-TOLERANCE, TRIALS = 0.001, 16  # of a file's size; pairs must be closer than one pair is to another
+TOLERANCE, TRIALS = 0.001, 10  # of a file's size; pairs must be closer than one pair is to another
 Encode = Callable[[float], bytes]  # strength of noise -> file
 
 
@@ -50,30 +50,35 @@ def mp4(frames: Sequence[Pixels]) -> bytes:
 
 
 def matched(encode: Encode, size: int, low: float, high: float) -> bytes:
-    """The file nearest to `size` bytes, by bisection over strengths of noise from `low` to `high`.
+    """The file nearest to `size` bytes, sought over strengths of noise from `low` to `high` by false position.
 
     Forging smooths, and smoother pictures make smaller files. File size must not tell fakes from reals, so noise, as
     of a worse sensor, makes up for what was lost.
     """
-    best = encode(low)
+    files = {strength: encode(strength) for strength in (low, high)}
     for _ in range(TRIALS):
-        middle = (low + high) / 2
-        file = encode(middle)
-        best = min(best, file, key=lambda f: abs(len(f) - size))
-        if abs(len(best) - size) <= TOLERANCE * size:
+        best = min(files.values(), key=lambda file: _off(file, size))
+        if _off(best, size) <= TOLERANCE:
             break
-        # Not quite the half: from one strength to the next, an encoder's sizes jump up and down a little.
-        step = 0.4 * (high - low)
-        low, high = (low + step, high) if len(file) < size else (low, high - step)
+        below, above = len(files[low]), len(files[high])
+        share = (size - below) / (above - below) if above > below else 0.5
+        middle = low + (high - low) * min(max(share, 0.1), 0.9)  # kept off the ends, or one would never move
+        files[middle] = encode(middle)
+        low, high = (middle, high) if len(files[middle]) < size else (low, middle)
     return best
 
 
+def _off(file: bytes, size: int) -> float:
+    return abs(len(file) / size - 1)
+
+
 def pair(real: Encode, usual: float, fake: Encode, highest: float) -> tuple[bytes, bytes]:
-    """A real with its usual noise and a fake as large; where the fake cannot be as small, both are larger."""
-    file, smallest = real(usual), fake(0.0)
-    if len(smallest) > len(file):
-        return matched(real, len(smallest), usual, 4 * usual), smallest
-    return file, matched(fake, len(file), 0.0, highest)
+    """A real with its usual noise and a fake as large; where no fake is quite as large, the real follows the fake."""
+    file = real(usual)
+    forged = matched(fake, len(file), 0.0, highest)
+    if _off(forged, len(file)) > TOLERANCE:
+        file = min(file, matched(real, len(forged), usual / 2, 4 * usual), key=lambda f: _off(f, len(forged)))
+    return file, forged
 
 
 def blended_stills(shot: Shot, rng: np.random.Generator) -> Iterator[Media]:

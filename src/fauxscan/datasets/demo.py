@@ -90,7 +90,8 @@ def _store(root: Path, seed: int, source: str) -> list[Example]:
 
 
 def _written(root: Path, key: str, source: str, item: Media) -> Example:
-    # A digest for a name: neither it nor the order of the names gives the label away.
-    path = f"media/{hashlib.sha256(key.encode()).hexdigest()[:16]}{item.suffix}"
+    # A digest for a name, in digits: neither it, its pattern nor the order of the names gives the label away.
+    number = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) % 10**12
+    path = f"media/{number:012d}{item.suffix}"
     (root / path).write_bytes(item.data)
     return Example(path, REAL if item.generator is None else FAKE, source, item.generator)

@@ -56,10 +56,11 @@ def opened(path: Path, media: MediaParams) -> Iterator[Content]:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a FIFO would block for ever
     except OSError as error:
         raise MediaError(Status.UNREADABLE, error.strerror or "cannot be opened") from error
+    before = os.fstat(descriptor)
+    if not stat.S_ISREG(before.st_mode):
+        os.close(descriptor)
+        raise MediaError(Status.UNREADABLE, "not a regular file")
     with os.fdopen(descriptor, "rb") as file:
-        before = os.fstat(descriptor)
-        if not stat.S_ISREG(before.st_mode):
-            raise MediaError(Status.UNREADABLE, "not a regular file")
         if before.st_size > media.max_bytes:
             raise MediaError(Status.TOO_LARGE, f"{before.st_size} bytes; the cap is media.max_bytes {media.max_bytes}")
         yield _read(file, before)

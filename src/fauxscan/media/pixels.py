@@ -17,7 +17,7 @@ def resize(image: Image, size: int) -> Image:
     if (height, width) == (size, size):
         return image
     shrinks = height >= size and width >= size
-    return np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR))
+    return np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR_EXACT))
 
 
 def shrink_to(image: Image, longer: int) -> tuple[Image, float]:
@@ -49,4 +49,4 @@ def resize_tensor(image: "Tensor", size: int) -> "Tensor":
     shrinks = tf.logical_and(shape[0] >= size, shape[1] >= size)
     area = lambda: tf.image.resize(image[None], target, method="area")[0]
     grown = tf.cond(shrinks, area, lambda: tf.image.resize(image, target, method="bilinear"))
-    return tf.ensure_shape(tf.round(grown), (size, size, 3))
+    return tf.ensure_shape(tf.floor(grown + 0.5), (size, size, 3))  # halves go up, as in OpenCV

@@ -9,7 +9,6 @@ from pathlib import Path
 from threading import Lock
 
 from fauxscan.judging import panel
-from fauxscan.judging.aggregation import media_logit
 from fauxscan.judging.panel import Panel
 from fauxscan.records import Status
 from fauxscan.scanning.forward import Desk
@@ -83,6 +82,8 @@ class Engine:
 
     def _media_logits(self, rows: Sequence[Scored]) -> dict[str, float]:
         """Return each model's logit of the file; a model that was given nothing is left out."""
+        from fauxscan.judging.aggregation import media_logit  # SciPy takes seconds, and a scan may judge nothing
+
         of: dict[int, list[Scored]] = {}
         for row in rows:
             of.setdefault(row.model, []).append(row)

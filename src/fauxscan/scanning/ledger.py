@@ -12,19 +12,22 @@ from fauxscan.scanning.rows import TRANSIENT, Change, Entry, Outcome, Row, key_o
 
 
 class Ledger:
-    """The table `media` indexed for one root and one settings digest, and what the run adds to it."""
+    """The table `media` indexed for one root and one settings digest, and what the run adds to it.
+
+    `rows` are the last rows of the files that were there when the run began.
+    """
 
     def __init__(self, media: pa.Table, root: str, settings: str) -> None:
         self.settings = settings
         self._media = media
-        self._last = tables.present(tables.last(media.filter(pc.equal(media["root"], root))))
-        self._at = {key: i for i, key in enumerate(tables.keys(self._last))}
-        self._size = _integers(self._last["size"])
-        self._mtime = _integers(self._last["mtime_ns"])
-        lasting = pc.invert(pc.is_in(self._last["status"], pa.array(sorted(TRANSIENT))))
-        self._lasting = lasting.to_numpy()
-        self._current = pc.equal(self._last["settings"], settings).to_numpy()
-        self._seen = np.zeros(len(self._last), bool)
+        self.rows = tables.present(tables.last(media.filter(pc.equal(media["root"], root))))
+        self._at = {key: i for i, key in enumerate(tables.keys(self.rows))}
+        self._size = _integers(self.rows["size"])
+        self._mtime = _integers(self.rows["mtime_ns"])
+        lasting = pc.invert(pc.is_in(self.rows["status"], pa.array(sorted(TRANSIENT))))
+        self.rowsing = lasting.to_numpy()
+        self._current = pc.equal(self.rows["settings"], settings).to_numpy()
+        self._seen = np.zeros(len(self.rows), bool)
         self._added: dict[str, Outcome] = {}
 
     def see(self, entry: Entry) -> bool:
@@ -38,7 +41,7 @@ class Ledger:
     def content(self, entry: Entry) -> str | None:
         """Return the hash of a file that looks unchanged, so that it need not be read to be found in the ledger."""
         i = self._at.get(entry.key)
-        return self._last["sha256"][i].as_py() if i is not None and self._same(i, entry) else None
+        return self.rows["sha256"][i].as_py() if i is not None and self._same(i, entry) else None
 
     def before(self, entry: Entry) -> Row | None:
         """Return the last row of a file that was there."""
@@ -63,7 +66,7 @@ class Ledger:
 
     def gone(self) -> list[Row]:
         """Return the last rows of all files that are no longer there."""
-        rows: list[Row] = self._last.filter(pa.array(~self._seen)).to_pylist()
+        rows: list[Row] = self.rows.filter(pa.array(~self._seen)).to_pylist()
         return rows
 
     def keep(self, unknown: Callable[[bytes], bool]) -> None:
@@ -82,10 +85,10 @@ class Ledger:
 
     def _same(self, i: int, entry: Entry) -> bool:
         size, mtime_ns = _integer(entry.size), _integer(entry.mtime_ns)
-        return bool(self._lasting[i] and self._size[i] == size and self._mtime[i] == mtime_ns)
+        return bool(self.rowsing[i] and self._size[i] == size and self._mtime[i] == mtime_ns)
 
     def _row(self, i: int) -> Row:
-        row: Row = self._last.slice(i, 1).to_pylist()[0]
+        row: Row = self.rows.slice(i, 1).to_pylist()[0]
         return row
 
     @cached_property
@@ -103,7 +106,7 @@ class Ledger:
     def _gone(self) -> dict[str, list[int]]:
         found: dict[str, list[int]] = {}
         for i in np.flatnonzero(~self._seen).tolist():
-            found.setdefault(self._last["sha256"][i].as_py(), []).append(i)
+            found.setdefault(self.rows["sha256"][i].as_py(), []).append(i)
         return found
 
 

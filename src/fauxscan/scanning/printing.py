@@ -4,30 +4,37 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from rich.box import HEAVY_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from fauxscan.scanning.rows import Outcome, Row
-from fauxscan.scanning.scan import Summary
-from fauxscan.scanning.settings import Settings
+
+if TYPE_CHECKING:  # `fauxscan latest` is not to wait for decoders
+    from fauxscan.scanning.scan import Summary
+    from fauxscan.scanning.settings import Settings
 
 STATE = ("path", "verdict", "p_fake", "status", "detail")
+NO_WRAP = 10_000  # columns: what is piped to a program is one line a file
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # a cell that begins so is run by a spreadsheet (OWASP)
 
 
-def summary(console: Console, ended: Summary, results: Path, settings: Settings) -> None:
+def summary(console: Console, ended: "Summary", results: Path, settings: "Settings") -> None:
     """Print what was new and the counts by verdict and by status of all files as they stand."""
     new = ", ".join(f"{count} {change}" for change, count in sorted(ended.changes.items())) or "nothing new"
-    console.print(Text(visible(f"{ended.root}: {new}, {ended.unchanged} unchanged")))
+    console.print(Text(visible(f"{ended.root}: {new}, {ended.unchanged} unchanged")), soft_wrap=True)
     _counts(console, "verdict", ended.verdicts)
     _counts(console, "status", {status: count for status, count in ended.statuses.items() if count})
     demo = [card.name for card in settings.cards if card.trained_on.proof_of_machinery]
     if demo:
-        console.print(f"Every verdict is `uncertain`: {', '.join(demo)} learned from the demo, which proves nothing.")
-    console.print(Text(visible(f"Run {ended.run_id}. All files: fauxscan latest --results {results}")))
+        console.print(
+            f"Every verdict is `uncertain`: {', '.join(demo)} learned from the demo, which proves nothing.",
+            soft_wrap=True,
+        )
+    console.print(Text(visible(f"Run {ended.run_id}. All files: fauxscan latest --results {results}")), soft_wrap=True)
 
 
 def outcomes(console: Console, files: Sequence[Path], found: Sequence[Outcome]) -> None:
@@ -38,11 +45,12 @@ def outcomes(console: Console, files: Sequence[Path], found: Sequence[Outcome]) 
 
 def states(console: Console, rows: Iterable[Row]) -> None:
     """Print one line a file; in a terminal as a table that fits it, else with all of every cell."""
-    table = Table(*STATE, box=None if not console.is_terminal else Table().box)
+    if not console.is_terminal:
+        console.width = NO_WRAP
+    table = Table(*STATE, box=HEAVY_HEAD if console.is_terminal else None)
     for row in rows:
         table.add_row(*(Text(_cell(row[name]), overflow="fold") for name in STATE))
-    width = None if console.is_terminal else max(80, console.measure(table).maximum)
-    console.print(table, width=width)
+    console.print(table)
 
 
 def _counts(console: Console, word: str, counts: Mapping[str, int]) -> None:

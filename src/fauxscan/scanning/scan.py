@@ -121,13 +121,13 @@ def _plan(walk: Walk, ledger: Ledger) -> tuple[list[Entry], int]:
 
 def score_batch(work: Work, entries: Sequence[Entry]) -> None:
     """Judge a batch of files and make their rows durable. After an OSError it may be called again with the same."""
+    work.commits.publish_full()  # what earlier batches have filled: nothing may fail once this batch is taken in
     results = _results(work, entries)
     told = Changes(work.run["run_id"], work.run["root"], work.ledger)
     for entry, (outcome, _) in zip(entries, results, strict=True):
         told.decide(entry, outcome)
     work.commits.stage(told.rows, [row for _, rows in results for row in rows])
     _take_in(work, told)
-    work.commits.publish_full()
 
 
 def _results(work: Work, entries: Sequence[Entry]) -> list[tuple[Outcome, list[Row]]]:
@@ -155,12 +155,19 @@ def finish(work: Work) -> Summary:
     work.commits.stage(told.rows, [])
     _take_in(work, told)
     work.commits.publish()
-    now = tables.latest(work.commits.results)
-    now = now.filter(pc.equal(now["root"], work.run["root"]))
+    now = _now(work)
     statuses, verdicts = _counts(now["status"], Status), _counts(now["verdict"], Verdict)
     counts = {f"status_{s}": n for s, n in statuses.items()} | {f"verdict_{v}": n for v, n in verdicts.items()}
     work.commits.finish({**work.run, "finished_at": datetime.now(UTC), **counts})
     return Summary(work.run["run_id"], work.run["root"], dict(work.changes), work.unchanged, statuses, verdicts)
+
+
+def _now(work: Work) -> pa.Table:
+    """Return the last row of each file under the root."""
+    if not work.changes:
+        return work.ledger.rows
+    rows = tables.latest(work.commits.results)
+    return rows.filter(pc.equal(rows["root"], work.run["root"]))
 
 
 def _counts(column: pa.ChunkedArray, words: type[Status] | type[Verdict]) -> dict[str, int]:

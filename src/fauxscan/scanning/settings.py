@@ -50,9 +50,9 @@ class Settings:
         return named
 
 
-def read(params: Params, named: Sequence[Path] = (), mode: Mode = "detect") -> Settings:
-    """Return the settings of a scan with the models named, or the default ones. Raise UserError; load no network."""
-    folders = tuple(named) or tuple(map(Path, params.scan.models)) or _trained(Path("models"))
+def read(params: Params, named: Sequence[Path] = (), mode: Mode = "detect", project: Path = Path()) -> Settings:
+    """Return the settings of a scan with the models named, or the project's. Raise UserError; load no network."""
+    folders = tuple(named) or tuple(project / model for model in params.scan.models) or _trained(project / "models")
     cards, ensemble = _cards(folders)
     essence = {
         "scoring": [SCORING, ENGINE, PRECISION, mode],

@@ -131,7 +131,8 @@ def _opened(file: Path, schema: pa.Schema) -> Iterator[pq.ParquetFile]:
             yield part
     except (pa.ArrowException, OSError) as error:
         remedy = "move it, and the file of that name in the other table, out of the results and scan again"
-        raise UserError(f"{file} is damaged or cut off ({str(error).splitlines()[0]}): {remedy}") from error
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{file} is damaged or cut off ({reason}): {remedy}") from error
 
 
 def _check_ours(file: Path, found: pa.Schema, schema: pa.Schema) -> None:

@@ -1,0 +1,52 @@
+# The commands a person types. `make` alone lists them.
+DEVICE ?= cpu
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+export DO_NOT_TRACK ?= 1
+
+.PHONY: help setup setup-dev repro test test-slow check lock
+
+help: ## list the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+setup: .venv/$(DEVICE).txt ## install into .venv what the pipeline needs (DEVICE=gpu for CUDA)
+
+setup-dev: .venv/$(DEVICE).txt .venv/dev.txt
+
+repro: setup ## run the pipeline (dvc repro) and print what came out
+	dvc repro
+	fauxscan results
+
+test: setup-dev ## run the tests that take minutes
+	pytest
+
+test-slow: setup-dev ## run all tests, the slow ones too
+	pytest -m "slow or not slow"
+
+check: setup-dev ## lint, format and types
+	ruff check .
+	ruff format --check .
+	mypy
+
+lock: setup ## resolve the hashed requirements anew
+	uv pip compile -q pyproject.toml --universal --generate-hashes --extra cpu -o requirements/cpu.txt
+	uv pip compile -q pyproject.toml --universal --generate-hashes --extra gpu -c requirements/cpu.txt -o requirements/gpu.txt
+	uv pip compile -q pyproject.toml --universal --generate-hashes --group dev -c requirements/cpu.txt -o requirements/dev.txt
+
+.venv/bin/uv: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt
+	@touch $@
+
+.venv/$(DEVICE).txt: requirements/$(DEVICE).txt pyproject.toml .venv/bin/uv
+	VIRTUAL_ENV=.venv uv pip install --require-hashes -r $<
+	VIRTUAL_ENV=.venv uv pip install --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/dev.txt: requirements/dev.txt .venv/$(DEVICE).txt
+	VIRTUAL_ENV=.venv uv pip install --require-hashes -r $<
+	@touch $@

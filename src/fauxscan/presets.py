@@ -1,0 +1,53 @@
+"""Experiments ready to run: a preset replaces entries of params.yaml and leaves its comments alone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML, YAMLError
+
+from fauxscan import params
+from fauxscan.records import UserError
+
+ENTRIES = ("datasets", "models", "combiners", "evaluations", "scores")  # replaced whole; other sections are merged
+
+
+def apply(name: str, folder: Path, target: Path, settings: Sequence[str]) -> None:
+    """Write preset `name` of `folder`, then each `a.b.c=value`, into the parameters at `target`. Raise UserError."""
+    file = folder / f"{name}.yaml"
+    if not file.is_file():
+        known = ", ".join(sorted(preset.stem for preset in folder.glob("*.yaml")))
+        raise UserError(f"unknown preset {name!r}; {folder} has: {known or 'none'}")
+    yaml = YAML()
+    document, before = yaml.load(target), target.read_text(encoding="utf-8")
+    for section, content in yaml.load(file).items():
+        _merge(document, section, content)
+    for setting in settings:
+        _set(document, setting, yaml)
+    yaml.dump(document, target)
+    try:
+        params.load(target)
+    except UserError:
+        target.write_text(before, encoding="utf-8")
+        raise
+
+
+def _merge(document: Any, section: str, content: Any) -> None:
+    if section in ENTRIES:
+        document[section] = content
+    else:
+        document[section].update(content)
+
+
+def _set(document: Any, setting: str, yaml: YAML) -> None:
+    key, equals, value = setting.partition("=")
+    *parents, last = key.split(".")
+    try:
+        place = document
+        for parent in parents:
+            place = place[parent]
+        if not equals:
+            raise KeyError(last)
+        place[last] = yaml.load(value)
+    except (KeyError, TypeError, YAMLError) as error:
+        raise UserError(f"cannot set {setting!r}: write a key of params.yaml with dots, =, and a YAML value") from error

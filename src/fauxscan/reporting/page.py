@@ -1,0 +1,45 @@
+"""The report: one joined table and one HTML page that opens anywhere, offline."""
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+import jinja2
+
+from fauxscan.reporting import figures as drawing
+from fauxscan.reporting import tables
+
+PAGE, TABLE, TEMPLATE = "report.html", "evaluation.parquet", "page.html"
+COLUMNS = (
+    "evaluation", "unit", "degradation", "generator", "reals", "fakes", "sources", "accuracy", "accuracy_low",
+    "accuracy_high", "auc", "auc_low", "auc_high", "average_precision", "balanced_accuracy", "false_positive_rate",
+    "true_positive_rate", "brier", "calibration_error",
+)  # fmt: skip
+
+
+def write(evaluations: Path, names: Sequence[str], confidence: float, out: Path) -> None:
+    """Write `evaluation.parquet` and `report.html` for the named evaluations to `out`."""
+    figures = tables.join(evaluations, names, "figures.parquet")[list(COLUMNS)]
+    scores = tables.join(evaluations, names, "scores.parquet")
+    clean = scores[(scores["unit"] == "media") & (scores["degradation"] == "none")]
+    out.mkdir(parents=True, exist_ok=True)
+    figures.to_parquet(out / TABLE, index=False, compression="zstd")
+    page = template().render(
+        headline=tables.headline(figures).to_dict("records"),
+        all_rows=figures.to_dict("records"),
+        columns=COLUMNS,
+        confidence=confidence,
+        drawings={
+            "How well real and fake are told apart": drawing.roc(clean),
+            "By what made the fakes": drawing.by_generator(figures),
+            "After compression": drawing.by_degradation(figures),
+            "Does p_fake mean what it says": drawing.reliability(clean),
+        },
+    )
+    (out / PAGE).write_text(page, encoding="utf-8")
+
+
+def template() -> jinja2.Template:
+    """Return the page's template; everything that is filled in is escaped."""
+    text = resources.files("fauxscan.reporting").joinpath(TEMPLATE).read_text(encoding="utf-8")
+    return jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True).from_string(text)

@@ -1,0 +1,56 @@
+"""What the README says is so: its picture is current, its examples run, its commands exist."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_picture_of_the_pipeline_is_current() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs" / "dag.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_command_named_exists() -> None:
+    commands = set(re.findall(r"\.venv/bin/fauxscan (\w+)", README))
+    from fauxscan import cli
+
+    assert commands and commands <= {str(command.name or command.callback.__name__) for command in commands_of(cli)}
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"make ([a-z-]+)", README)) <= targets
+
+
+def commands_of(cli: object) -> list[object]:
+    return cli.app.registered_commands  # type: ignore[attr-defined,no-any-return]
+
+
+def test_links_lead_somewhere() -> None:
+    for link in re.findall(r"\]\(([^)#]+)\)", README):
+        assert link.startswith("https://") or (ROOT / link).exists(), link
+
+
+def test_examples_that_read_the_tables_run(scanned: Path) -> None:
+    examples = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(examples) == 2
+    for example in examples:
+        code = example.replace("RESULTS", str(scanned))
+        assert len(code.strip().splitlines()) == 3
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=os.environ)
+        assert done.returncode == 0 and "p_fake" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("word", ["/root/", "/work/"])
+def test_nothing_names_a_persons_machine(word: str) -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in listed.splitlines():
+        file = ROOT / name
+        if file.suffix in (".py", ".md", ".yaml", ".toml", ".txt", "") and file.is_file() and name != "tests/test_docs.py":
+            assert word not in file.read_text(encoding="utf-8", errors="replace"), name

@@ -1,0 +1,134 @@
+"""The Prefect flows: they run on an ephemeral server, try input and output again, and import nothing that trains."""
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from scanning_fixtures import REPO, stub_cards, stub_panel, write_many, write_params
+
+from fauxscan.scanning import scan as scanning
+from fauxscan.scanning import tables
+from fauxscan.scanning.engine import Engine
+
+pytestmark = pytest.mark.slow  # a new ephemeral server takes 20 s and more
+
+
+def load(name: str) -> ModuleType:
+    """Return the flow's file as a module, as a deployment's entry point does."""
+    spec = importlib.util.spec_from_file_location(f"flow_{name}", REPO / "flows" / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Run an ephemeral Prefect server with a database of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
+        patch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+        patch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
+        patch.setenv("DO_NOT_TRACK", "1")
+        from prefect.testing.utilities import prefect_test_harness
+
+        with prefect_test_harness(server_startup_timeout=120):
+            yield
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Return a folder with parameters, stand-in models and images."""
+    write_params(tmp_path / "params.yaml")
+    stub_cards(tmp_path / "models")
+    write_many(tmp_path / "in", 10)
+    return tmp_path
+
+
+@pytest.fixture
+def flow(home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the flow `scan`, with stand-ins for the models and no wait between tries."""
+    module = load("scan")
+    monkeypatch.setattr(module, "Engine", lambda chosen: Engine(chosen, stub_panel))
+    monkeypatch.setattr(module, "score", module.score.with_options(retry_delay_seconds=0))
+
+    def run() -> Any:
+        models = [str(home / "models" / name) for name in ("faces", "wholes")]
+        return module.scan(str(home / "in"), str(home / "results"), models, params_file=str(home / "params.yaml"))
+
+    return run
+
+
+def test_the_flow_scans_and_a_second_run_finds_nothing_new(home: Path, flow: Any) -> None:
+    assert flow()["ok"] == 10
+    before = tables.read(home / "results", tables.MEDIA)
+    assert flow()["ok"] == 10
+    assert tables.read(home / "results", tables.MEDIA).equals(before)
+    assert len(tables.read(home / "results", tables.RUNS)) == 2
+
+
+def test_an_input_output_error_is_tried_again(home: Path, flow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    really, calls = scanning.score_batch, []
+
+    def flaky(work: Any, batch: Any) -> None:
+        calls.append(batch)
+        if len(calls) == 2:
+            raise OSError(5, "Input/output error")
+        really(work, batch)
+
+    monkeypatch.setattr(scanning, "score_batch", flaky)
+    assert flow()["ok"] == 10
+    assert len(calls) == 4  # three batches, one of them twice
+
+
+def test_another_error_is_not_tried_again_and_fails_the_flow(
+    home: Path, flow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def broken(work: Any, batch: Any) -> None:
+        calls.append(batch)
+        raise ValueError("a model is broken")
+
+    monkeypatch.setattr(scanning, "score_batch", broken)
+    with pytest.raises(ValueError, match="a model is broken"):
+        flow()
+    assert len(calls) == 1
+    with tables.locked(home / "results"):
+        pass  # the lock was given back
+
+
+def test_refresh_raises_with_the_end_of_what_dvc_said(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"(?s)`dvc repro`.*ended with.*not inside of a DVC repository"):
+        load("refresh").refresh(str(tmp_path))
+
+
+def test_refresh_reproduces_then_scans_with_the_new_models(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load("refresh")
+    monkeypatch.setattr(module, "Engine", lambda chosen: Engine(chosen, stub_panel))
+    (home / "dvc.yaml").write_text("stages:\n  one:\n    cmd: echo made > one.txt\n    outs:\n      - one.txt\n")
+    dvc = [sys.executable, "-m", "dvc"]
+    subprocess.run([*dvc, "init", "--no-scm", "-q"], cwd=home, check=True)
+    assert module.refresh(str(home), str(home / "in"), str(home / "results"))["ok"] == 10
+    assert (home / "one.txt").read_text() == "made\n"
+    assert module.refresh(str(home)) == {}
+
+
+def test_flows_import_neither_tensorflow_nor_stages() -> None:
+    code = (
+        "import sys, importlib.util as u\n"
+        "for file in sys.argv[1:]:\n"
+        "    spec = u.spec_from_file_location('flow', file)\n"
+        "    spec.loader.exec_module(u.module_from_spec(spec))\n"
+        "heavy = {'tensorflow', 'keras', 'dvc', 'stages', 'fauxscan.training', 'fauxscan.preparing'}\n"
+        "sys.exit(str(sorted(heavy & set(sys.modules))))\n"
+    )
+    files = [str(REPO / "flows" / name) for name in ("scan.py", "refresh.py")]
+    done = subprocess.run([sys.executable, "-c", code, *files], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == "[]"

@@ -1,0 +1,84 @@
+"""Parameters: unknown keys are refused, presets are whole, a bad setting changes nothing."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from fauxscan import params, presets
+from fauxscan.records import UserError
+
+COMMITTED = (ROOT / "params.yaml").read_text(encoding="utf-8")
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "params.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("seed: 7", "seed: 7\nsede: 8", "sede"),
+        ("margin: 0.3", "margin: 0.3\n  padding: 4", "faces.padding"),
+        ("margin: 0.3", "margin: wide", "faces.margin"),
+        ("recipe: {epochs: 12}", "recipe: {epoch: 12}", "epoch"),
+        ("  working_size: 640\n", "", "faces.working_size"),
+        ("name: demo", "nam: demo", "datasets.demo.nam"),
+    ],
+)
+def test_a_wrong_key_or_value_is_refused_by_name(tmp_path: Path, old: str, new: str, named: str) -> None:
+    assert old in COMMITTED
+    with pytest.raises(UserError, match=named):
+        params.load(write(tmp_path, COMMITTED.replace(old, new, 1)))
+
+
+def test_a_missing_file_and_broken_yaml_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no parameters at"):
+        params.load(tmp_path / "params.yaml")
+    with pytest.raises(UserError, match="not valid YAML"):
+        params.load(write(tmp_path, "seed: ["))
+
+
+def test_an_unknown_entry_names_those_that_exist(settings: params.Params) -> None:
+    with pytest.raises(UserError, match=r"unknown dataset 'faces'.*demo"):
+        settings.dataset("faces")
+    with pytest.raises(UserError, match=r"unknown model 'meso5'.*dct_cnn, meso4"):
+        settings.model("meso5")
+
+
+def test_as_committed_nothing_is_downloaded(settings: params.Params) -> None:
+    assert {dataset.name for dataset in settings.datasets.values()} == {"demo"}
+
+
+@pytest.mark.parametrize("preset", sorted(file.stem for file in (ROOT / "presets").glob("*.yaml")))
+def test_every_preset_gives_valid_parameters(tmp_path: Path, preset: str) -> None:
+    target = write(tmp_path, COMMITTED)
+    presets.apply(preset, ROOT / "presets", target, [])
+    loaded = params.load(target)
+    assert loaded.models and loaded.evaluations
+    assert all(model.dataset in loaded.datasets for model in loaded.models.values())
+    assert "# The only place with numbers" in target.read_text(encoding="utf-8")
+
+
+def test_a_preset_takes_settings_and_refuses_what_it_does_not_know(tmp_path: Path) -> None:
+    target = write(tmp_path, COMMITTED)
+    setting = "datasets.deepfake_database.archives=/some/folder"
+    presets.apply("deepfake_database", ROOT / "presets", target, [setting, "models.meso4.recipe={epochs: 2}"])
+    loaded = yaml.safe_load(target.read_text(encoding="utf-8"))
+    assert loaded["datasets"]["deepfake_database"]["archives"] == "/some/folder"
+    assert loaded["models"] == {"meso4": {"detector": "meso4", "dataset": "deepfake_database", "recipe": {"epochs": 2}}}
+    assert loaded["split"]["on_shortcut"] == "warn" and loaded["split"]["near_duplicate_bits"] == 4
+
+    before = target.read_text(encoding="utf-8")
+    for wrong in ("seed", "nowhere.at.all=1", "split.train=[0.5"):
+        with pytest.raises(UserError, match="cannot set"):
+            presets.apply("deepfake_database", ROOT / "presets", target, [wrong])
+    for wrong, named in (("split.train=2", r"split\.train"), ("split.trian=0.5", r"split\.trian")):
+        with pytest.raises(UserError, match=named):
+            presets.apply("deepfake_database", ROOT / "presets", target, [wrong])
+    with pytest.raises(UserError, match="unknown preset 'mesonet'"):
+        presets.apply("mesonet", ROOT / "presets", target, [])
+    assert target.read_text(encoding="utf-8") == before

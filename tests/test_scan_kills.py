@@ -1,0 +1,247 @@
+"""A scan killed anywhere: nothing committed is lost or told twice, and the next scan ends where it would have."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import filelock
+import pytest
+from scanning_fixtures import stub_engine, union, write_many
+
+from fauxscan.records import UserError
+from fauxscan.scanning import commits, scan, tables
+from fauxscan.scanning.engine import Engine
+
+CHILD = Path(__file__).parent / "scanning_child.py"
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: no handler of the scan's own catches it."""
+
+
+def small_engine(models: Path) -> Engine:
+    """Return the engine that the child process uses."""
+    return stub_engine(models, only="wholes", batch_files=3, publish_every=2)
+
+
+def prepared(home: Path) -> tuple[Path, Path]:
+    """Return a folder, and results that know an earlier state of it: every kind of change lies between the two."""
+    root, results = write_many(home / "in", 20), home / "before"
+    scan.scan(root, results, small_engine(home / "models"))
+    (root / "000.png").write_bytes((root / "000.png").read_bytes()[:-30])
+    (root / "moved").mkdir()
+    for name in ("003.png", "004.png", "005.png"):
+        (root / name).rename(root / "moved" / name)
+    shutil.copy2(root / "006.png", root / "copy.png")
+    shutil.copy2(root / "moved" / "003.png", root / "moved" / "again.png")
+    (root / "007.png").unlink()
+    (root / "new.txt").write_text("no picture")
+    return root, results
+
+
+def steps(monkeypatch: pytest.MonkeyPatch, die_at: float) -> list[str]:
+    """Count the steps that leave a trace on disk; be killed before, or (at .5) after, the one of number `die_at`."""
+    done: list[str] = []
+
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def step(*arguments: Any, **named: Any) -> Any:
+            if len(done) == die_at:
+                raise Killed
+            result = function(*arguments, **named)
+            done.append(function.__name__)
+            if len(done) - 0.5 == die_at:
+                raise Killed
+            return result
+
+        return step
+
+    monkeypatch.setattr(tables.os, "replace", counted(tables.os.replace))
+    monkeypatch.setattr(commits.shutil, "rmtree", counted(_rmtree_one_by_one))
+    return done
+
+
+def _rmtree_one_by_one(folder: Path) -> None:
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    folder.rmdir()
+
+
+def test_killed_before_and_after_every_step_the_union_is_that_of_an_uninterrupted_scan(tmp_path: Path) -> None:
+    root, before = prepared(tmp_path)
+    engine, whole = small_engine(tmp_path / "models"), tmp_path / "whole"
+    shutil.copytree(before, whole)
+    with pytest.MonkeyPatch.context() as patch:
+        done = steps(patch, die_at=-1)
+        scan.scan(root, whole, engine)
+    count = len(done)
+    assert count > 15
+    assert "step" not in done
+    for half in range(0, 2 * count):
+        results = tmp_path / f"killed-{half}"
+        shutil.copytree(before, results)
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+            steps(patch, die_at=half / 2)
+            scan.scan(root, results, engine)
+        scan.scan(root, results, engine)
+        assert union(results) == union(whole), f"killed at step {half / 2}"
+        assert len(list((results / "staging").iterdir())) == 0
+        shutil.rmtree(results)
+
+
+def test_killed_while_the_staged_are_deleted_nothing_is_told_twice(tmp_path: Path) -> None:
+    root, before = prepared(tmp_path)
+    engine, whole = small_engine(tmp_path / "models"), tmp_path / "whole"
+    shutil.copytree(before, whole)
+    scan.scan(root, whole, engine)
+
+    def half_deleted(folder: Path) -> None:
+        next(path for path in folder.rglob("*.parquet")).unlink()
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(commits.shutil, "rmtree", half_deleted)
+        scan.scan(root, before, engine)
+    scan.scan(root, before, engine)
+    assert union(before) == union(whole)
+
+
+def test_an_interrupted_run_is_told_of_without_an_end(tmp_path: Path) -> None:
+    root, before = prepared(tmp_path)
+    engine = small_engine(tmp_path / "models")
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        steps(patch, die_at=8)
+        scan.scan(root, before, engine)
+    scan.scan(root, before, engine)
+    runs = tables.read(before, tables.RUNS).sort_by("run_id").to_pylist()
+    assert [run["finished_at"] is None for run in runs] == [False, True, False]
+    assert runs[1]["status_ok"] is None
+    told = {row["run_id"] for row in tables.read(before, tables.MEDIA).to_pylist()}
+    assert told == {run["run_id"] for run in runs}
+
+
+def test_a_disk_that_is_full_loses_nothing_and_leaves_no_half_file(tmp_path: Path) -> None:
+    root, before = prepared(tmp_path)
+    engine, whole = small_engine(tmp_path / "models"), tmp_path / "whole"
+    shutil.copytree(before, whole)
+    scan.scan(root, whole, engine)
+    really, written = tables.pq.write_table, []
+
+    def full(rows: Any, file: Any, **named: Any) -> None:
+        written.append(file.write(b"PAR1 half a file"))
+        if len(written) > 7:
+            raise OSError(28, "No space left on device")
+        file.seek(0)
+        really(rows, file, **named)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(tables.pq, "write_table", full)
+        scan.scan(root, before, engine)
+    assert list(before.rglob("*.tmp")) == []
+    assert len(tables.latest(before)) > 0
+    scan.scan(root, before, engine)
+    assert union(before) == union(whole)
+
+
+@pytest.mark.parametrize("every", [3, 4, 5])
+def test_what_is_tried_again_after_an_input_output_error_is_told_of_once(tmp_path: Path, every: int) -> None:
+    root, before = prepared(tmp_path)
+    engine, whole = small_engine(tmp_path / "models"), tmp_path / "whole"
+    shutil.copytree(before, whole)
+    scan.scan(root, whole, engine)
+    really, calls = tables.os.replace, []
+
+    def flaky(*names: Any) -> None:
+        calls.append(names)
+        if len(calls) % every == 0:
+            raise OSError(5, "Input/output error")
+        really(*names)
+
+    with pytest.MonkeyPatch.context() as patch, tables.locked(before):
+        work = scan.prepare(root, before, engine)
+        patch.setattr(tables.os, "replace", flaky)
+        for batch in work.batches:
+            _until_it_works(lambda batch=batch: scan.score_batch(work, batch))
+        _until_it_works(lambda: scan.finish(work))
+    assert len(calls) > 3 * every
+    assert union(before) == union(whole)
+
+
+def _until_it_works(function: Callable[[], object]) -> None:
+    for _ in range(5):
+        try:
+            function()
+            return
+        except OSError:
+            continue
+    pytest.fail("it never worked")
+
+
+def kill_and_resume(tmp_path: Path, kills: int) -> None:
+    """Scan in processes that are killed at random moments, one to three in a row, then to the end."""
+    root, before = prepared(tmp_path)
+    engine, whole, chance = small_engine(tmp_path / "models"), tmp_path / "whole", random.Random(7)
+    shutil.copytree(before, whole)
+    began = time.monotonic()
+    scan.scan(root, whole, engine)
+    lasts, killed = time.monotonic() - began, 0
+    with subprocess.Popen(
+        [sys.executable, str(CHILD)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as child:
+        while killed < kills:
+            results = tmp_path / "results"
+            shutil.copytree(before, results)
+            for _ in range(chance.randint(1, 3)):
+                line = "\t".join(map(str, (root, results, tmp_path / "models")))
+                killed += _killed(child, line, chance.uniform(0, 2 * lasts))
+            scan.scan(root, results, engine)
+            assert union(results) == union(whole)
+            shutil.rmtree(results)
+        assert child.stdin
+        child.stdin.close()
+
+
+def _killed(child: "subprocess.Popen[str]", line: str, after_s: float) -> bool:
+    assert child.stdin
+    assert child.stdout
+    child.stdin.write(f"{line}\n")
+    scanning = int(child.stdout.readline())
+    time.sleep(after_s)
+    with suppress(ProcessLookupError):  # it may have ended before
+        os.kill(scanning, signal.SIGKILL)
+    ended = int(child.stdout.readline())
+    assert ended in (0, -signal.SIGKILL)
+    return ended != 0
+
+
+def test_sigkill_at_random_moments_then_resume(tmp_path: Path) -> None:
+    kill_and_resume(tmp_path, kills=5)
+
+
+@pytest.mark.slow
+def test_sigkill_fifty_times(tmp_path: Path) -> None:
+    kill_and_resume(tmp_path, kills=50)
+
+
+def test_a_second_scan_of_the_same_results_is_refused_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, before = prepared(tmp_path)
+    monkeypatch.setattr(tables, "LOCK_WAIT_S", 0.2)
+    with filelock.FileLock(before / ".lock"), pytest.raises(UserError, match=r"another scan.*wait.*--results"):
+        scan.scan(root, before, small_engine(tmp_path / "models"))
+    assert scan.scan(root, before, small_engine(tmp_path / "models")).changes
+
+
+def test_results_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
+    root, _ = prepared(tmp_path)
+    for place in (root / "001.png" / "results", Path("/proc/results")):
+        with pytest.raises(UserError, match="cannot write results"):
+            scan.scan(root, place, small_engine(tmp_path / "models"))

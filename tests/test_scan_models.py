@@ -1,0 +1,72 @@
+"""The scan with real, if untrained, networks: the same bits however it is batched, and the library's own logits."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from scanning_fixtures import save_model, tiny_params, union, write_folder
+
+from fauxscan import models
+from fauxscan.media import images, pixels
+from fauxscan.records import View
+from fauxscan.scanning import directory, scan, settings, tables
+from fauxscan.scanning.engine import Engine
+
+pytest_plugins = ["scanning_models"]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a file of every kind."""
+    return write_folder(tmp_path_factory.mktemp("real") / "in")
+
+
+def test_scores_are_the_same_bits_however_files_are_batched(
+    root: Path, tmp_path: Path, tiny_models: list[Path]
+) -> None:
+    unions = []
+    for batch_files, threads in ((1, 1), (7, 4)):
+        options = settings.read(tiny_params(batch_files=batch_files, threads=threads), tiny_models)
+        scan.scan(root, tmp_path / str(batch_files), Engine(options))
+        unions.append(union(tmp_path / str(batch_files)))
+    assert unions[0] == unions[1]
+    judged = [row["p_fake"] for row in unions[0][0] if row["status"] == "ok"]
+    assert len({round(p_fake, 6) for p_fake in judged}) > 5  # the networks do tell files apart
+
+
+def test_a_logit_in_the_tables_is_that_of_the_library(root: Path, tmp_path: Path, tiny_models: list[Path]) -> None:
+    model = models.load(tiny_models[1])
+    image = images.decode((root / "a" / "cat.png").read_bytes(), "png", 10**8)
+    (expected,) = model.scorer(4)(pixels.resize(image, 64)[None])
+    scan.scan(root / "a", tmp_path / "results", Engine(settings.read(tiny_params(), tiny_models[1:])))
+    media = {row["path"]: row for row in tables.read(tmp_path / "results", tables.MEDIA).to_pylist()}
+    scores = {row["sha256"]: row for row in tables.read(tmp_path / "results", tables.SCORES).to_pylist()}
+    row = scores[media["cat.png"]["sha256"]]
+    assert np.float32(row["logit"]) == expected
+    assert row["model_digest"] == model.card.model_digest
+
+
+def test_weights_that_are_no_numbers_give_invalid_scores(root: Path, tmp_path: Path) -> None:
+    spoilt = save_model(tmp_path / "spoilt", "meso4", 3, View.WHOLE, spoil=True)
+    summary = scan.scan(root / "a", tmp_path / "results", Engine(settings.read(tiny_params(), [spoilt])))
+    assert (summary.statuses["invalid_score"], summary.statuses["ok"]) == (4, 0)
+    assert set(tables.latest(tmp_path / "results")["p_fake"].to_pylist()) == {None}
+    assert set(tables.read(tmp_path / "results", tables.SCORES)["logit"].to_pylist()) == {None}
+
+
+def test_a_directory_for_the_dag_is_the_scan_without_its_run_and_the_same_bytes_each_time(
+    root: Path, tmp_path: Path, tiny_models: list[Path]
+) -> None:
+    for out in ("one", "two"):
+        directory.score_folder(root, tiny_models, tiny_params(), tmp_path / out)
+    for name in ("media", "scores"):
+        assert (tmp_path / "one" / f"{name}.parquet").read_bytes() == (
+            tmp_path / "two" / f"{name}.parquet"
+        ).read_bytes()
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["media.parquet", "scores.parquet"]
+    media = pq.read_table(tmp_path / "one" / "media.parquet")
+    assert media.column_names == [name for name in tables.MEDIA.names if name not in ("run_id", "root", "mtime_ns")]
+    scan.scan(root, tmp_path / "results", Engine(settings.read(tiny_params(), tiny_models)))
+    latest = tables.latest(tmp_path / "results").select(["path", "p_fake"]).to_pylist()
+    assert media.select(["path", "p_fake"]).to_pylist() == latest
