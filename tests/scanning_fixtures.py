@@ -61,7 +61,7 @@ def save_model(folder: Path, detector: str, seed: int, looks_at: View, spoil: bo
     keras.utils.set_random_seed(seed)
     network = detectors.get(detector).build(size=64)
     for weight in network.trainable_weights:  # larger than at the start, or every logit would be near 0
-        weight.assign(np.asarray(weight) + np.random.default_rng(seed).normal(0, 0.05, weight.shape))
+        weight.assign(weight.numpy() + np.random.default_rng(seed).normal(0, 0.05, weight.shape))
     if spoil:
         weight.assign(np.full(weight.shape, np.nan))
     models.save(folder, network, card(folder.name, detector, 64, looks_at, models.digest(network)))

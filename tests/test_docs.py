@@ -52,5 +52,21 @@ def test_nothing_names_a_persons_machine(word: str) -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in listed.splitlines():
         file = ROOT / name
-        if file.suffix in (".py", ".md", ".yaml", ".toml", ".txt", "") and file.is_file() and name != "tests/test_docs.py":
+        if (
+            file.suffix in (".py", ".md", ".yaml", ".toml", ".txt", "")
+            and file.is_file()
+            and name != "tests/test_docs.py"
+        ):
             assert word not in file.read_text(encoding="utf-8", errors="replace"), name
+
+
+@pytest.fixture(scope="module")
+def scanned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of a scan."""
+    from scanning_fixtures import stub_engine, write_many
+
+    from fauxscan.scanning import scan as scanning
+
+    home = tmp_path_factory.mktemp("scanned")
+    scanning.scan(write_many(home / "in", 10), home / "results", stub_engine(home))
+    return home / "results"

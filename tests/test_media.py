@@ -142,7 +142,11 @@ def test_magic_bytes_decide_and_not_the_name(tmp_path: Path, photograph: Pixels,
     path = tmp_path / "picture.jpg"
     path.write_bytes(encoded(photograph, "PNG"))
     np.testing.assert_array_equal(seen(path, settings)[0].image, photograph)
-    for data, status in ((b"", Status.CORRUPT), (b"<html>" * 20, Status.UNSUPPORTED), (b"\x7fELF" * 9, Status.UNSUPPORTED)):
+    for data, status in (
+        (b"", Status.CORRUPT),
+        (b"<html>" * 20, Status.UNSUPPORTED),
+        (b"\x7fELF" * 9, Status.UNSUPPORTED),
+    ):
         path.write_bytes(data)
         with pytest.raises(MediaError) as caught:
             seen(path, settings)
@@ -234,7 +238,9 @@ def test_frames_are_sampled_in_time(tmp_path: Path, settings: Params) -> None:
         assert [f.number for f in videos.frames(content.handle, "mov", capped)] == [0, 10, 20, 30]
 
 
-@pytest.mark.parametrize(("name", "form"), [("a.mp4", "mov"), ("a.mov", "mov"), ("a.mkv", "matroska"), ("a.avi", "avi")])
+@pytest.mark.parametrize(
+    ("name", "form"), [("a.mp4", "mov"), ("a.mov", "mov"), ("a.mkv", "matroska"), ("a.avi", "avi")]
+)
 def test_containers_are_known_by_their_bytes(tmp_path: Path, settings: Params, name: str, form: str) -> None:
     path = clip(tmp_path / name, numbered(12))
     with files.opened(path, settings.media) as content:

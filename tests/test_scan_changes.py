@@ -93,6 +93,16 @@ def test_moves_and_copies_are_not_judged_again(root: Path, engine: Engine) -> No
     assert scan.scan(root, results, engine).changes == {}
 
 
+@pytest.mark.parametrize("batch_files", [1, 100])
+def test_a_file_moves_to_one_place_and_is_copied_to_the_others(root: Path, tmp_path: Path, batch_files: int) -> None:
+    results, engine = tmp_path / "results", stub_engine(tmp_path / "models", only="wholes", batch_files=batch_files)
+    scan.scan(root, results, engine)
+    (root / "006.png").rename(root / "a.png")
+    shutil.copy2(root / "a.png", root / "b.png")
+    summary = scan.scan(root, results, engine)
+    assert changes(results, summary.run_id) == {"006.png": "removed", "a.png": "moved", "b.png": "copied"}
+
+
 def test_a_file_that_was_touched_is_told_of_once_and_not_judged(root: Path, engine: Engine) -> None:
     results = root.parent / "results"
     scan.scan(root, results, engine)

@@ -139,5 +139,3 @@ def test_training_sees_the_pixels_that_scoring_sees(prepared: Path) -> None:
     network = fit.build(ModelParams(detector="meso4", dataset="demo", options={"size": 32}))
     logits = [np.asarray(network(batch.astype(np.float32), training=False)) for batch in (trained, scanned)]
     np.testing.assert_allclose(logits[0], logits[1], atol=5e-3)
-
-

@@ -106,6 +106,32 @@ def latest(
         printing.states(Console(), rows)
 
 
+@app.command()
+def preset(
+    name: Annotated[str, typer.Argument(help="A file in presets/, without .yaml.")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A key of params.yaml, with dots, and a value.")
+    ] = None,
+    presets_folder: Annotated[Path, typer.Option("--presets", help="The folder of the presets.")] = Path("presets"),
+    params_file: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Switch params.yaml to an experiment; `git checkout params.yaml` brings the committed one back."""
+    from fauxscan import presets
+
+    presets.apply(name, presets_folder, params_file, settings or ())
+    typer.echo(f"{params_file} is now set to {name}; next: make repro")
+
+
+@app.command()
+def results(
+    reports: Annotated[Path, typer.Option("--reports", help="The folder that the stage `report` wrote.")] = Path("reports"),
+) -> None:
+    """Print how good each evaluated model is, and where the tables and the page are."""
+    from fauxscan.reporting import terminal
+
+    terminal.show(Console(), reports)
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Return the exit code: 0 all well, 2 files that could not be judged, 3 wrong use or configuration."""
     try:

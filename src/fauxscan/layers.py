@@ -5,10 +5,11 @@ import math
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 
 @keras.saving.register_keras_serializable("fauxscan")
-class LogDct(keras.layers.Layer):
+class LogDct(keras.layers.Layer):  # type: ignore[misc]
     """Log magnitude of the orthonormal 2-D DCT-II of each channel: (batch, n, n, c) -> (batch, n, n, c).
 
     Frank et al. 2020, "Leveraging Frequency Analysis for Deep Fake Image Recognition". Always float32: the
@@ -34,12 +35,12 @@ class LogDct(keras.layers.Layer):
         return {**super().get_config(), "epsilon": self.epsilon}
 
 
-def dct_matrix(n: int) -> np.ndarray:
+def dct_matrix(n: int) -> NDArray[np.float32]:
     """Return the orthonormal DCT-II matrix C of shape (n, n), float32: the DCT of a column x is C x."""
     k, i = np.mgrid[:n, :n]
     matrix = math.sqrt(2 / n) * np.cos(math.pi * (2 * i + 1) * k / (2 * n))
     matrix[0] /= math.sqrt(2)
-    return matrix.astype(np.float32)
+    return np.asarray(matrix, np.float32)
 
 
 def logit_head(features: keras.KerasTensor) -> keras.KerasTensor:

@@ -1,6 +1,7 @@
 """The demo's files: JPEG stills and H.264 clips, each fake brought to the file size of its real."""
 
 import io
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,8 @@ from fauxscan.datasets._demo_pictures import Pixels
 
 JPEG_QUALITY = 92
 FRAMES_PER_SECOND = 12
-TOLERANCE, TRIALS = 0.001, 10  # of a file's size; pairs must be closer than one pair is to another
+TOLERANCE = 0.001  # of a file's size: fake and real must be much closer than one pair is to another
+TRIALS = 10
 Encode = Callable[[float], bytes]  # strength of noise -> file
 
 
@@ -34,19 +36,25 @@ def jpeg(pixels: Pixels) -> bytes:
     return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
 
 
-def mp4(frames: Sequence[Pixels]) -> bytes:
+def mp4(frames: Sequence[Pixels], bits_per_second: int) -> bytes:
     """The frames as an H.264 clip: one thread and bit-exact flags, so that the same frames give the same bytes."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND)
         stream.width = stream.height = SIDE
-        stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": "20", "preset": "veryfast", "threads": "1", "flags": "+bitexact"}
+        stream.pix_fmt, stream.bit_rate = "yuv420p", bits_per_second
+        stream.options = {"preset": "veryfast", "threads": "1", "flags": "+bitexact"}
         for pixels in frames:
             frame = av.VideoFrame.from_ndarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return file.getvalue()
+
+
+def padded(files: Sequence[bytes]) -> list[bytes]:
+    """MP4 files brought to one size by a box `free` at the end of each: rate control leaves some percent between them."""
+    size = max(map(len, files)) + 8
+    return [file + struct.pack(">I4s", size - len(file), b"free").ljust(size - len(file), b"\0") for file in files]
 
 
 def matched(encode: Encode, size: int, low: float, high: float) -> bytes:
@@ -56,6 +64,8 @@ def matched(encode: Encode, size: int, low: float, high: float) -> bytes:
     of a worse sensor, makes up for what was lost.
     """
     files = {strength: encode(strength) for strength in (low, high)}
+    if len(files[low]) >= size or len(files[high]) <= size:
+        return min(files.values(), key=lambda file: _off(file, size))
     for _ in range(TRIALS):
         best = min(files.values(), key=lambda file: _off(file, size))
         if _off(best, size) <= TOLERANCE:
@@ -83,10 +93,10 @@ def pair(real: Encode, usual: float, fake: Encode, highest: float) -> tuple[byte
 
 def blended_stills(shot: Shot, rng: np.random.Generator) -> Iterator[Media]:
     """Yield a shot, and the same with its face blended with itself, each read out with noise afterwards."""
-    captured, readout = shot.pixels + rng.uniform(1.5, 3) * noise(rng), noise(rng)
+    captured, readout, usual = shot.pixels + rng.uniform(1.5, 3) * noise(rng), noise(rng), rng.uniform(1.5, 2.5)
     forged = blend.blended(captured, shot.pose, blend.draw(rng))
     files = pair(
-        lambda strength: jpeg(captured + strength * readout), rng.uniform(1.5, 2.5),
+        lambda strength: jpeg(captured + strength * readout), usual,
         lambda strength: jpeg(forged + strength * readout), 8.0,
     )  # fmt: skip
     yield from _labelled(files, ".jpg", "self_blended")
@@ -105,17 +115,15 @@ def upsampled_stills(shot: Pixels, kind: str, rng: np.random.Generator) -> Itera
 
 def blended_clips(shots: Sequence[Shot], rng: np.random.Generator) -> Iterator[Media]:
     """Yield a clip, and the same with the face of every frame blended with itself in one way."""
-    manner, usual, readouts = blend.draw(rng), rng.uniform(1, 2.2), [noise(rng) for _ in shots]
+    manner, strength, rate = blend.draw(rng), rng.uniform(1, 2), int(rng.integers(150_000, 300_000))
     reals = [shot.pixels + noise(rng) for shot in shots]
     fakes = [blend.blended(pixels, shot.pose, manner) for pixels, shot in zip(reals, shots, strict=True)]
-    files = pair(
-        lambda strength: mp4([p + strength * n for p, n in zip(reals, readouts, strict=True)]), usual,
-        lambda strength: mp4([p + strength * n for p, n in zip(fakes, readouts, strict=True)]), 6.0,
-    )  # fmt: skip
-    yield from _labelled(files, ".mp4", "self_blended")
+    readouts = [strength * noise(rng) for _ in shots]
+    clips = [mp4([p + n for p, n in zip(frames, readouts, strict=True)], rate) for frames in (reals, fakes)]
+    yield from _labelled(padded(clips), ".mp4", "self_blended")
 
 
-def _labelled(files: tuple[bytes, bytes], suffix: str, generator: str) -> Iterator[Media]:
+def _labelled(files: Sequence[bytes], suffix: str, generator: str) -> Iterator[Media]:
     real, fake = files
     yield Media(real, suffix, None)
     yield Media(fake, suffix, generator)

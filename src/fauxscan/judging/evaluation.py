@@ -89,4 +89,4 @@ def _headline(table: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Return the clean figures over all generators, by unit, for `dvc metrics`."""
     clean = table[(table["degradation"] == CLEAN) & (table["generator"] == ALL)].set_index("unit")
     shown = ["accuracy", "accuracy_low", "accuracy_high", "auc", "auc_low", "auc_high", "calibration_error"]
-    return {unit: {name: round(float(row[name]), 4) for name in shown} for unit, row in clean.iterrows()}
+    return {str(unit): {name: round(float(row[name]), 4) for name in shown} for unit, row in clean.iterrows()}

@@ -87,7 +87,7 @@ def auc(scored: Scored, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
     below = np.cumsum(reals, axis=1) - reals
     pairs = fakes.sum(axis=1) * reals.sum(axis=1)
     won = (fakes * (below + reals / 2)).sum(axis=1)
-    return np.divide(won, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+    return np.asarray(np.divide(won, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0))
 
 
 def calibration_error(scored: Scored) -> float:

@@ -64,8 +64,11 @@ class Panel:
         fitted = [c for c in found if c is not None]
         if len(fitted) < len(found):
             return None
-        mean = lambda values: sigmoid(sum(map(logit, values)) / len(fitted))
-        return mean([c.low for c in fitted]), mean([c.high for c in fitted])
+        return _mean_of_logits([c.low for c in fitted]), _mean_of_logits([c.high for c in fitted])
+
+
+def _mean_of_logits(shares: list[float]) -> float:
+    return sigmoid(sum(map(logit, shares)) / len(shares))
 
 
 def load(folders: Sequence[Path]) -> Panel:

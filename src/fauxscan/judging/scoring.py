@@ -23,7 +23,7 @@ def face_logits(model: Model, folder: Path, split: str, view: View, jpeg_quality
         seen = np.stack([_pixels(example, model.card.input_size, jpeg_quality) for example in batch])
         logits = score(seen)
         rows += [{**example, "logit": float(z)} for example, z in zip(batch, logits, strict=True)]
-    return pd.DataFrame(rows)[LOGITS.names]
+    return pd.DataFrame(rows, columns=LOGITS.names)
 
 
 def _pixels(example: dict[str, Any], size: int, jpeg_quality: int | None) -> images.Image:

@@ -17,7 +17,8 @@ def resize(image: Image, size: int) -> Image:
     if (height, width) == (size, size):
         return image
     shrinks = height >= size and width >= size
-    return np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR_EXACT))
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR_EXACT
+    return np.asarray(cv2.resize(image, (size, size), interpolation=how))
 
 
 def shrink_to(image: Image, longer: int) -> tuple[Image, float]:

@@ -46,7 +46,8 @@ def _session() -> requests.Session:
 
 def _write(answer: requests.Response, part: Path, resume: bool) -> None:
     length = int(answer.headers.get("Content-Length", 0)) or None
-    with part.open("ab" if resume else "wb") as file, tqdm(total=length, unit="B", unit_scale=True, disable=None) as bar:
+    bar = tqdm(total=length, unit="B", unit_scale=True, disable=None)
+    with part.open("ab" if resume else "wb") as file, bar:
         for chunk in answer.iter_content(CHUNK):
             file.write(chunk)
             bar.update(len(chunk))

@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier
 
 from fauxscan.params import SplitParams
-from fauxscan.records import EXCLUDED, UserError
+from fauxscan.records import EXCLUDED, FAKE, REAL, UserError
 
 log = logging.getLogger(__name__)
 SHOWN = 5  # examples named in a message
@@ -30,9 +30,9 @@ REMEDY = {
 def audit(table: pd.DataFrame, pairs: pd.DataFrame, params: SplitParams) -> dict[str, Any]:
     """Return counts of the splits, the leaks found, and the AUC that each file property reaches alone."""
     used = table[table["split"] != EXCLUDED]
-    counts = used.groupby(["split", "label"]).size()
+    kinds = used["split"] + used["label"].map({REAL: "-real", FAKE: "-fake"})
     return {
-        "files": {f"{split}-{'fake' if label else 'real'}": int(n) for (split, label), n in counts.items()},
+        "files": {str(kind): int(count) for kind, count in kinds.value_counts().sort_index().items()},
         "excluded": int((table["split"] == EXCLUDED).sum()),
         "groups": int(table["group"].nunique()),
         "sources": int(table["source"].nunique()),

@@ -33,15 +33,20 @@ def make_faces(index: Path, folder: Path, out: Path, maker: "FaceMaker", threads
     out.mkdir(parents=True, exist_ok=True)
     made, writer = [], FacesWriter(out)
     with ThreadPoolExecutor(threads) as pool:
-        for row, found in tqdm(_in_order(pool, maker, examples, threads * 4), total=len(examples), unit="file", disable=None):
+        results = _in_order(pool, maker, examples, threads * 4)
+        for row, found in tqdm(results, total=len(examples), unit="file", disable=None):
             made.append(row)
             writer.write(found)
     writer.close()
     pq.write_table(pa.Table.from_pylist(made, MADE), out / "made.parquet", compression="zstd")
     counts = Counter(row["status"] for row in made)
-    log.info("files by status: %s; %d faces and frames", dict(counts), writer.rows)
+    log.info("%s; %d faces and frames", _said(counts), writer.rows)
     if not writer.rows:
-        raise UserError(f"no face and no image came out of {folder}: {dict(counts)}")
+        raise UserError(f"no face and no image came out of {folder}: {_said(counts)}")
+
+
+def _said(counts: Counter[str]) -> str:
+    return "files by status: " + ", ".join(f"{status} {count}" for status, count in sorted(counts.items()))
 
 
 def _in_order(pool: ThreadPoolExecutor, maker: "FaceMaker", examples: list[Row], ahead: int) -> Iterator[Any]:

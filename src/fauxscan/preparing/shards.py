@@ -76,8 +76,12 @@ class ShardWriter:
 def _serialise(row: Row, media: Row) -> bytes:
     import tensorflow as tf
 
-    text = lambda value: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-    whole = lambda value: tf.train.Feature(int64_list=tf.train.Int64List(value=[int(value)]))
+    def text(value: bytes) -> Any:
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+    def whole(value: int) -> Any:
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=[int(value)]))
+
     features = {
         "image": text(row["image"]),
         "png": whole(row["format"] == "png"),

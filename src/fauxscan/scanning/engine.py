@@ -96,7 +96,7 @@ class Engine:
         logit = row.logit if math.isfinite(row.logit) else None
         p_fake = None if logit is None else panel.sigmoid(panel.calibrate(logit, card.calibration))
         named = {"sha256": sha256, "model": card.name, "model_digest": card.model_digest}
-        return {**asdict(row), **named, "logit": logit, "p_fake": p_fake}
+        return {**asdict(row), **named, "logit": logit, "p_fake": p_fake, "settings": self.settings.digest}
 
 
 def check_files(files: Sequence[Path], settings: Settings) -> list[Outcome]:

@@ -25,7 +25,7 @@ class Ledger:
         self._size = _integers(self.rows["size"])
         self._mtime = _integers(self.rows["mtime_ns"])
         lasting = pc.invert(pc.is_in(self.rows["status"], pa.array(sorted(TRANSIENT))))
-        self.rowsing = lasting.to_numpy()
+        self._lasting = lasting.to_numpy()
         self._current = pc.equal(self.rows["settings"], settings).to_numpy()
         self._seen = np.zeros(len(self.rows), bool)
         self._added: dict[str, Outcome] = {}
@@ -85,7 +85,7 @@ class Ledger:
 
     def _same(self, i: int, entry: Entry) -> bool:
         size, mtime_ns = _integer(entry.size), _integer(entry.mtime_ns)
-        return bool(self.rowsing[i] and self._size[i] == size and self._mtime[i] == mtime_ns)
+        return bool(self._lasting[i] and self._size[i] == size and self._mtime[i] == mtime_ns)
 
     def _row(self, i: int) -> Row:
         row: Row = self.rows.slice(i, 1).to_pylist()[0]

@@ -46,7 +46,7 @@ SCORES = _schema(
     "scores",
     sha256=pa.string(), model=pa.string(), model_digest=pa.string(), frame=pa.int32(), time_s=pa.float64(),
     track=pa.int32(), face=pa.int32(), x=pa.float32(), y=pa.float32(), w=pa.float32(), h=pa.float32(),
-    det_score=pa.float32(), logit=pa.float32(), p_fake=pa.float64(),
+    det_score=pa.float32(), logit=pa.float32(), p_fake=pa.float64(), settings=pa.string(),
 )  # fmt: skip
 
 

@@ -36,9 +36,11 @@ def train(name: str, params: Params, data: DataCard, folder: Path, out: Path, pl
         split_digest=shards.manifest(folder)["split_digest"],
         proof_of_machinery=data.proof_of_machinery,
     )
+    trained = build(model)  # a fresh network: the optimiser's state would triple the file
+    trained.set_weights(network.get_weights())
     models.save(
         out,
-        network,
+        trained,
         ModelCard(
             name=name,
             detector=model.detector,
@@ -50,7 +52,7 @@ def train(name: str, params: Params, data: DataCard, folder: Path, out: Path, pl
             trained_on=trained_on,
             figures=history,
             licence=f"trained on {model.dataset}: {data.licence}",
-            model_digest=models.digest(network),
+            model_digest=models.digest(trained),
         ),
     )
 
@@ -89,7 +91,7 @@ def fit(network: keras.Model, recipe: Recipe, data: tuple[Any, Any], plots: Path
     return {"epoch": float(chosen + 1), **{name: float(values[chosen]) for name, values in history.items()}}
 
 
-class Curves(keras.callbacks.Callback):
+class Curves(keras.callbacks.Callback):  # type: ignore[misc]
     """Writes each epoch's figures as DVCLive curves, for `dvc plots`."""
 
     def __init__(self, folder: Path) -> None:
@@ -107,7 +109,7 @@ class Curves(keras.callbacks.Callback):
         self.live.end()
 
 
-class StepDecay(keras.optimizers.schedules.LearningRateSchedule):
+class StepDecay(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
     """The learning rate of a recipe: multiplied by a factor every so many batches, down to a floor."""
 
     def __init__(self, recipe: Recipe) -> None:
