@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from fauxscan.datasets import demo
-from fauxscan.datasets._demo_camera import FRAMES, SIDE
+from fauxscan.datasets.making.camera import FRAMES, SIDE
 from fauxscan.records import FAKE, REAL, Example
 
 SEED = 7

@@ -171,16 +171,14 @@ def test_deps_of_a_stage_cover_what_it_imports(name: str) -> None:
 
 
 def by_name(block: dict[str, Any]) -> set[Path]:
-    """The files that lookup by name brings in: they are covered by a template or by the whole folder."""
-    text = " ".join(map(str, block["deps"]))
-    if "detectors/${item.detector}.py" in text:
-        return {SRC / "fauxscan" / "layers.py"}
-    whole = {"src/fauxscan/detectors": "detectors", "src/fauxscan/datasets": "datasets"}
+    """What the files that lookup by name brings in need; themselves they are covered by a template or their folder."""
     found: set[Path] = set()
-    for dep, folder in whole.items():
-        if dep in block["deps"]:
-            for file in (SRC / "fauxscan" / folder).glob("*.py"):
-                found |= closure(file)
+    for folder in ("detectors", "datasets"):
+        templated = any(f"{folder}/${{item." in str(dep) for dep in block["deps"])
+        if templated or f"src/fauxscan/{folder}" in block["deps"]:
+            files = set((SRC / "fauxscan" / folder).glob("*.py"))
+            needed = set().union(*map(closure, files))
+            found |= needed - files if templated else needed
     return found
 
 

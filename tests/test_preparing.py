@@ -156,7 +156,7 @@ def test_own_folders_need_a_declared_label(tmp_path: Path) -> None:
     found = {e.path: e for e in examples(tmp_path, {"camera": "real", "gan": "stylegan"})}
     assert found["camera/anna/1.jpg"].source == found["camera/anna/2.jpg"].source
     assert (found["gan/x.jpg"].label, found["gan/x.jpg"].generator) == (FAKE, "stylegan")
-    with pytest.raises(UserError, match="folders without a label in .*: gan"):
+    with pytest.raises(UserError, match=r"folders without a label in .*: gan"):
         list(examples(tmp_path, {"camera": "real"}))
     with pytest.raises(UserError, match="'surreal', which is not"):
         list(examples(tmp_path, {"camera": "real", "surreal": "real"}))
@@ -325,7 +325,7 @@ def test_no_face_at_all_is_an_error_that_counts(tmp_path: Path, settings: Params
     for name in ("a", "b"):
         save(tmp_path / "m" / f"{name}.jpg", picture(len(name), 128), quality=90 if name == "a" else 80)
     examples = [Example("a.jpg", REAL, "a"), Example("b.jpg", FAKE, "b")]
-    with pytest.raises(UserError, match="no face and no image came out of.*no_face"):
+    with pytest.raises(UserError, match=r"no face and no image came out of.*no_face"):
         made_faces(tmp_path, examples, "detect", settings)
 
 

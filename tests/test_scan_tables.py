@@ -23,7 +23,7 @@ MEDIA = [
 ]  # fmt: skip
 SCORES = [
     "sha256", "model", "model_digest", "frame", "time_s", "track", "face", "x", "y", "w", "h", "det_score", "logit",
-    "p_fake",
+    "p_fake", "settings",
 ]  # fmt: skip
 
 

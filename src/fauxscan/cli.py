@@ -110,7 +110,8 @@ def latest(
 def preset(
     name: Annotated[str, typer.Argument(help="A file in presets/, without .yaml.")],
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A key of params.yaml, with dots, and a value.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A key of params.yaml, with dots, and a value."),
     ] = None,
     presets_folder: Annotated[Path, typer.Option("--presets", help="The folder of the presets.")] = Path("presets"),
     params_file: ParamsFile = Path("params.yaml"),
@@ -124,7 +125,9 @@ def preset(
 
 @app.command()
 def results(
-    reports: Annotated[Path, typer.Option("--reports", help="The folder that the stage `report` wrote.")] = Path("reports"),
+    reports: Annotated[Path, typer.Option("--reports", help="The folder that the stage `report` wrote.")] = Path(
+        "reports"
+    ),
 ) -> None:
     """Print how good each evaluated model is, and where the tables and the page are."""
     from fauxscan.reporting import terminal

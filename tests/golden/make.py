@@ -32,14 +32,14 @@ def main() -> None:
     network = detectors.get("meso4").build(size=SIZE)
     network.compile(keras.optimizers.Adam(0.005), keras.losses.BinaryCrossentropy(from_logits=True))
     network.fit(seen, labels[:, None].astype(np.float32), epochs=20, batch_size=20, verbose=2)
+    trained = detectors.get("meso4").build(size=SIZE)
+    trained.set_weights(network.get_weights())
     card = detectors.get("meso4").CARD
     known = ModelCard(
         name="golden", detector="meso4", options={"size": SIZE}, input_size=SIZE, looks_at=View.FACE, faces=None,
         recipe=card.recipe, figures={}, licence="made here", model_digest=models.digest(trained),
         trained_on=TrainedOn(dataset="noise", faces="whole", split_digest="", proof_of_machinery=True),
     )  # fmt: skip
-    trained = detectors.get("meso4").build(size=SIZE)
-    trained.set_weights(network.get_weights())
     models.save(HERE / "model", trained, known)
     score, logits = models.load(HERE / "model").scorer(2), {}
     for number, (name, label) in enumerate((("real-1", REAL), ("real-2", REAL), ("fake-1", FAKE), ("fake-2", FAKE))):

@@ -9,7 +9,7 @@ from fauxscan.records import UserError
 
 def names() -> list[str]:
     """Return the names of all datasets."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
 
 
 def get(name: str) -> ModuleType:

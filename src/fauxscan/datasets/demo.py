@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from fauxscan.datasets._demo_camera import clip_shots, face_shot, photograph_shot
-from fauxscan.datasets._demo_files import Media, blended_clips, blended_stills, upsampled_stills
-from fauxscan.datasets._demo_pictures import LFW_FACES, astronaut, lfw
-from fauxscan.datasets._demo_pictures import PHOTOGRAPHS as PICTURES
-from fauxscan.datasets._demo_upsample import KINDS as LAYERS
+from fauxscan.datasets.making.camera import clip_shots, face_shot, photograph_shot
+from fauxscan.datasets.making.files import Media, blended_clips, blended_stills, upsampled_stills
+from fauxscan.datasets.making.pictures import LFW_FACES, astronaut, lfw
+from fauxscan.datasets.making.pictures import PHOTOGRAPHS as PICTURES
+from fauxscan.datasets.making.upsample import KINDS as LAYERS
 from fauxscan.records import FAKE, REAL, DatasetCard, Example
 
 CARD = DatasetCard(

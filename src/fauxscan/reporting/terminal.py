@@ -1,5 +1,6 @@
 """The report's headline in a terminal."""
 
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -24,5 +25,5 @@ def show(console: Console, reports: Path) -> None:
     console.print(f"table: {reports / page.TABLE}", f"page:  {reports / page.PAGE}", sep="\n")
 
 
-def _with_interval(row: dict[str, float], name: str) -> tuple[str, str]:
+def _with_interval(row: Mapping[Hashable, float], name: str) -> tuple[str, str]:
     return f"{row[name]:.3f}", f"{row[f'{name}_low']:.3f} to {row[f'{name}_high']:.3f}"

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from fauxscan.datasets._demo_camera import Pose, warp
-from fauxscan.datasets._demo_pictures import CANVAS, CELL, Floats, Pixels
+from fauxscan.datasets.making.camera import Pose, warp
+from fauxscan.datasets.making.pictures import CANVAS, CELL, Floats, Pixels
 
 RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)  # the paper's: half of all blends replace the face wholly
 # Landmarks of the average face of lfw_subset, in its pixels (CELL wide), by part of the face.

@@ -9,10 +9,9 @@ import av
 import cv2
 import numpy as np
 
-from fauxscan.datasets import _demo_blend as blend
-from fauxscan.datasets import _demo_upsample as upsample
-from fauxscan.datasets._demo_camera import SIDE, Shot, noise
-from fauxscan.datasets._demo_pictures import Pixels
+from fauxscan.datasets.making import blend, upsample
+from fauxscan.datasets.making.camera import SIDE, Shot, noise
+from fauxscan.datasets.making.pictures import Pixels
 
 JPEG_QUALITY = 92
 FRAMES_PER_SECOND = 12
@@ -52,7 +51,7 @@ def mp4(frames: Sequence[Pixels], bits_per_second: int) -> bytes:
 
 
 def padded(files: Sequence[bytes]) -> list[bytes]:
-    """MP4 files brought to one size by a box `free` at the end of each: rate control leaves some percent between them."""
+    """MP4 files brought to one size by a box `free` at the end of each: rate control alone leaves some percent."""
     size = max(map(len, files)) + 8
     return [file + struct.pack(">I4s", size - len(file), b"free").ljust(size - len(file), b"\0") for file in files]
 

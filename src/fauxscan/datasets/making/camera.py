@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fauxscan.datasets._demo_pictures import CANVAS, PHOTOGRAPHS, Floats, Pixels, Portrait, photograph
+from fauxscan.datasets.making.pictures import CANVAS, PHOTOGRAPHS, Floats, Pixels, Portrait, photograph
 
 SIDE = 256  # pixels: of every still and frame
 FRAMES = 24  # in a clip
