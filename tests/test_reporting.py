@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ROOT
 
+from fauxscan import cli, params
 from fauxscan.judging import metrics
 from fauxscan.params import Params
 from fauxscan.records import UserError
@@ -51,6 +53,30 @@ def test_the_same_evaluations_give_the_same_bytes(tmp_path: Path, settings: Para
         page.write(tmp_path / "evaluations", ["a"], 0.95, tmp_path / run)
     for name in ("report.html", "evaluation.parquet"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_the_terminal_shows_the_headline(
+    tmp_path: Path, settings: Params, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    evaluation(tmp_path / "evaluations", "meso4-demo", settings)
+    page.write(tmp_path / "evaluations", ["meso4-demo"], 0.95, tmp_path / "out")
+    assert cli.run(["results", "--reports", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    row = pd.read_parquet(tmp_path / "out" / "evaluation.parquet").iloc[0]
+    assert f"{row['accuracy']:.3f}" in said and f"{row['auc']:.3f}" in said and "80" in said
+    assert "evaluation.parquet" in said and "report.html" in said
+    assert cli.run(["results", "--reports", str(tmp_path / "none")]) == 3
+
+
+def test_a_preset_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "params.yaml"
+    target.write_text((ROOT / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    fixed = ["--presets", str(ROOT / "presets"), "--params", str(target)]
+    assert cli.run(["preset", "folder", "--set", "datasets.own.labels={camera: real, gan: stylegan}", *fixed]) == 0
+    assert params.load(target).datasets["own"].labels == {"camera": "real", "gan": "stylegan"}
+    assert cli.run(["preset", "nothing", *fixed]) == 3
+    assert "deepfake_database" in capsys.readouterr().err
 
 
 def test_a_stale_evaluation_is_left_out_and_a_missing_one_named(tmp_path: Path, settings: Params) -> None:

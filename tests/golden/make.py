@@ -32,6 +32,7 @@ def main() -> None:
     network = detectors.get("meso4").build(size=SIZE)
     network.compile(keras.optimizers.Adam(0.005), keras.losses.BinaryCrossentropy(from_logits=True))
     network.fit(seen, labels[:, None].astype(np.float32), epochs=20, batch_size=20, verbose=2)
+    keras.utils.clear_session()
     trained = detectors.get("meso4").build(size=SIZE)
     trained.set_weights(network.get_weights())
     card = detectors.get("meso4").CARD

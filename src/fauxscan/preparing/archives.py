@@ -15,7 +15,8 @@ from urllib3.util import Retry
 
 from fauxscan.records import Archive, UserError
 
-CHUNK = 1 << 20
+CHUNK = 1 << 16
+SMALL = 1 << 20  # bytes: an archive smaller than this may expand as much as one of this size
 MAX_MEMBERS = 2_000_000
 MAX_EXPANSION = 200  # unpacked bytes for each packed one; photographs hardly shrink
 
@@ -75,7 +76,9 @@ def unpack(file: Path, folder: Path) -> None:
         else:
             with tarfile.open(file) as tar:
                 _refuse_bombs(file, (member.size for member in tar))
-                tar.extractall(folder, filter="data")
+                for member in tar:
+                    _refuse_escape(file, member.name)
+                tar.extractall(folder, filter="data")  # which refuses links out and devices
     except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
         raise UserError(f"{file} cannot be unpacked: {error}; delete it and fetch it again") from error
 
@@ -84,11 +87,15 @@ def _unpack_zip(archive: zipfile.ZipFile, file: Path, folder: Path) -> None:
     members = archive.infolist()
     _refuse_bombs(file, (member.file_size for member in members))
     for member in members:
-        path = PurePosixPath(member.filename)
-        if path.is_absolute() or ".." in path.parts or stat.S_ISLNK(member.external_attr >> 16):
-            raise UserError(f"{file} holds {member.filename!r}, which would leave its folder: it is not to be trusted")
+        _refuse_escape(file, member.filename, is_link=stat.S_ISLNK(member.external_attr >> 16))
         if not member.is_dir():
-            _unpack_member(archive, member, folder / path)
+            _unpack_member(archive, member, folder / member.filename)
+
+
+def _refuse_escape(file: Path, name: str, is_link: bool = False) -> None:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or is_link:
+        raise UserError(f"{file} holds {name!r}, which would leave its folder: it is not to be trusted")
 
 
 def _unpack_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
@@ -98,7 +105,7 @@ def _unpack_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Pa
 
 
 def _refuse_bombs(file: Path, sizes: Iterator[int]) -> None:
-    cap, total = max(file.stat().st_size, CHUNK) * MAX_EXPANSION, 0
+    cap, total = max(file.stat().st_size, SMALL) * MAX_EXPANSION, 0
     for count, size in enumerate(sizes, start=1):
         total += size
         if count > MAX_MEMBERS or total > cap:

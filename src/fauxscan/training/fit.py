@@ -26,8 +26,7 @@ def train(name: str, params: Params, data: DataCard, folder: Path, out: Path, pl
     card: DetectorCard = detectors.get(model.detector).CARD
     recipe = Recipe.model_validate({**card.recipe.model_dump(), **model.recipe})
     view = shards.view_for(card.looks_at, dataset.faces)
-    keras.utils.set_random_seed(params.seed)
-    network = build(model)
+    network = build(model, params.seed)
     size = network.input_shape[1]
     history = fit(network, recipe, inputs_of(folder, view, size, recipe, params.seed), plots)
     trained_on = TrainedOn(
@@ -36,7 +35,7 @@ def train(name: str, params: Params, data: DataCard, folder: Path, out: Path, pl
         split_digest=shards.manifest(folder)["split_digest"],
         proof_of_machinery=data.proof_of_machinery,
     )
-    trained = build(model)  # a fresh network: the optimiser's state would triple the file
+    trained = build(model, params.seed)  # a fresh network: the optimiser's state would triple the file
     trained.set_weights(network.get_weights())
     models.save(
         out,
@@ -57,8 +56,10 @@ def train(name: str, params: Params, data: DataCard, folder: Path, out: Path, pl
     )
 
 
-def build(model: ModelParams) -> keras.Model:
-    """Return the untrained network. Raise UserError for an option that its detector does not take."""
+def build(model: ModelParams, seed: int = 0) -> keras.Model:
+    """Return the untrained network, the same each time. Raise UserError for an option its detector does not take."""
+    keras.utils.clear_session()  # or layers would be numbered on, and names are part of a model's digest
+    keras.utils.set_random_seed(seed)
     try:
         return detectors.get(model.detector).build(**model.options)
     except TypeError as error:
