@@ -1,4 +1,4 @@
-"""Keras layers and losses that detectors share; written with keras.ops, so they run on any Keras backend."""
+"""What detectors share: Keras layers, heads and recipes; written with keras.ops, so they run on any Keras backend."""
 
 import math
 
@@ -6,6 +6,25 @@ import keras
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
+
+from fauxscan.records import Recipe
+
+MESONET_RECIPE = Recipe(  # Afchar et al. 2018, section 4; how far images are changed is not told there
+    loss="mean_squared_error",
+    learning_rate=1e-3,
+    decay_factor=0.1,
+    decay_steps=1000,
+    lowest_rate=1e-6,
+    batch_size=75,
+    epochs=18,
+    augmentation={
+        "zoom": {"factor": 0.1},
+        "rotation": {"degrees": 15},
+        "flip": {},
+        "brightness": {"factor": 0.1},
+        "hue": {"factor": 0.03},
+    },
+)
 
 
 @keras.saving.register_keras_serializable("fauxscan")
@@ -41,6 +60,13 @@ def dct_matrix(n: int) -> NDArray[np.float32]:
     matrix = math.sqrt(2 / n) * np.cos(math.pi * (2 * i + 1) * k / (2 * n))
     matrix[0] /= math.sqrt(2)
     return np.asarray(matrix, np.float32)
+
+
+def meso_head(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Return the logit that both MesoNets end in: 16 units between two dropouts (Afchar et al. 2018)."""
+    x = keras.layers.Dropout(0.5)(keras.layers.Flatten()(x))
+    x = keras.layers.LeakyReLU(0.1)(keras.layers.Dense(16)(x))
+    return logit_head(keras.layers.Dropout(0.5)(x))
 
 
 def logit_head(features: keras.KerasTensor) -> keras.KerasTensor:

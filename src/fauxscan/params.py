@@ -122,15 +122,6 @@ class ScanParams(Strict):
     max_retries: int = Field(ge=0)  # of reading, in flows
 
 
-class ScheduledScan(Strict):
-    """One folder scanned on a schedule."""
-
-    folder: str
-    results: str
-    models: tuple[str, ...] = ()
-    cron: str
-
-
 class Params(Strict):
     """All of params.yaml."""
 

@@ -70,7 +70,7 @@ def _by_source(media: pd.DataFrame) -> pd.DataFrame:
 
 def _rows(units: pd.DataFrame, high: float, params: EvaluateParams, seed: int) -> Iterator[dict[str, object]]:
     """Give one row of figures a unit, degradation and generator (each against all reals)."""
-    for (unit, degradation), scores in units.groupby(["unit", "degradation"], sort=True):
+    for (unit, degradation), scores in units.groupby(["unit", "degradation"], sort=False):
         fakes = scores.loc[scores["label"] != REAL, "generator"]
         for generator in (ALL, *sorted(fakes.unique())):
             chosen = scores[(scores["label"] == REAL) | (scores["generator"] == generator) | (generator == ALL)]

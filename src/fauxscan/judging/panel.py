@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from fauxscan import models
-from fauxscan.models import Calibration, Model
+from fauxscan.models import Calibration, Model, ModelCard
 from fauxscan.records import Strict, UserError, Verdict
 
 ENSEMBLE, MEMBERS = "ensemble.json", "members"
@@ -71,17 +71,46 @@ def _mean_of_logits(shares: list[float]) -> float:
     return sigmoid(sum(map(logit, shares)) / len(shares))
 
 
-def load(folders: Sequence[Path]) -> Panel:
-    """Return the panel of these model folders, or of one ensemble folder. Raise UserError."""
+@dataclass(frozen=True)
+class Seats:
+    """Who sits on a panel, known from the cards alone: no network is loaded."""
+
+    folders: tuple[Path, ...]
+    cards: tuple[ModelCard, ...]
+    ensemble: EnsembleCard | None
+
+
+def seat(folders: Sequence[Path]) -> Seats:
+    """Return who sits for these model folders, or for one ensemble folder. Raise UserError."""
     if not folders:
         raise UserError("no model named: give at least one model folder")
     ensembles = [folder for folder in folders if (folder / ENSEMBLE).is_file()]
     if not ensembles:
-        return Panel(_distinct(tuple(models.load(folder) for folder in folders)))
+        return _seats(tuple(folders), None)
     if len(folders) > 1:
         raise UserError(f"{ensembles[0]} is an ensemble and joins its own members: name it alone")
     card = read_ensemble(ensembles[0])
-    return Panel(tuple(models.load(ensembles[0] / MEMBERS / name) for name in card.weights), card)
+    seats = _seats(tuple(ensembles[0] / MEMBERS / name for name in card.weights), card)
+    stale = [member.name for member in seats.cards if card.digests.get(member.name) != member.model_digest]
+    if stale:
+        raise UserError(
+            f"{ensembles[0]} was fitted on other weights of {', '.join(stale)}: combine again, `make repro`"
+        )
+    return seats
+
+
+def _seats(folders: tuple[Path, ...], ensemble: EnsembleCard | None) -> Seats:
+    cards = tuple(models.read_card(folder) for folder in folders)
+    names = [card.name for card in cards]
+    if len(set(names)) < len(names):
+        raise UserError(f"two models of one name in {', '.join(names)}: name each model once")
+    return Seats(folders, cards, ensemble)
+
+
+def load(folders: Sequence[Path]) -> Panel:
+    """Return the panel of these model folders, or of one ensemble folder. Raise UserError."""
+    seats = seat(folders)
+    return Panel(tuple(models.load(folder) for folder in seats.folders), seats.ensemble)
 
 
 def read_ensemble(folder: Path) -> EnsembleCard:
@@ -90,13 +119,6 @@ def read_ensemble(folder: Path) -> EnsembleCard:
         return EnsembleCard.model_validate_json((folder / ENSEMBLE).read_text(encoding="utf-8"))
     except (OSError, ValidationError) as error:
         raise UserError(f"{folder / ENSEMBLE} is no ensemble card of this version: {error}; combine again") from error
-
-
-def _distinct(members: tuple[Model, ...]) -> tuple[Model, ...]:
-    names = [model.card.name for model in members]
-    if len(set(names)) < len(names):
-        raise UserError(f"two models of one name in {', '.join(names)}: name each model once")
-    return members
 
 
 def join(calibrated: Mapping[str, float], ensemble: EnsembleCard | None) -> float:

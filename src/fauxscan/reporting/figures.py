@@ -80,9 +80,9 @@ def _intervals(rows: pd.DataFrame, column: str) -> str:
             spread = [mine["auc"] - mine["auc_low"], mine["auc_high"] - mine["auc"]]
             axes.errorbar(mine["auc"], place, xerr=spread, fmt="o", markersize=4, color=colour, label=name)
         axes.set_yticks(list(places.values()), list(places))
-        axes.invert_yaxis()
+        axes.set_ylim(len(places) - 0.5, -0.5)
         axes.axvline(0.5, color="#94a3b8", linestyle=":", linewidth=1)
         axes.set(xlabel="AUC, with its interval")
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
 
-    return draw(content, height=1.2 + 0.16 * len(places) * (len(names) + 1))
+    return draw(content, height=1.4 + 0.14 * len(places) * (len(names) + 1) + 0.1 * len(names))

@@ -7,8 +7,6 @@ import pandas as pd
 
 from fauxscan.records import UserError
 
-HEADLINE_UNITS = ("source", "media", "face")
-
 
 def join(evaluations: Path, names: Sequence[str], file: str) -> pd.DataFrame:
     """Return the tables `file` of the named evaluations, one below the other. Raise UserError if one is missing."""

@@ -53,15 +53,16 @@ class Settings:
 def read(params: Params, named: Sequence[Path] = (), mode: Mode = "detect", project: Path = Path()) -> Settings:
     """Return the settings of a scan with the models named, or the project's. Raise UserError; load no network."""
     folders = tuple(named) or tuple(project / model for model in params.scan.models) or _trained(project / "models")
-    cards, ensemble = _cards(folders)
+    seats = panel.seat(folders)
     essence = {
         "scoring": [SCORING, ENGINE, PRECISION, mode],
         "media": params.media.model_dump(mode="json"),
         "faces": params.faces.model_dump(mode="json"),
-        "models": sorted((_essence(card) for card in cards), key=lambda card: card["name"]),
-        "ensemble": ensemble.model_dump(mode="json") if ensemble else None,
+        "models": sorted((_essence(card) for card in seats.cards), key=lambda card: card["name"]),
+        "ensemble": seats.ensemble.model_dump(mode="json") if seats.ensemble else None,
     }
-    return Settings(params.media, params.faces, params.scan, mode, folders, cards, ensemble, _digest(essence))
+    digest = _digest(essence)
+    return Settings(params.media, params.faces, params.scan, mode, folders, seats.cards, seats.ensemble, digest)
 
 
 def _trained(home: Path) -> tuple[Path, ...]:
@@ -69,29 +70,6 @@ def _trained(home: Path) -> tuple[Path, ...]:
     if not found:
         raise UserError(f"no model in {home.resolve()}: train the demo's with `make repro`, or name one with --models")
     return found
-
-
-def _cards(folders: Sequence[Path]) -> tuple[tuple[ModelCard, ...], EnsembleCard | None]:
-    ensembles = [folder for folder in folders if (folder / panel.ENSEMBLE).is_file()]
-    if not ensembles:
-        return _distinct([models.read_card(folder) for folder in folders]), None
-    if len(folders) > 1:
-        raise UserError(f"{ensembles[0]} is an ensemble and joins its own members: name it alone")
-    card = panel.read_ensemble(ensembles[0])
-    members = _distinct([models.read_card(ensembles[0] / panel.MEMBERS / name) for name in card.weights])
-    stale = [member.name for member in members if card.digests.get(member.name) != member.model_digest]
-    if stale:
-        raise UserError(
-            f"{ensembles[0]} was fitted on other weights of {', '.join(stale)}: combine again, `make repro`"
-        )
-    return members, card
-
-
-def _distinct(cards: list[ModelCard]) -> tuple[ModelCard, ...]:
-    names = [card.name for card in cards]
-    if len(set(names)) < len(names):
-        raise UserError(f"two models of one name in {', '.join(names)}: name each model once")
-    return tuple(cards)
 
 
 def _essence(card: ModelCard) -> dict[str, Any]:

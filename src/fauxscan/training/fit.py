@@ -15,6 +15,7 @@ from fauxscan.params import ModelParams, Params
 from fauxscan.preparing import shards
 from fauxscan.preparing.index import DataCard
 from fauxscan.records import DetectorCard, Recipe, UserError, View
+from fauxscan.training import inputs
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,8 @@ def train(name: str, params: Params, data: DataCard, folder: Path, out: Path, pl
     view = shards.view_for(card.looks_at, dataset.faces)
     network = build(model, params.seed)
     size = network.input_shape[1]
-    history = fit(network, recipe, inputs_of(folder, view, size, recipe, params.seed), plots)
+    training = inputs.training(folder, view, size, recipe, params.seed)
+    history = fit(network, recipe, training, inputs.validation(folder, view, size, recipe), plots)
     trained_on = TrainedOn(
         dataset=model.dataset,
         faces=dataset.faces,
@@ -66,27 +68,22 @@ def build(model: ModelParams, seed: int = 0) -> keras.Model:
         raise UserError(f"{model.detector} does not take the options {model.options}: {error}") from error
 
 
-def inputs_of(folder: Path, view: View, size: int, recipe: Recipe, seed: int) -> tuple[Any, Any]:
-    """Return the training and the validation batches."""
-    from fauxscan.training import inputs
-
-    return inputs.training(folder, view, size, recipe, seed), inputs.validation(folder, view, size, recipe)
-
-
-def fit(network: keras.Model, recipe: Recipe, data: tuple[Any, Any], plots: Path) -> dict[str, float]:
+def fit(network: keras.Model, recipe: Recipe, training: Any, validation: Any, plots: Path) -> dict[str, float]:
     """Train in place, keep the weights of the best validation loss, and return that epoch's figures."""
-    training, validation = data
     network.compile(
         optimizer=keras.optimizers.Adam(StepDecay(recipe)),
         loss=LOSSES[recipe.loss],
         metrics=[keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)],
     )
-    best = keras.callbacks.EarlyStopping(
-        patience=recipe.early_stopping or recipe.epochs, restore_best_weights=True, start_from_epoch=0
-    )
-    verbose = "auto" if os.isatty(1) else 2
+    patience = recipe.early_stopping or recipe.epochs
+    best = keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True)
     history = network.fit(
-        training, validation_data=validation, epochs=recipe.epochs, callbacks=[best, Curves(plots)], verbose=verbose
+        training,
+        validation_data=validation,
+        epochs=recipe.epochs,
+        callbacks=[best, Curves(plots)],
+        verbose="auto" if os.isatty(1) else 2,
+        shuffle=False,  # the input shuffles
     ).history
     chosen = min(range(len(history["val_loss"])), key=history["val_loss"].__getitem__)
     return {"epoch": float(chosen + 1), **{name: float(values[chosen]) for name, values in history.items()}}

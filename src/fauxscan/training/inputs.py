@@ -1,5 +1,6 @@
 """Batches for training and validation, from shards."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ def training(folder: Path, view: View, size: int, recipe: Recipe, seed: int) -> 
     data = data.cache()  # encoded bytes, before anything random
     data = data.shuffle(SHUFFLED, seed=seed)
     data = data.map(lambda example: _decode(example, size), num_parallel_calls=tf.data.AUTOTUNE)
-    data = data.batch(recipe.batch_size)
+    data = _batched(data, folder, f"{TRAIN}-{view}", recipe.batch_size)
     data = data.map(lambda images, labels: (_augment(images, layers), labels))  # one at a time: the same draws each run
     return data.prefetch(tf.data.AUTOTUNE)  # while the network works on the batch before
 
@@ -30,7 +31,13 @@ def validation(folder: Path, view: View, size: int, recipe: Recipe) -> tf.data.D
     """Return the validation batches in a fixed order, never augmented."""
     data = shards.dataset(folder, VALIDATION, view)
     data = data.map(lambda example: _decode(example, size), num_parallel_calls=tf.data.AUTOTUNE)
-    return data.batch(recipe.batch_size).prefetch(tf.data.AUTOTUNE)
+    return _batched(data, folder, f"{VALIDATION}-{view}", recipe.batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def _batched(data: tf.data.Dataset, folder: Path, series: str, size: int) -> tf.data.Dataset:
+    """Return batches, their number declared, so that progress has an end."""
+    count = math.ceil(shards.manifest(folder)["counts"][series] / size)
+    return data.batch(size).apply(tf.data.experimental.assert_cardinality(count))
 
 
 def _decode(example: Mapping[str, Any], size: int) -> tuple[Any, Any]:
