@@ -43,10 +43,10 @@ lock: setup ## resolve the hashed requirements anew
 	@touch $@
 
 .venv/$(DEVICE).txt: requirements/$(DEVICE).txt pyproject.toml .venv/bin/uv
-	VIRTUAL_ENV=.venv uv pip install --require-hashes -r $<
-	VIRTUAL_ENV=.venv uv pip install --no-deps --no-build-isolation -e .
+	VIRTUAL_ENV=.venv uv pip install --quiet --require-hashes -r $<
+	VIRTUAL_ENV=.venv uv pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv/dev.txt: requirements/dev.txt .venv/$(DEVICE).txt
-	VIRTUAL_ENV=.venv uv pip install --require-hashes -r $<
+	VIRTUAL_ENV=.venv uv pip install --quiet --require-hashes -r $<
 	@touch $@
