@@ -24,7 +24,7 @@ def write(folder: Path, text: str) -> Path:
         ("seed: 7", "seed: 7\nsede: 8", "sede"),
         ("margin: 0.3", "margin: 0.3\n  padding: 4", "faces.padding"),
         ("margin: 0.3", "margin: wide", "faces.margin"),
-        ("recipe: {epochs: 4,", "recipe: {epoch: 4,", "epoch"),
+        ("recipe: {epochs: 3,", "recipe: {epoch: 3,", "epoch"),
         ("  working_size: 640\n", "", "faces.working_size"),
         ("name: demo", "nam: demo", "datasets.demo.nam"),
     ],
