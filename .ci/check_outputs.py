@@ -35,4 +35,4 @@ def complaints() -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit("\n".join(complaints()))
+    sys.exit("\n".join(complaints()) or 0)

@@ -3,13 +3,12 @@
 from pathlib import Path
 
 from fauxscan import params, stage
-from fauxscan.preparing import index as indexing
 from fauxscan.training import fit
 
 
 def train(model: str, index: Path, shards: Path, out: Path, plots: Path) -> None:
     """Write the trained network and its card to `out`, its curves to `plots`."""
-    fit.train(model, params.load(), indexing.read_card(index), shards, out, plots)
+    fit.train(model, params.load(), index, shards, out, plots)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from skimage import data
 from fauxscan import models, params
 from fauxscan.judging.panel import Panel
 from fauxscan.models import Calibration, ModelCard, TrainedOn
-from fauxscan.params import FaceParams, Params
+from fauxscan.params import FaceParams, ModelParams, Params
 from fauxscan.records import Recipe, View
 from fauxscan.scanning import settings, tables
 from fauxscan.scanning.engine import Engine
@@ -29,7 +29,11 @@ def tiny_params(**scan: int) -> Params:
     """Return the committed parameters with small batches."""
     whole = params.load(REPO / "params.yaml")
     small = {"batch_files": 4, "batch_faces": 4, "threads": 2, "publish_every": 2, "max_retries": 1} | scan
-    return whole.model_copy(update={"scan": whole.scan.model_copy(update=small)})
+    models = {
+        "faces": ModelParams(detector="meso4", dataset="demo"),
+        "wholes": ModelParams(detector="dct_cnn", dataset="demo"),
+    }
+    return whole.model_copy(update={"scan": whole.scan.model_copy(update=small), "models": models})
 
 
 def write_params(path: Path, **scan: int) -> Path:

@@ -63,6 +63,19 @@ def test_every_preset_gives_valid_parameters(tmp_path: Path, preset: str) -> Non
     assert "# The only place with numbers" in target.read_text(encoding="utf-8")
 
 
+def test_nothing_is_left_of_the_preset_before(tmp_path: Path) -> None:
+    names = sorted(file.stem for file in (ROOT / "presets").glob("*.yaml"))
+    for last in names:
+        clean = write(tmp_path, COMMITTED)
+        presets.apply(last, ROOT / "presets", clean, [])
+        alone = params.load(clean)
+        for first in names:
+            target = write(tmp_path, COMMITTED)
+            presets.apply(first, ROOT / "presets", target, [])
+            presets.apply(last, ROOT / "presets", target, [])
+            assert params.load(target) == alone, f"{first}, then {last}"
+
+
 def test_a_preset_takes_settings_and_refuses_what_it_does_not_know(tmp_path: Path) -> None:
     target = write(tmp_path, COMMITTED)
     setting = "datasets.deepfake_database.archives=/some/folder"

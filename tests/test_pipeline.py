@@ -45,7 +45,9 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     (folder / "dvc.lock").unlink(missing_ok=True)
-    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    known = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+    for command in (["init", "-q"], ["add", "-A"], [*known, "commit", "-qm", "as it is"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
     params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
     for model in params["models"].values():
         model["recipe"] = {"epochs": 1, "augmentation": {}}

@@ -156,7 +156,7 @@ def test_own_folders_need_a_declared_label(tmp_path: Path) -> None:
     found = {e.path: e for e in examples(tmp_path, {"camera": "real", "gan": "stylegan"})}
     assert found["camera/anna/1.jpg"].source == found["camera/anna/2.jpg"].source
     assert (found["gan/x.jpg"].label, found["gan/x.jpg"].generator) == (FAKE, "stylegan")
-    with pytest.raises(UserError, match=r"folders without a label in .*: gan"):
+    with pytest.raises(UserError, match="folders without a label: gan"):
         list(examples(tmp_path, {"camera": "real"}))
     with pytest.raises(UserError, match="'surreal', which is not"):
         list(examples(tmp_path, {"camera": "real", "surreal": "real"}))
@@ -271,8 +271,9 @@ def test_the_audit_catches_a_shortcut(settings: Params, trait: str, caplog: pyte
     files[column] = files[column].astype(object).where(~fake, planted[column])
     found = audit.audit(files, no_pairs(), settings.split)
     assert found["shortcut_auc"][trait] > 0.95
-    with pytest.raises(UserError, match=trait):
-        audit.enforce(found, settings.split)
+    if trait != "name":  # which no model sees: a warning will do
+        with pytest.raises(UserError, match=trait):
+            audit.enforce(found, settings.split)
     audit.enforce(found, settings.split.model_copy(update={"on_shortcut": "warn"}))
     assert trait in caplog.text
 

@@ -13,7 +13,6 @@ from fauxscan.judging import publishing, scoring
 from fauxscan.judging.panel import Panel
 from fauxscan.params import ModelParams, Params
 from fauxscan.preparing import shards, splits
-from fauxscan.preparing.index import DataCard
 from fauxscan.records import FAKE, TEST, Example, Recipe, UserError, View
 from fauxscan.training import augmentation, fit, inputs
 
@@ -44,12 +43,9 @@ def params_for(settings: Params, **recipe: object) -> Params:
     return settings.model_copy(update={"models": {"tiny": model}, "datasets": {"demo": dataset}})
 
 
-DATA = DataCard(name="demo", licence="none", proof_of_machinery=False)
-
-
 def test_a_trained_calibrated_model_calls_fakes_fake(prepared: Path, tmp_path: Path, settings: Params) -> None:
     params = params_for(settings, epochs=25, batch_size=16, learning_rate=0.01, augmentation={})
-    fit.train("tiny", params, DATA, prepared / "shards", tmp_path / "t", tmp_path / "plots")
+    fit.train("tiny", params, prepared / "i.parquet", prepared / "shards", tmp_path / "t", tmp_path / "plots")
     publishing.calibrate(tmp_path / "t", prepared / "shards", tmp_path / "model", params.calibrate)
     model = models.load(tmp_path / "model")
     faces = scoring.face_logits(model, prepared / "shards", TEST, View.WHOLE)
@@ -73,7 +69,10 @@ def test_the_same_seed_gives_the_same_weights(prepared: Path, tmp_path: Path, se
     params = params_for(settings, epochs=2, batch_size=16, augmentation=ARGUMENTS)
     digests = []
     for run in ("one", "two"):
-        fit.train("tiny", params, DATA, prepared / "shards", tmp_path / run, tmp_path / f"{run}-plots")
+        fit.train(
+            "tiny", params, prepared / "i.parquet", prepared / "shards", tmp_path / run, tmp_path / f"{run}-plots"
+        out, plots = tmp_path / run, tmp_path / f"{run}-plots"
+        fit.train("tiny", params, prepared / "i.parquet", prepared / "shards", out, plots)
         digests.append(models.read_card(tmp_path / run).model_digest)
     assert digests[0] == digests[1]
 

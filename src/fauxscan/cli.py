@@ -24,7 +24,8 @@ app = typer.Typer(
 )
 
 Models = Annotated[
-    list[Path] | None, typer.Option("--models", metavar="FOLDER", help="A model or ensemble folder; may be repeated.")
+    list[Path] | None,
+    typer.Option("--models", metavar="FOLDER", help="A model or ensemble folder; repeatable. Else: params.yaml's."),
 ]
 ParamsFile = Annotated[Path, typer.Option("--params", help="The file with all numbers.")]
 Results = Annotated[Path, typer.Option("--results", help="The folder of the tables.")]

@@ -117,7 +117,7 @@ def read_card(folder: Path) -> ModelCard:
     """Return the card in `folder`. Raise UserError if there is none or it is not one of ours."""
     file = folder / CARD
     if not file.is_file():
-        raise UserError(f"no model at {folder}: it has no {CARD}. Train one with `dvc repro`, or name another folder")
+        raise UserError(f"no model at {folder}: it has no {CARD}; train one with `make repro`, or name another folder")
     try:
         return ModelCard.model_validate_json(file.read_text(encoding="utf-8"))
     except ValidationError as error:

@@ -17,7 +17,9 @@ def apply(name: str, folder: Path, target: Path, settings: Sequence[str]) -> Non
     file = folder / f"{name}.yaml"
     if not file.is_file():
         known = ", ".join(sorted(preset.stem for preset in folder.glob("*.yaml")))
-        raise UserError(f"unknown preset {name!r}; {folder} has: {known or 'none'}")
+        raise UserError(f"unknown preset {name!r}; {folder} has: {known or 'none; run from the project folder'}")
+    if not target.is_file():
+        raise UserError(f"no parameters at {target}: run from the project's folder, or name the file with --params")
     yaml = YAML()
     document, before = yaml.load(target), target.read_text(encoding="utf-8")
     for section, content in yaml.load(file).items():

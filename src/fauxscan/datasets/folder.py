@@ -11,7 +11,7 @@ CARD = DatasetCard(
     citation="",
     licence="the user's",
     instructions=(
-        "Name the tree as datasets.<name>.archives and declare its folders in datasets.<name>.labels,"
+        "In params.yaml, name the tree as `archives` of the dataset and declare its folders in `labels`,"
         " for example {camera: real, stylegan: stylegan}."
     ),
 )
@@ -20,10 +20,11 @@ CARD = DatasetCard(
 def examples(root: Path, labels: dict[str, str]) -> Iterator[Example]:
     """Give every file in a declared folder; the folder below it, if any, is the source. Raise UserError."""
     if not labels:
-        raise UserError(f"no labels for the folders in {root}. {CARD.instructions}")
+        raise UserError(f"no labels for the folders of the tree. {CARD.instructions}")
     for name, made_by in sorted(labels.items()):
         if not (root / name).is_dir():
-            raise UserError(f"labels name the folder {name!r}, which is not in {root}")
+            there = ", ".join(sorted(folder.name for folder in root.iterdir() if folder.is_dir()))
+            raise UserError(f"labels name the folder {name!r}, which is not in the tree; it has: {there or 'none'}")
         for file in sorted(f for f in (root / name).rglob("*") if f.is_file()):
             yield _example(file.relative_to(root), made_by)
     _refuse_undeclared(root, labels)
@@ -39,4 +40,4 @@ def _example(path: Path, made_by: str) -> Example:
 def _refuse_undeclared(root: Path, labels: dict[str, str]) -> None:
     undeclared = sorted(f.name for f in root.iterdir() if f.is_dir() and f.name not in labels)
     if undeclared:
-        raise UserError(f"folders without a label in {root}: {', '.join(undeclared)}. {CARD.instructions}")
+        raise UserError(f"folders without a label: {', '.join(undeclared)}. {CARD.instructions}")

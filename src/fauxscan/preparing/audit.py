@@ -91,15 +91,16 @@ def _auc(values: NDArray[np.float64], table: pd.DataFrame) -> float:
 
 
 def enforce(found: dict[str, Any], params: SplitParams) -> None:
-    """Raise UserError that names a leak; for a shortcut raise or warn, as params say."""
+    """Raise UserError that names a leak; for a shortcut raise or warn, as params say, for names only warn."""
     crossing = found["leaks"]["sources"] + found["leaks"]["near_duplicates"]
     if crossing:
         raise UserError(f"{len(crossing)} leaks across the split, such as: {'; '.join(crossing[:SHOWN])}")
     tells = {name: auc for name, auc in found["shortcut_auc"].items() if auc > params.shortcut_auc}
     if not tells:
         return
+    seen_by_models = set(tells) - {"name"}
     said = "; ".join(f"{name} (AUC {auc:.2f}): {REMEDY[name]}" for name, auc in tells.items())
     message = f"file properties alone tell real from fake (cap: AUC {params.shortcut_auc}): {said}"
-    if params.on_shortcut == "fail":
-        raise UserError(f"{message}. To go on all the same: split.on_shortcut: warn")
+    if params.on_shortcut == "fail" and seen_by_models:
+        raise UserError(f"{message}. To go on all the same, set split.on_shortcut to warn in params.yaml")
     log.warning(message)

@@ -45,6 +45,8 @@ def _locate(archive: Archive, dataset: DatasetParams, instructions: str, fetched
     place = dataset.archives
     if place and not place.startswith("https://"):
         file = Path(place).expanduser() / archive.name
+        if not file.parent.is_dir():
+            raise UserError(f"there is no folder {place} to find {archive.name} in. {instructions}")
         if not file.is_file():
             raise UserError(f"{archive.name} is not in {place}. {instructions}")
         return file
@@ -55,9 +57,11 @@ def _locate(archive: Archive, dataset: DatasetParams, instructions: str, fetched
 
 
 def _copy_tree(dataset: DatasetParams, instructions: str, media: Path) -> None:
-    tree = Path(dataset.archives or "").expanduser()
-    if not dataset.archives or not tree.is_dir():
-        raise UserError(f"no directory tree at {dataset.archives!r}. {instructions}")
+    if not dataset.archives:
+        raise UserError(f"no directory tree is named. {instructions}")
+    tree = Path(dataset.archives).expanduser()
+    if not tree.is_dir():
+        raise UserError(f"there is no folder {tree}. {instructions}")
     shutil.copytree(tree, media, dirs_exist_ok=True)
 
 

@@ -36,7 +36,9 @@ def write(examples: Iterable[Example], media: Path, index: Path, card: DatasetCa
 
 
 def read_card(index: Path) -> DataCard:
-    """Return what the index says of its dataset."""
+    """Return what the index says of its dataset. Raise UserError if there is none."""
+    if not index.is_file():
+        raise UserError(f"no index at {index}: run the stage `download` first")
     return DataCard.model_validate_json(pq.read_schema(index).metadata[CARD_KEY])
 
 

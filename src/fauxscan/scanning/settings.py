@@ -52,7 +52,7 @@ class Settings:
 
 def read(params: Params, named: Sequence[Path] = (), mode: Mode = "detect", project: Path = Path()) -> Settings:
     """Return the settings of a scan with the models named, or the project's. Raise UserError; load no network."""
-    folders = tuple(named) or tuple(project / model for model in params.scan.models) or _trained(project / "models")
+    folders = tuple(named) or tuple(project / model for model in params.scan.models) or _trained(params, project)
     seats = panel.seat(folders)
     essence = {
         "scoring": [SCORING, ENGINE, PRECISION, mode],
@@ -65,10 +65,12 @@ def read(params: Params, named: Sequence[Path] = (), mode: Mode = "detect", proj
     return Settings(params.media, params.faces, params.scan, mode, folders, seats.cards, seats.ensemble, digest)
 
 
-def _trained(home: Path) -> tuple[Path, ...]:
-    found = tuple(sorted(card.parent for card in home.glob(f"*/{models.CARD}")))
+def _trained(params: Params, project: Path) -> tuple[Path, ...]:
+    """Return the models that params.yaml declares and the DAG has trained, not what an earlier experiment left."""
+    home = project / "models"
+    found = tuple(home / name for name in sorted(params.models) if (home / name / models.CARD).is_file())
     if not found:
-        raise UserError(f"no model in {home.resolve()}: train the demo's with `make repro`, or name one with --models")
+        raise UserError(f"no model of params.yaml in {home}: train them with `make repro`, or name one with --models")
     return found
 
 

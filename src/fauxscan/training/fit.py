@@ -12,18 +12,18 @@ from dvclive import Live
 from fauxscan import detectors, models
 from fauxscan.models import ModelCard, TrainedOn
 from fauxscan.params import ModelParams, Params
+from fauxscan.preparing import index as indexing
 from fauxscan.preparing import shards
-from fauxscan.preparing.index import DataCard
 from fauxscan.records import DetectorCard, Recipe, UserError, View
 from fauxscan.training import inputs
 
 log = logging.getLogger(__name__)
 
 
-def train(name: str, params: Params, data: DataCard, folder: Path, out: Path, plots: Path) -> None:
+def train(name: str, params: Params, index: Path, folder: Path, out: Path, plots: Path) -> None:
     """Train the model `name` on the shards in `folder`; write the network and card to `out`, curves to `plots`."""
     model = params.model(name)
-    dataset = params.dataset(model.dataset)
+    dataset, data = params.dataset(model.dataset), indexing.read_card(index)
     card: DetectorCard = detectors.get(model.detector).CARD
     recipe = Recipe.model_validate({**card.recipe.model_dump(), **model.recipe})
     view = shards.view_for(card.looks_at, dataset.faces)
