@@ -71,8 +71,7 @@ def test_the_same_seed_gives_the_same_weights(prepared: Path, tmp_path: Path, se
     for run in ("one", "two"):
         fit.train(
             "tiny", params, prepared / "i.parquet", prepared / "shards", tmp_path / run, tmp_path / f"{run}-plots"
-        out, plots = tmp_path / run, tmp_path / f"{run}-plots"
-        fit.train("tiny", params, prepared / "i.parquet", prepared / "shards", out, plots)
+        )
         digests.append(models.read_card(tmp_path / run).model_digest)
     assert digests[0] == digests[1]
 
