@@ -10,12 +10,12 @@ from scipy.special import expit
 from fauxscan.judging import metrics, panel, scoring
 from fauxscan.judging.aggregation import robust_mean
 from fauxscan.judging.panel import Panel, logit
+from fauxscan.judging.scoring import KEY
 from fauxscan.params import EvaluateParams
 from fauxscan.preparing import shards
 from fauxscan.records import REAL, TEST
 
 ALL, CLEAN = "all", "none"
-KEY = ["sha256", "label", "generator", "source"]
 
 
 def evaluate(name: str, model: Path, folder: Path, faces: str, out: Path, params: EvaluateParams, seed: int) -> None:
@@ -46,8 +46,8 @@ def _units(judges: Panel, folder: Path, faces: str, quality: int | None) -> pd.D
     if judges.ensemble is None:
         (model,) = judges.members
         rows = next(iter(of_model.values()))
-        temperature = model.card.calibration.temperature if model.card.calibration else 1.0
-        parts.append(rows[KEY].assign(p_fake=expit(rows["logit"] / temperature), unit="face"))
+        calibrated = rows["logit"].map(lambda raw: panel.calibrate(raw, model.card.calibration))
+        parts.append(rows[KEY].assign(p_fake=expit(calibrated), unit="face"))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -13,6 +13,7 @@ from fauxscan.models import Model
 from fauxscan.preparing import shards
 from fauxscan.records import LOGITS, View
 
+KEY = ["sha256", "label", "generator", "source"]  # what all faces of a media file share
 CAP = 1 << 30  # pixels: shards hold only what passed the caps before
 
 
@@ -36,8 +37,8 @@ def _pixels(example: dict[str, Any], size: int, jpeg_quality: int | None) -> ima
 def media_logits(faces: pd.DataFrame) -> pd.DataFrame:
     """Return one row a media file: sha256, label, generator, source and its aggregated logit."""
     rows = [
-        {**dict(zip(("sha256", "label", "generator", "source"), key, strict=True)), "logit": _joined(of_media)}
-        for key, of_media in faces.groupby(["sha256", "label", "generator", "source"], sort=True)
+        {**dict(zip(KEY, key, strict=True)), "logit": _joined(of_media)}
+        for key, of_media in faces.groupby(KEY, sort=True)
     ]
     return pd.DataFrame(rows)
 

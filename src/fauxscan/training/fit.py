@@ -1,6 +1,5 @@
 """Training: one detector on one dataset's shards, by its recipe."""
 
-import logging
 import math
 import os
 from pathlib import Path
@@ -16,8 +15,6 @@ from fauxscan.preparing import index as indexing
 from fauxscan.preparing import shards
 from fauxscan.records import DetectorCard, Recipe, UserError, View
 from fauxscan.training import inputs
-
-log = logging.getLogger(__name__)
 
 
 def train(name: str, params: Params, index: Path, folder: Path, out: Path, plots: Path) -> None:
