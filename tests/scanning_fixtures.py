@@ -21,7 +21,9 @@ from fauxscan.records import Recipe, View
 from fauxscan.scanning import settings, tables
 from fauxscan.scanning.engine import Engine
 
-FACES = FaceParams(detector="yunet", working_size=640, score=0.6, min_size=32, max_faces=8, margin=0.3, size=128)
+FACES = FaceParams(
+    detector="yunet", working_size=640, score=0.6, min_size=32, max_faces=8, margin=0.3, size=128, search_every=1
+)
 REPO = Path(__file__).parent.parent
 
 

@@ -17,8 +17,9 @@ class MediaParams(Strict):
     max_pixels: int = Field(gt=0)  # of an image or a video frame
     max_bytes: int = Field(gt=0)  # of a file
     max_seconds: float = Field(gt=0)  # of a video that are looked at
-    max_frames: int = Field(gt=0)  # of a video that are judged
-    frames_per_second: float = Field(gt=0)  # at which a video is sampled
+    sampling: Literal["key_frames", "per_second", "in_all"]  # which frames of a video are judged: ...
+    frames_per_second: float = Field(gt=0)  # ... at this rate, for per_second ...
+    max_frames: int = Field(gt=0)  # ... and never more; for in_all, this many, evenly spread
 
 
 class FaceParams(Strict):
@@ -31,6 +32,14 @@ class FaceParams(Strict):
     max_faces: int = Field(gt=0)  # the largest, per image or frame
     margin: float = Field(ge=0, le=2)  # share of the face's width added on each side
     size: int = Field(ge=16)  # pixels: side of the stored crop
+    search_every: int = Field(ge=1)  # sampled frames of a video between full searches; else near the last positions
+
+
+class AlignParams(Strict):
+    """One format, size and quality for both classes, so that the file gives nothing away."""
+
+    size: int = Field(ge=16)  # pixels: side of the square that a whole image is brought to
+    jpeg_quality: int = Field(ge=1, le=100)  # of the JPEG that each image and face crop becomes
 
 
 class DatasetParams(Strict):
@@ -38,17 +47,19 @@ class DatasetParams(Strict):
 
     name: str  # the file in datasets/
     archives: str | None = None  # a folder or an https address that holds its archives; null: where they are published
-    labels: dict[str, str] = {}  # for `folder`: directory name -> "real", or what made the fakes
+    options: dict[str, Any] = {}  # what the dataset's own file offers to choose from
     faces: Literal["detect", "whole", "both"] = "detect"
+    align: AlignParams | None = None  # null: nothing is encoded anew
     limit: int | None = Field(default=None, gt=0)  # media per class; null: all
 
 
 class SplitParams(Strict):
     """Shares of sources in each split, and what counts as a near-duplicate."""
 
+    by: Literal["official", "identity", "source", "random_frames"]  # see preparing/splits.py
     train: float = Field(gt=0, lt=1)
     validation: float = Field(gt=0, lt=1)
-    near_duplicate_bits: int = Field(ge=0, le=16)  # of 64: perceptual hashes this close are one picture
+    near_duplicate_bits: int = Field(ge=0, le=8)  # of 64: perceptual hashes this close are one picture
     shortcut_auc: float = Field(gt=0.5, le=1)  # a single file property that predicts the label better fails the audit
     on_shortcut: Literal["fail", "warn"]
 

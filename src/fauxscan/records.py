@@ -74,7 +74,8 @@ class Archive:
     """One file that a dataset publishes. `address` is None where it must be fetched by hand."""
 
     name: str
-    address: str | None = None
+    address: str | None = None  # https, of Google Drive too
+    mirrors: tuple[str, ...] = ()  # tried in order where `address` fails
     bytes: int | None = None
     sha256: str | None = None
 
@@ -87,7 +88,9 @@ class DatasetCard:
     title: str
     citation: str
     licence: str
+    access: Literal["open", "manual"] = "open"  # manual: a form or an account stands before it
     archives: tuple[Archive, ...] = ()
+    layout: tuple[str, ...] = ()  # top-level folders when unpacked; a local tree that has one is taken as it is
     instructions: str = ""
     proof_of_machinery: bool = False  # models trained on it judge everything `uncertain`
 
@@ -101,6 +104,7 @@ class Example:
     source: str
     generator: str | None = None  # what made a fake; None for a real
     split: str | None = None  # "train", "validation" or "test" where the publisher fixed it
+    identities: tuple[str, ...] = ()  # the persons who are seen in it, where the publisher names them
 
 
 class Recipe(Strict):
@@ -139,13 +143,14 @@ def _schema(table: str, /, **fields: pa.DataType) -> pa.Schema:
 INDEX = _schema(
     "index",
     path=pa.string(), sha256=pa.string(), size=pa.int64(), label=pa.int8(),
-    generator=pa.string(), source=pa.string(), split=pa.string(),
+    generator=pa.string(), source=pa.string(), split=pa.string(), identities=pa.list_(pa.string()),
 )  # fmt: skip
 
 MADE = _schema(
     "made",
     path=pa.string(), sha256=pa.string(), label=pa.int8(), generator=pa.string(), source=pa.string(),
-    split=pa.string(), kind=pa.string(), format=pa.string(), width=pa.int32(), height=pa.int32(),
+    split=pa.string(), identities=pa.list_(pa.string()),
+    kind=pa.string(), format=pa.string(), width=pa.int32(), height=pa.int32(),
     size=pa.int64(), jpeg_tables=pa.string(), exif=pa.bool_(),
     status=pa.string(), detail=pa.string(), frames=pa.int32(), faces=pa.int32(),
 )  # fmt: skip

@@ -11,13 +11,13 @@ CARD = DatasetCard(
     citation="",
     licence="the user's",
     instructions=(
-        "In params.yaml, name the tree as `archives` of the dataset and declare its folders in `labels`,"
+        "In params.yaml, name the tree as `archives` of the dataset and declare its folders in `options.labels`,"
         " for example {camera: real, stylegan: stylegan}."
     ),
 )
 
 
-def examples(root: Path, labels: dict[str, str]) -> Iterator[Example]:
+def examples(root: Path, labels: dict[str, str] | None = None) -> Iterator[Example]:
     """Give every file in a declared folder; the folder below it, if any, is the source. Raise UserError."""
     if not labels:
         raise UserError(f"no labels for the folders of the tree. {CARD.instructions}")

@@ -66,4 +66,4 @@ def _copy_tree(dataset: DatasetParams, instructions: str, media: Path) -> None:
 
 
 def _examples(module: ModuleType, dataset: DatasetParams, media: Path) -> Iterator[Example]:
-    return iter(module.examples(media, dataset.labels) if dataset.labels else module.examples(media))
+    return iter(module.examples(media, **dataset.options))

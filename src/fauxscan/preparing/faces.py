@@ -68,7 +68,10 @@ class FaceMaker:
 
     def make(self, example: Row) -> tuple[Row, list[Row]]:
         """Return the file's row for `made` and its rows for `faces`; a file that fails has a status and no faces."""
-        base = {name: example[name] for name in ("path", "sha256", "label", "generator", "source", "split", "size")}
+        base = {
+            name: example[name]
+            for name in ("path", "sha256", "label", "generator", "source", "split", "identities", "size")
+        }
         made: Row = {**base, "status": Status.OK, "detail": "", "frames": 0, "faces": 0}
         try:
             with files.opened(self.folder / example["path"], self.media) as content:
