@@ -12,29 +12,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image as Pillow
+from preparing_fixtures import made_faces, picture, save
 
 from fauxscan import datasets
 from fauxscan.params import DatasetParams, Params
-from fauxscan.preparing import archives, audit, download, duplicates, faces, shards, splits
+from fauxscan.preparing import archives, download, shards, splits
 from fauxscan.preparing import index as indexing
 from fauxscan.records import FAKE, REAL, Archive, Example, UserError, View
 
 RNG = np.random.default_rng(2)
-
-
-def picture(seed: int, size: int = 64) -> np.ndarray:
-    """Smooth noise, so that perceptual hashes of two seeds are far apart."""
-    small = np.random.default_rng(seed).integers(0, 256, (8, 8, 3)).astype(np.uint8)
-    return np.asarray(Pillow.fromarray(small).resize((size, size), Pillow.Resampling.BICUBIC))
-
-
-def save(path: Path, image: np.ndarray, quality: int = 90) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Pillow.fromarray(image).save(path, quality=quality)
 
 
 # === Archives ===
@@ -189,114 +178,7 @@ def test_an_index_holds_each_content_once_and_no_contradiction(
         indexing.write(examples[:1], tmp_path, tmp_path / "i.parquet", card, None)
 
 
-# === Splits and audits ===
-
-
-def table(sources: int, each: int = 4) -> pd.DataFrame:
-    """Files of many sources, half of each fake, alike in all their properties."""
-    rows = [
-        {
-            "path": f"{s:03d}-{n}.jpg", "sha256": f"{s:03d}{n}", "label": n % 2, "source": f"s{s:03d}",
-            "generator": "g" if n % 2 else None, "split": None, "format": "jpeg", "width": 64, "height": 64,
-            "size": 1000 + int(RNG.integers(200)), "jpeg_tables": "q90", "exif": False,
-        }
-        for s in range(sources)
-        for n in range(each)
-    ]  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def no_pairs() -> pd.DataFrame:
-    return pd.DataFrame({"one": [], "other": []}, dtype=str)
-
-
-def test_no_source_stands_on_both_sides(settings: Params) -> None:
-    files = table(60)
-    files["group"] = duplicates.groups(files, no_pairs())
-    files["split"] = splits.assign(files, settings.split, 3)
-    assert (files.groupby("source")["split"].nunique() == 1).all()
-    share = files["split"].value_counts(normalize=True)
-    assert share["train"] == pytest.approx(0.6, abs=0.07) and share["test"] == pytest.approx(0.2, abs=0.07)
-    again = splits.assign(files.assign(split=None), settings.split, 3)
-    assert (again == files["split"]).all()
-    assert not any(audit.leaks(files, no_pairs()).values())
-
-
-def test_near_duplicates_tie_sources_together(settings: Params) -> None:
-    files = table(60)
-    pairs = pd.DataFrame({"one": ["0000", "0010"], "other": ["0010", "0020"]})
-    files["group"] = duplicates.groups(files, pairs)
-    assert files.groupby("source")["group"].first().nunique() == 58
-    files["split"] = splits.assign(files, settings.split, 3)
-    tied = files[files["source"].isin(["s000", "s001", "s002"])]
-    assert tied["split"].nunique() == 1
-
-
-def test_a_published_test_split_is_kept_and_its_likenesses_are_excluded(settings: Params) -> None:
-    files = table(60)
-    files.loc[files["source"] < "s010", "split"] = "test"
-    pairs = pd.DataFrame({"one": ["0000"], "other": ["0500"]})
-    files["split"] = splits.published(files, pairs)
-    files["group"] = duplicates.groups(files, no_pairs())
-    files["split"] = splits.assign(files, settings.split, 3)
-    assert set(files.loc[files["source"] < "s010", "split"]) == {"test"}
-    assert (files["split"] == "test").sum() == 40
-    assert files.set_index("sha256")["split"]["0500"] == "excluded"
-    assert set(files["split"]) == {"train", "validation", "test", "excluded"}
-
-
-def test_the_audit_catches_a_leak(settings: Params) -> None:
-    files = table(40)
-    files["group"] = files["source"]
-    files["split"] = RNG.permutation(np.repeat(["train", "test"], 80))
-    found = audit.audit(files, pd.DataFrame({"one": [], "other": []}), settings.split)
-    assert found["leaks"]["sources"]
-    with pytest.raises(UserError, match="leaks across the split, such as: s0"):
-        audit.enforce(found, settings.split)
-    files["split"] = np.where(files["source"] < "s020", "train", "test")
-    crossing = pd.DataFrame({"one": ["0000"], "other": ["0390"]})
-    assert audit.leaks(files, crossing)["near_duplicates"] == ["000-0.jpg ~ 039-0.jpg"]
-
-
-@pytest.mark.parametrize("trait", ["format", "jpeg_tables", "dimensions", "bytes", "exif", "name"])
-def test_the_audit_catches_a_shortcut(settings: Params, trait: str, caplog: pytest.LogCaptureFixture) -> None:
-    files = table(40).assign(split="train")
-    files["group"] = files["source"]
-    assert max(audit.shortcuts(files).values()) <= settings.split.shortcut_auc
-    fake = files["label"] == FAKE
-    column = {"dimensions": "width", "bytes": "size", "name": "path"}.get(trait, trait)
-    planted = {
-        "format": "png", "jpeg_tables": "q75", "width": 70, "size": 5000, "exif": True, "path": "made/fake_1.jpg",
-    }  # fmt: skip
-    files[column] = files[column].astype(object).where(~fake, planted[column])
-    found = audit.audit(files, no_pairs(), settings.split)
-    assert found["shortcut_auc"][trait] > 0.95
-    if trait != "name":  # which no model sees: a warning will do
-        with pytest.raises(UserError, match=trait):
-            audit.enforce(found, settings.split)
-    audit.enforce(found, settings.split.model_copy(update={"on_shortcut": "warn"}))
-    assert trait in caplog.text
-
-
-def test_perceptual_hashes_find_a_recompressed_copy(tmp_path: Path, settings: Params) -> None:
-    for name, seed, quality in (("a", 1, 95), ("b", 1, 40), ("c", 2, 95)):
-        save(tmp_path / "m" / f"{name}.jpg", picture(seed), quality)
-    examples = [Example(f"{name}.jpg", label, name) for name, label in (("a", REAL), ("b", FAKE), ("c", FAKE))]
-    made, seen = made_faces(tmp_path, examples, "whole", settings)
-    pairs = duplicates.near(seen, settings.split.near_duplicate_bits)
-    of = made.set_index("path")["sha256"]
-    assert [set(pair) for pair in pairs.to_numpy()] == [{of["a.jpg"], of["b.jpg"]}]
-
-
 # === Faces and shards ===
-
-
-def made_faces(folder: Path, examples: list[Example], mode: str, settings: Params) -> tuple[pd.DataFrame, pd.DataFrame]:
-    indexing.write(examples, folder / "m", folder / "i.parquet", datasets.get("demo").CARD, None)
-    maker = faces.FaceMaker(folder / "m", mode, settings.media, settings.faces)
-    faces.make_faces(folder / "i.parquet", folder / "m", folder / "faces", maker, 2)
-    made = pq.read_table(folder / "faces" / "made.parquet").to_pandas()
-    return made, pq.read_table(folder / "faces" / "faces-00000.parquet").to_pandas()
 
 
 def test_every_file_is_counted_and_original_bytes_are_kept(
@@ -366,12 +248,3 @@ def test_real_archives_prepare(tmp_path: Path, real_data: Path, settings: Params
     held = index[index["split"] == "test"]
     assert len(index) > 14_000 and len(held) == 1779
     assert held.groupby("label")["source"].nunique().to_dict() == {0: 17, 1: 15}
-    maker = faces.FaceMaker(tmp_path / "m", "whole", settings.media, settings.faces)
-    faces.make_faces(tmp_path / "i.parquet", tmp_path / "m", tmp_path / "faces", maker, 2)
-    with pytest.raises(UserError, match="file properties alone tell real from fake"):
-        splits.split(tmp_path / "faces", tmp_path / "s.parquet", tmp_path / "a.json", settings.split, 1)
-    warn = settings.split.model_copy(update={"on_shortcut": "warn"})
-    splits.split(tmp_path / "faces", tmp_path / "s.parquet", tmp_path / "a.json", warn, 1)
-    split = pq.read_table(tmp_path / "s.parquet").to_pandas()
-    assert (split["split"] == "test").sum() == 1779
-    assert (split.groupby("source")["split"].nunique() == 1).mean() > 0.99

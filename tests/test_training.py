@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_preparing import made_faces, picture, save
+from preparing_fixtures import made_faces, picture, save
 
 from fauxscan import models
 from fauxscan.judging import publishing, scoring

@@ -97,11 +97,11 @@ class DatasetCard:
 
 @dataclass(frozen=True)
 class Example:
-    """One media file of a dataset; `source` is the unit that a split may never divide."""
+    """One media file of a dataset; `source` is the unit that a split may never divide, None where nobody names it."""
 
     path: str  # relative to the media folder, with /
     label: int
-    source: str
+    source: str | None
     generator: str | None = None  # what made a fake; None for a real
     split: str | None = None  # "train", "validation" or "test" where the publisher fixed it
     identities: tuple[str, ...] = ()  # the persons who are seen in it, where the publisher names them

@@ -22,18 +22,16 @@ CARD = DatasetCard(
     ),
 )
 LABELS = {"real": (REAL, None), "df": (FAKE, "deepfake")}
-# Training files bear no video's name but are numbered in order, video by video: a block of neighbours
-# is the nearest thing to a source that the names give.
-BLOCK = 10
 
 
 def examples(root: Path) -> Iterator[Example]:
-    """Give every crop: the authors' validation part is our test split, the rest is split further on."""
+    """Give every crop: the authors' validation part is our test split, the rest is split further on.
+
+    Training files bear no video's name but are numbered in order, video by video: their sources are recovered later.
+    """
     for folder, (label, generator) in LABELS.items():
         for file in sorted((root / "train:test" / folder).glob("*.jpg")):
-            block = int(file.stem.removeprefix(folder)) // BLOCK
-            path = file.relative_to(root).as_posix()
-            yield Example(path, label, f"train-{folder}-{block:03d}", generator)
+            yield Example(file.relative_to(root).as_posix(), label, None, generator)
         for file in sorted((root / "validation" / folder).glob("*.jpg")):
             video, _, _ = file.stem.partition("_")
             path = file.relative_to(root).as_posix()

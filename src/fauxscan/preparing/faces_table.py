@@ -58,3 +58,8 @@ def face_files(folder: Path) -> list[Path]:
     if not found:
         raise UserError(f"no faces-*.parquet in {folder}: run the stage `faces` first")
     return found
+
+
+def read_made(folder: Path) -> pa.Table:
+    """Return the row of every file, in the order of the index."""
+    return pq.read_table(folder / "made.parquet")
