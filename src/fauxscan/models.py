@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from fauxscan import detectors
-from fauxscan.params import FaceParams
+from fauxscan.params import AlignParams, FaceParams
 from fauxscan.records import Recipe, Strict, UserError, View
 
 CARD, NETWORK = "card.json", "model.keras"
@@ -53,6 +53,7 @@ class ModelCard(Strict):
     figures: dict[str, float]
     licence: str
     model_digest: str
+    align: AlignParams | None = None  # what all images were brought to; None: they were taken as they came
     calibration: Calibration | None = None
 
 

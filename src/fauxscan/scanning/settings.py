@@ -81,6 +81,7 @@ def _essence(card: ModelCard) -> dict[str, Any]:
         "digest": card.model_digest,
         "input": [card.input_size, card.looks_at],
         "faces": card.faces.model_dump(mode="json") if card.faces else None,
+        "align": card.align.model_dump(mode="json") if card.align else None,
         "calibration": card.calibration.model_dump(mode="json") if card.calibration else None,
         "proof_of_machinery": card.trained_on.proof_of_machinery,
     }

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fauxscan.media import faces, pixels
+from fauxscan.media import faces, pixels, uniform
 from fauxscan.media.faces import Face
 from fauxscan.media.images import Image
 from fauxscan.media.looking import Sight
@@ -33,11 +33,15 @@ def views(sight: Sight, settings: Settings) -> Iterator[tuple[Image, Scored]]:
     """Give (size, size, 3) pixels for each model and face, or model and whole image, with the row they belong to."""
     for number, card in enumerate(settings.cards):
         if settings.view(card) is View.WHOLE:
-            yield pixels.resize(sight.image, card.input_size), Scored(number, sight.frame, sight.time_s, 0)
+            yield _given(sight.image, card, View.WHOLE), Scored(number, sight.frame, sight.time_s, 0)
             continue
         for index, face in enumerate(sight.faces):
-            crop = pixels.resize(_crop(sight.image, face, card, settings), card.input_size)
-            yield crop, _of_face(number, sight, index, face)
+            crop = _crop(sight.image, face, card, settings)
+            yield _given(crop, card, View.FACE), _of_face(number, sight, index, face)
+
+
+def _given(image: Image, card: ModelCard, view: View) -> Image:
+    return pixels.resize(uniform.seen(image, card.align, view), card.input_size)
 
 
 def _crop(image: Image, face: Face, card: ModelCard, settings: Settings) -> Image:

@@ -51,6 +51,7 @@ def train(name: str, params: Params, index: Path, folder: Path, out: Path, plots
             figures=history,
             licence=f"trained on {model.dataset}: {data.licence}",
             model_digest=models.digest(trained),
+            align=dataset.align,
         ),
     )
 
