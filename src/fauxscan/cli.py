@@ -46,6 +46,13 @@ class Format(StrEnum):
     JSON = "json"
 
 
+class Report(StrEnum):
+    """How an audit is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
 FacesOption = Annotated[
     Faces, typer.Option("--faces", help="detect: as each model wants them; whole: every image is a face crop.")
 ]
@@ -108,6 +115,44 @@ def latest(
 
 
 @app.command()
+def audit(
+    folder: Annotated[Path, typer.Argument(help="A dataset that the pipeline prepared (data/demo), or a tree.")],
+    labels: Annotated[
+        list[str] | None,
+        typer.Option("--label", metavar="FOLDER=WHAT", help="What a folder of the tree holds: real, or a generator."),
+    ] = None,
+    split: Annotated[
+        list[str] | None,
+        typer.Option("--split", metavar="FOLDER=SPLIT", help="Which split a folder is: train, validation or test."),
+    ] = None,
+    form: Annotated[Report, typer.Option("--format", help="table or json.")] = Report.TABLE,
+    params_file: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Tell what leaks across a split, and whether format, size or quality alone give the label away."""
+    from fauxscan.preparing import audit as audits_of, auditing
+
+    from fauxscan.reporting import audits
+
+    settings = params.load(params_file)
+    if labels:
+        found = auditing.of_tree(folder, _pairs("--label", labels), _pairs("--split", split or []), settings)
+    else:
+        found = auditing.of_prepared(folder, settings.split)
+    if form is Report.JSON:
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        audits.show(Console(), found, settings.split.shortcut_auc)
+    raise typer.Exit(OK if audits_of.passes(found, settings.split) else UNJUDGED)
+
+
+def _pairs(option: str, given: Sequence[str]) -> dict[str, str]:
+    """Return NAME=VALUE arguments as a dictionary. Raise UserError for any other."""
+    if wrong := [text for text in given if "=" not in text]:
+        raise UserError(f"{option} {wrong[0]!r} is not of the form FOLDER=VALUE")
+    return {name: value for name, _, value in (text.rpartition("=") for text in given)}
+
+
+@app.command()
 def preset(
     name: Annotated[str, typer.Argument(help="A file in presets/, without .yaml.")],
     settings: Annotated[
@@ -137,7 +182,7 @@ def results(
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Return the exit code: 0 all well, 2 files that could not be judged, 3 wrong use or configuration."""
+    """Return the exit code: 0 all well, 2 files not judged or an audit not passed, 3 wrong use or configuration."""
     try:
         code = app(arguments, standalone_mode=False)
     except UserError as error:

@@ -119,12 +119,24 @@ def _auc(values: Columns, labels: NDArray[Any], cut: list[folds.Fold]) -> float:
     return float(roc_auc_score(labels, scores))
 
 
+def passes(found: dict[str, Any], params: SplitParams) -> bool:
+    """Return whether nothing leaks and nothing that a model sees gives the label away."""
+    seen = (auc for name, auc in found["shortcut_auc"].items() if name != "name")
+    return (
+        not any(found["leaking"][kind] for kind in _forbidden(params)) and max(seen, default=0) <= params.shortcut_auc
+    )
+
+
+def _forbidden(params: SplitParams) -> list[str]:
+    """Return the leaks that count: a split by source may divide a person."""
+    return ["sources", "near_duplicates"] if params.by == "source" else ["sources", "identities", "near_duplicates"]
+
+
 def enforce(found: dict[str, Any], params: SplitParams) -> None:
     """Raise UserError that names a leak, or a shortcut where params say so; else warn."""
-    kept_apart = [kind for kind in found["leaks"] if kind != "identities" or params.by != "source"]
-    crossing = [name for kind in kept_apart for name in found["leaks"][kind]]
+    crossing = [name for kind in _forbidden(params) for name in found["leaks"][kind]]
     if crossing:
-        count = sum(found["leaking"][kind] for kind in kept_apart)
+        count = sum(found["leaking"][kind] for kind in _forbidden(params))
         message = f"{count} leaks across the split, such as: {'; '.join(crossing[:SHOWN])}"
         if params.by != "random_frames":
             raise UserError(message)
