@@ -129,8 +129,8 @@ def audit(
     params_file: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Tell what leaks across a split, and whether format, size or quality alone give the label away."""
-    from fauxscan.preparing import audit as audits_of, auditing
-
+    from fauxscan.preparing import audit as audits_of
+    from fauxscan.preparing import auditing
     from fauxscan.reporting import audits
 
     settings = params.load(params_file)
