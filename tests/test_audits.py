@@ -1,0 +1,86 @@
+"""`fauxscan audit`: of what the pipeline prepared, and of a tree with or without a split of its own."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from preparing_fixtures import made_faces, picture, save
+
+from fauxscan import cli
+from fauxscan.params import Params
+from fauxscan.preparing import splits
+from fauxscan.records import Example
+
+PARAMS = ["--params", str(ROOT / "params.yaml")]
+LABELS = ["--label", "real=real", "--label", "fake=stylegan"]
+
+
+def tree(folder: Path, quality: int = 90) -> Path:
+    """Forty reals and forty fakes, the fakes of another JPEG quality if it is not 90."""
+    for n in range(80):
+        kind = "fake" if n % 2 else "real"
+        save(folder / kind / f"{n:03d}.jpg", picture(n, 48), quality if n % 2 else 90)
+    return folder
+
+
+def audited(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict]:
+    code = cli.run(["audit", *arguments, "--format", "json", *PARAMS])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_a_clean_tree_passes_and_one_that_tells_does_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, found = audited(capsys, str(tree(tmp_path / "clean")), *LABELS)
+    assert (code, found["leaking"]) == (0, {"sources": 0, "identities": 0, "near_duplicates": 0})
+    assert max(auc for name, auc in found["shortcut_auc"].items() if name != "name") <= 0.6
+    code, found = audited(capsys, str(tree(tmp_path / "telling", quality=60)), *LABELS)
+    assert code == 2 and found["shortcut_auc"]["jpeg_tables"] == 1.0
+    assert cli.run(["audit", str(tmp_path / "telling"), *LABELS, *PARAMS]) == 2
+    shown = capsys.readouterr().out
+    assert "jpeg tables" in shown and "TELLS" in shown and "align" in shown
+
+
+def test_the_split_that_a_tree_has_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tree(tmp_path / "train"), tree(tmp_path / "test")
+    for kind in ("real", "fake"):
+        for n, file in enumerate(sorted((tmp_path / "test" / kind).iterdir())):
+            save(file, picture(1000 + n + 500 * (kind == "fake"), 48))
+    shutil.copy(tmp_path / "train" / "real" / "000.jpg", tmp_path / "copy.jpg")
+    again = np.asarray(__import__("PIL.Image").Image.open(tmp_path / "copy.jpg"))
+    save(tmp_path / "test" / "real" / "again.jpg", again, 88)
+    labels = [f"--label={part}/{kind}={what}" for part in ("train", "test") for kind, what in (("real", "real"), ("fake", "g"))]
+    code, found = audited(capsys, str(tmp_path), *labels, "--split", "train=train", "--split", "test=test")
+    assert code == 2 and found["leaks"]["near_duplicates"] == ["test/real/again.jpg ~ train/real/000.jpg"] or found[
+        "leaks"]["near_duplicates"] == ["train/real/000.jpg ~ test/real/again.jpg"]  # fmt: skip
+    assert found["files"] == {"test-fake": 40, "test-real": 41, "train-fake": 40, "train-real": 40}
+
+
+def test_a_prepared_dataset_is_audited_as_the_stage_left_it(
+    tmp_path: Path, settings: Params, capsys: pytest.CaptureFixture[str]
+) -> None:
+    examples = []
+    for n in range(60):
+        save(tmp_path / "m" / f"{n:03d}.jpg", picture(n, 48))
+        examples.append(Example(f"{n:03d}.jpg", n % 2, f"s{n // 2}", "g" if n % 2 else None))
+    made_faces(tmp_path, examples, "whole", settings)
+    splits.split(tmp_path / "faces", tmp_path / "split.parquet", tmp_path / "audit.json", settings.split, 7)
+    code, found = audited(capsys, str(tmp_path))
+    assert code == 0 and found == json.loads((tmp_path / "audit.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "has no split.parquet"),
+        (["--label", "real"], "not of the form FOLDER=VALUE"),
+        (["--label", "surreal=real"], "which is not in the tree"),
+        ([*LABELS, "--split", "real=holdout"], "train, validation or test"),
+    ],
+)
+def test_wrong_use_says_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert cli.run(["audit", str(tree(tmp_path)), *arguments, *PARAMS]) == 3
+    assert said in capsys.readouterr().err
