@@ -1,10 +1,8 @@
 """Transfers against a real server that misbehaves, archives that attack, pins, and datasets put in place."""
 
-import base64
 import http.server
 import io
 import json
-import logging
 import os
 import stat
 import struct
@@ -20,7 +18,7 @@ import py7zr
 import pytest
 
 from fauxscan.preparing import archives, drive, transfer
-from fauxscan.records import Archive, UserError
+from fauxscan.records import UserError
 
 DATA = os.urandom(3 << 20)
 Handle = Callable[["Handler"], None]
@@ -274,7 +272,9 @@ def test_drive_may_hand_out_at_once(door: Server, tmp_path: Path) -> None:
 
 def test_drives_refusals_are_quoted_with_what_to_do(door: Server, tmp_path: Path) -> None:
     door.pages["/uc"] = lambda h: h.answer(200, QUOTA.encode(), Content_Type="text/html")
-    with pytest.raises(UserError, match=r"Too many users have viewed it\. .*try again tomorrow, or fetch https://drive"):
+    with pytest.raises(
+        UserError, match=r"Too many users have viewed it\. .*try again tomorrow, or fetch https://drive"
+    ):
         transfer.fetch([SHARE], tmp_path / "a.zip")
     del door.pages["/uc"]
     with pytest.raises(UserError, match="Google Drive answers 404"):

@@ -45,7 +45,7 @@ class Guard:
         self.folders: set[str] = set()
 
     def admit(self, name: str, size: int, is_folder: bool, is_plain: bool = True) -> None:
-        """Raise UserError for a member that is no plain file or folder, leaves the folder or stands in another's way."""
+        """Raise UserError for a member that is no plain file or folder, would leave, or stands in another's way."""
         self.members += 1
         if self.members >= MAX_MEMBERS or size > self.room:
             self.refuse("would unpack to far more than any dataset")
@@ -116,7 +116,8 @@ def _unpack(file: Path, guard: Guard, depth: int) -> None:
     except UserError:
         raise
     except DAMAGED as error:
-        raise UserError(f"{file} cannot be unpacked: {error or type(error).__name__}; delete it and get it again") from error
+        reason = str(error) or type(error).__name__
+        raise UserError(f"{file} cannot be unpacked: {reason}; delete it and get it again, or make room") from error
     held = sorted(guard.files - before)
     if held and all(name.lower().endswith(SUFFIXES) for name in held):
         if len(held) > 1 or depth == 0:

@@ -1,4 +1,4 @@
-"""One file over https, from an address or its mirrors: resumed where it broke off, never spliced, held to its length."""
+"""One file over https, from an address or its mirrors: resumed where it broke off, never spliced, of full length."""
 
 import html
 import json
