@@ -1,9 +1,11 @@
 """Transfers against a real server that misbehaves, archives that attack, pins, and datasets put in place."""
 
+import contextlib
 import http.server
 import io
 import json
 import os
+import signal
 import stat
 import struct
 import tarfile
@@ -15,10 +17,13 @@ from pathlib import Path
 
 import multivolumefile
 import py7zr
+import pyarrow.parquet as pq
 import pytest
 
-from fauxscan.preparing import archives, drive, transfer
-from fauxscan.records import UserError
+from fauxscan import datasets
+from fauxscan.params import DatasetParams
+from fauxscan.preparing import archives, download, drive, pins, transfer
+from fauxscan.records import Archive, UserError
 
 DATA = os.urandom(3 << 20)
 Handle = Callable[["Handler"], None]
@@ -510,3 +515,120 @@ def test_unpacking_never_writes_into_a_file_that_was_there(tmp_path: Path) -> No
 def test_real_archives_unpack(real_data: Path, tmp_path: Path) -> None:
     archives.unpack(real_data / "hostile" / "pngsuite.zip", tmp_path / "png")
     assert sum(file.is_file() for file in (tmp_path / "png").rglob("*")) == 177
+
+
+# === Pins ===
+
+
+def entry(archives: str | Path | None) -> DatasetParams:
+    return DatasetParams(name="stylegan_ffhq", archives=None if archives is None else str(archives))
+
+
+def put(folder: Path, into: Path) -> None:
+    """Do the stage's work."""
+    download.download(entry(folder), 1, into / "fetched", into / "media", into / "index.parquet")
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Path:
+    """A folder with the two archives of a dataset that publishes no sums."""
+    (tmp_path / "local").mkdir()
+    pack(tmp_path / "local" / "real.zip", {"real/1.jpg": b"real"})
+    pack(tmp_path / "local" / "stylegan.zip", {"stylegan/1.jpg": b"fake"})
+    return tmp_path / "local"
+
+
+def test_an_archive_is_pinned_at_first_use_and_held_to_it(local: Path, tmp_path: Path) -> None:
+    put(local, tmp_path)
+    kept = pins.read(tmp_path / "fetched")
+    assert set(kept) == {"real.zip", "stylegan_05psi.zip"}
+    assert kept["real.zip"].source == str(local / "real.zip")
+    put(local, tmp_path)
+    pack(local / "real.zip", {"real/1.jpg": b"another"})
+    with pytest.raises(
+        UserError, match=r"not the real\.zip that was first used here.*delete its entry in .*pins\.json"
+    ):
+        put(local, tmp_path)
+    (tmp_path / "fetched" / "pins.json").write_text("{")
+    with pytest.raises(UserError, match=r"pins\.json cannot be read.*delete it to pin anew"):
+        put(local, tmp_path)
+
+
+def test_an_archive_that_cannot_be_unpacked_is_not_pinned(local: Path, tmp_path: Path) -> None:
+    whole = (local / "real.zip").read_bytes()
+    (local / "real.zip").write_bytes(whole[:-30])
+    with pytest.raises(UserError, match="cannot be unpacked"):
+        put(local, tmp_path)
+    assert not pins.read(tmp_path / "fetched")
+    (local / "real.zip").write_bytes(whole)
+    put(local, tmp_path)
+
+
+def test_a_published_sum_is_held_to(local: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"is not the published real\.zip: SHA-256 .*, expected 000"):
+        pins.check(local / "real.zip", Archive("real.zip", sha256="0" * 64), "here", tmp_path)
+
+
+# === The stage, over the net ===
+
+
+@pytest.fixture
+def published(server: Server, local: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """The dataset, published on loopback: the fakes at a mirror only."""
+    module = datasets.get("stylegan_ffhq")
+    real, fake = (local / name for name in ("real.zip", "stylegan.zip"))
+    server.pages |= {
+        "/real.zip": lambda h: h.serve(real.read_bytes(), drop_after=50, ETag='"r"'),
+        "/mirror.zip": lambda h: h.serve(fake.read_bytes()),
+    }
+    listed = (
+        Archive("real.zip", f"{server.at}/real.zip"),
+        Archive("stylegan_05psi.zip", f"{server.at}/gone.zip", mirrors=(f"{server.at}/mirror.zip",)),
+    )
+    monkeypatch.setattr(module, "archives", lambda: listed)
+    return server
+
+
+def test_a_dataset_is_fetched_unpacked_and_indexed(published: Server, tmp_path: Path) -> None:
+    download.download(entry(None), 1, tmp_path / "f", tmp_path / "m", tmp_path / "i.parquet")
+    assert sorted(pq.read_table(tmp_path / "i.parquet")["path"].to_pylist()) == ["real/1.jpg", "stylegan/1.jpg"]
+    assert pins.read(tmp_path / "f")["stylegan_05psi.zip"].source == f"{published.at}/mirror.zip"
+    asked = len(published.asked)
+    download.download(entry(None), 1, tmp_path / "f", tmp_path / "m", tmp_path / "i.parquet")
+    assert len(published.asked) == asked  # what was fetched is kept
+
+
+def test_all_that_cannot_be_fetched_is_said_at_once(published: Server, tmp_path: Path) -> None:
+    published.pages.clear()
+    with pytest.raises(UserError, match=r"cannot fetch real\.zip(.|\n)*cannot fetch stylegan_05psi\.zip") as told:
+        download.download(entry(None), 1, tmp_path / "f", tmp_path / "m", tmp_path / "i.parquet")
+    assert str(told.value).count("404") == 3
+
+
+def test_a_changed_file_upstream_is_refused(published: Server, tmp_path: Path) -> None:
+    download.download(entry(None), 1, tmp_path / "f", tmp_path / "m", tmp_path / "i.parquet")
+    (tmp_path / "f" / "real.zip").unlink()
+    other = pack(tmp_path / "other.zip", {"real/1.jpg": b"other"}).read_bytes()
+    published.pages["/real.zip"] = lambda h: h.serve(other)
+    with pytest.raises(UserError, match=r"not the real\.zip that was first used here"):
+        download.download(entry(None), 1, tmp_path / "f", tmp_path / "m", tmp_path / "i.parquet")
+
+
+def test_ctrl_c_ends_a_long_transfer(published: Server, tmp_path: Path) -> None:
+    """A person who interrupts waits for no archive."""
+    begun = threading.Event()
+
+    def endless(h: Handler) -> None:
+        h.send_response(200)
+        h.send_header("ETag", '"r"')
+        h.end_headers()
+        begun.set()
+        with contextlib.suppress(OSError):
+            while True:
+                h.wfile.write(b"x" * 1000)
+
+    published.pages["/real.zip"] = endless
+    threading.Thread(target=lambda: (begun.wait(), signal.raise_signal(signal.SIGINT)), daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        download.download(entry(None), 1, tmp_path / "f", tmp_path / "m", tmp_path / "i.parquet")
+    assert (tmp_path / "f" / "real.zip.part").is_file()
