@@ -1,63 +1,80 @@
-"""Write docs/datasets.md from the datasets' cards: `python docs/datasets.py`. With --check, only say if it is current."""
+"""Write docs/datasets.md from the cards: `python docs/datasets.py`. With --check, only say whether it is current."""
 
 import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any, get_args
 
 from fauxscan import datasets
 from fauxscan.records import DatasetCard
 
 FILE = Path(__file__).with_suffix(".md")
-ACCESS = {"open": "fetched by the stage `download`", "manual": "by hand: a form, an account or a page for browsers"}
+ACCESS = {
+    "open": "fetched by the stage `download`",
+    "manual": "by hand (a form, an account or a page for browsers), then from a local folder",
+    "local": "from a local folder",
+}
 HEAD = """# Datasets
 
-Made by `python docs/datasets.py` from the files in `src/fauxscan/datasets/`, whose first lines say where each layout was
-read and what is only recalled.
+Made by `python docs/datasets.py` from the files in `src/fauxscan/datasets/`, whose first lines say where each layout
+was read and what is only recalled.
 
-`datasets.<key>` in `params.yaml` takes one: `name` is the dataset's, `options` are those below, `limit` the most files of
-each class, `archives` where it lies if not where it is published:
-- **a local folder** with the archives, or with the unpacked tree: if it has one of the folders named below, it is taken
-  as it is, and the files that the options ask for are hard links in `data/<key>/media` (copies on another file system);
+`datasets.<key>` in `params.yaml` takes one: `name` is the dataset's, `options` are those below, `limit` the most files
+of each class, `archives` where it lies if not where it is published:
+- **a local folder** with the archives, or with the unpacked tree: if it has one of the folders named below, it is
+  taken as it is, and what the options ask for is hard-linked into `data/<key>/media` (copied to another file system);
 - **an https address** under which the archives lie.
 
-Archives are fetched four at a time into `downloads/<key>/` and kept. A transfer that breaks off is resumed, now or by the
-next run, if the server says that the file is still the same. What each archive was is noted in
-`downloads/<key>/pins.json`; one that differs later, from wherever, is refused. Every class of file is named in the
-dataset's file, nothing is guessed from a folder's name. A broken image or video stops nothing: the stage `faces` gives it a
-status.
+Archives are fetched four at a time into `downloads/<key>/` and kept. A transfer that breaks off is resumed, now or by
+the next run, if the server says that the file is still the same. What each archive was is noted in
+`downloads/<key>/pins.json`; one that differs later, from wherever, is refused. Which folder is real is said in the
+dataset's file, never guessed from a name. A broken image or video stops nothing: the stage `faces` gives it a status.
+
+| name | what | licence | access |
+|---|---|---|---|
 """
 
 
 def page() -> str:
-    """Return the page: what holds for all, then a section a dataset."""
-    return "\n".join([HEAD, *(section(name) for name in datasets.names())])
+    """Return the page: what holds for all, a table, then a section a dataset."""
+    return HEAD + "\n".join([*map(row, datasets.names()), "", *map(section, datasets.names())])
+
+
+def row(name: str) -> str:
+    """Return a dataset's line in the table."""
+    card: DatasetCard = datasets.get(name).CARD
+    return f"| [`{name}`](#{name}) | {card.title} | {card.licence} | {access(name)} |"
+
+
+def access(name: str) -> str:
+    """Return how one gets a dataset."""
+    module = datasets.get(name)
+    if hasattr(module, "make"):
+        return "made on the spot"
+    return ACCESS[module.CARD.access if module.CARD.archives else "local"]
 
 
 def section(name: str) -> str:
-    """Return a dataset's title, licence, access, archives, folders, options and what a person has to do."""
+    """Return what a dataset's card says, its options and what a person has to do."""
     module = datasets.get(name)
-    card: DatasetCard = module.CARD
-    lines = [f"## `{name}`: {card.title}", ""]
-    lines += [f"- {word}: {text}" for word, text in facts(card, hasattr(module, "make")) if text]
-    if hasattr(module, "archives"):
-        lines += [f"- Options that choose archives: {options(module.archives)}"]
-    lines += [f"- Options: {options(module.examples) or 'none'}", "", card.instructions, ""]
-    return "\n".join(lines)
-
-
-def facts(card: DatasetCard, made: bool) -> list[tuple[str, str]]:
-    """Return what a card says, a word and a text each."""
-    names = [archive.name for archive in card.archives]
-    few = names if len(names) < 8 else [names[0], "...", names[-1]]
-    return [
-        ("Citation", card.citation),
-        ("Licence", card.licence),
-        ("Access", "made on the spot" if made else ACCESS[card.access]),
-        ("Archives", ", ".join(f"`{name}`" if name != "..." else name for name in few)),
-        ("Folders", ", ".join(f"`{folder}`" for folder in card.layout)),
+    facts = [
+        ("Citation", module.CARD.citation),
+        ("Archives", archives(module)),
+        ("Folders", ", ".join(f"`{folder}`" for folder in module.CARD.layout)),
+        ("Options", options(module.examples) or "none"),
     ]
+    said = [f"- {word}: {text}" for word, text in facts if text]
+    return "\n".join([f"## {name}", "", *said, "", module.CARD.instructions, ""])
+
+
+def archives(module: ModuleType) -> str:
+    """Return the names of a dataset's archives, and which options add to them."""
+    names = [f"`{archive.name}`" for archive in module.CARD.archives]
+    few = ", ".join(names if len(names) < 8 else [names[0], "...", names[-1]])
+    asked = inspect.signature(module.archives).parameters if hasattr(module, "archives") else {}
+    return few + "".join(f"; others by the option `{name}`" for name in asked)
 
 
 def options(function: Callable[..., Any]) -> str:

@@ -614,6 +614,7 @@ def test_a_changed_file_upstream_is_refused(published: Server, tmp_path: Path) -
         download.download(entry(None), 1, tmp_path / "f", tmp_path / "m", tmp_path / "i.parquet")
 
 
+@pytest.mark.timeout(30)
 def test_ctrl_c_ends_a_long_transfer(published: Server, tmp_path: Path) -> None:
     """A person who interrupts waits for no archive."""
     begun = threading.Event()
@@ -628,7 +629,8 @@ def test_ctrl_c_ends_a_long_transfer(published: Server, tmp_path: Path) -> None:
                 h.wfile.write(b"x" * 1000)
 
     published.pages["/real.zip"] = endless
-    threading.Thread(target=lambda: (begun.wait(), signal.raise_signal(signal.SIGINT)), daemon=True).start()
+    main = threading.main_thread().ident or 0
+    threading.Thread(target=lambda: (begun.wait(), signal.pthread_kill(main, signal.SIGINT)), daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         download.download(entry(None), 1, tmp_path / "f", tmp_path / "m", tmp_path / "i.parquet")
     assert (tmp_path / "f" / "real.zip.part").is_file()

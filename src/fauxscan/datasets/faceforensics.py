@@ -27,8 +27,8 @@ CARD = DatasetCard(
     title="FaceForensics++, and DeepFakeDetection",
     citation=(
         "Roessler, Cozzolino, Verdoliva, Riess, Thies and Niessner 2019, FaceForensics++: Learning to Detect"
-        " Manipulated Facial Images, ICCV; Dufour and Gully 2019, DeepFakeDetection (Google, Jigsaw); Li, Bao, Yang, Chen and Wen"
-        " 2020, FaceShifter"
+        " Manipulated Facial Images, ICCV; Dufour and Gully 2019, DeepFakeDetection (Google, Jigsaw);"
+        " Li, Bao, Yang, Chen and Wen 2020, FaceShifter"
     ),
     licence="FaceForensics terms of use: research only",
     access="manual",

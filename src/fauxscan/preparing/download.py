@@ -35,9 +35,10 @@ def download(dataset: DatasetParams, seed: int, fetched: Path, media: Path, inde
 
 def _provide(module: ModuleType, dataset: DatasetParams, seed: int, fetched: Path, media: Path) -> Iterable[Example]:
     """Return the dataset's examples, whose files are in `media` by then or as they are taken."""
+    examples = _examples(module, dataset, media)  # before any work: a wrong option is said at once
     if hasattr(module, "make"):
         module.make(media, seed)
-        return _examples(module, dataset, media)
+        return examples
     listed = _archives(module, dataset)
     tree = _local(dataset, module.CARD)
     if tree and (not listed or _holds(tree, module.CARD.layout)):
@@ -47,7 +48,7 @@ def _provide(module: ModuleType, dataset: DatasetParams, seed: int, fetched: Pat
             f"{dataset.name} is imported from a local folder, and none is named. {module.CARD.instructions}"
         )
     _unpack(listed, dataset, module.CARD, fetched, media)
-    return _examples(module, dataset, media)
+    return examples
 
 
 # === Options ===
@@ -143,10 +144,11 @@ def _located(
     local = _local(dataset, card)
     if local:
         return [(archive, file := _found(archive, local, card), str(file)) for archive in listed]
+    _refuse_what_needs_a_hand(listed, dataset, card, fetched)
     stop, problems = threading.Event(), []
     with ThreadPoolExecutor(AT_ONCE) as pool:
         try:
-            waiting = [pool.submit(_fetched, archive, dataset, card, fetched, stop) for archive in listed]
+            waiting = [pool.submit(_fetched, archive, dataset, fetched, stop) for archive in listed]
             problems = [str(error) for job in waiting if (error := job.exception())]
             if not problems:
                 return [job.result() for job in waiting]
@@ -165,17 +167,27 @@ def _found(archive: Archive, folder: Path, card: DatasetCard) -> Path:
     raise UserError(f"{archive.name} is not in {folder}{unpacked}. {card.instructions}")
 
 
-def _fetched(
-    archive: Archive, dataset: DatasetParams, card: DatasetCard, fetched: Path, stop: threading.Event
-) -> tuple[Archive, Path, str]:
-    """Return an archive fetched now or by an earlier run."""
-    addresses = [address for address in (archive.address, *archive.mirrors) if address]
+def _addresses(archive: Archive, dataset: DatasetParams) -> list[str]:
     if dataset.archives:
-        addresses = [f"{dataset.archives.rstrip('/')}/{name}" for name in (archive.name, *archive.aliases)]
-    if not addresses:
-        raise UserError(f"{archive.name} of {dataset.name} must be fetched by hand. {card.instructions}")
+        return [f"{dataset.archives.rstrip('/')}/{name}" for name in (archive.name, *archive.aliases)]
+    return [address for address in (archive.address, *archive.mirrors) if address]
+
+
+def _refuse_what_needs_a_hand(
+    listed: Iterable[Archive], dataset: DatasetParams, card: DatasetCard, fetched: Path
+) -> None:
+    """Raise UserError for archives that are neither here nor to be had without a person."""
+    missing = [a.name for a in listed if not _addresses(a, dataset) and not (fetched / a.name).is_file()]
+    if missing:
+        raise UserError(f"{', '.join(missing)} of {dataset.name} must be fetched by hand. {card.instructions}")
+
+
+def _fetched(
+    archive: Archive, dataset: DatasetParams, fetched: Path, stop: threading.Event
+) -> tuple[Archive, Path, str]:
+    """Return an archive with its file, fetched now or by an earlier run."""
     target = fetched / archive.name
     if target.is_file():
         earlier = pins.read(fetched).get(archive.name)
-        return archive, target, earlier.source if earlier else addresses[0]
-    return archive, target, transfer.fetch(addresses, target, archive.bytes, stop)
+        return archive, target, earlier.source if earlier else "an earlier run"
+    return archive, target, transfer.fetch(_addresses(archive, dataset), target, archive.bytes, stop)
