@@ -14,7 +14,7 @@ FILE = Path(__file__).with_suffix(".md")
 ACCESS = {
     "open": "fetched by the stage `download`",
     "manual": "by hand (a form, an account or a page for browsers), then from a local folder",
-    "local": "from a local folder",
+    "own": "yours, from a local folder",
 }
 HEAD = """# Datasets
 
@@ -53,7 +53,7 @@ def access(name: str) -> str:
     module = datasets.get(name)
     if hasattr(module, "make"):
         return "made on the spot"
-    return ACCESS[module.CARD.access if module.CARD.archives else "local"]
+    return ACCESS[module.CARD.access if module.CARD.citation else "own"]
 
 
 def section(name: str) -> str:
@@ -70,11 +70,11 @@ def section(name: str) -> str:
 
 
 def archives(module: ModuleType) -> str:
-    """Return the names of a dataset's archives, and which options add to them."""
+    """Return the names of a dataset's archives, and which option chooses them."""
     names = [f"`{archive.name}`" for archive in module.CARD.archives]
     few = ", ".join(names if len(names) < 8 else [names[0], "...", names[-1]])
     asked = inspect.signature(module.archives).parameters if hasattr(module, "archives") else {}
-    return few + "".join(f"; others by the option `{name}`" for name in asked)
+    return few + "".join(f"; the option `{name}` says which" for name in asked)
 
 
 def options(function: Callable[..., Any]) -> str:

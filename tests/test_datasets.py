@@ -130,6 +130,18 @@ def test_forensynths_by_parts_categories_and_generators(tmp_path: Path, caplog: 
     assert names == [*(f"progan_train.7z.00{n}" for n in range(1, 8)), "progan_val.zip"]
 
 
+def test_of_forensynths_only_what_is_asked_for_is_unpacked(tmp_path: Path) -> None:
+    names = ("cat/0_real/1.png", "cat/1_fake/1.png", "dog/0_real/1.png", "README")
+    (tmp_path / "z").mkdir()
+    with zipfile.ZipFile(tmp_path / "z" / "progan_val.zip", "w") as archive:
+        for name in names:
+            archive.writestr(name, name)
+    index = index_of(tmp_path, "forensynths", tmp_path / "z", parts=["validation"], categories=["cat"])
+    assert sorted(index["path"]) == ["val/cat/0_real/1.png", "val/cat/1_fake/1.png"]
+    there = sorted(f.relative_to(tmp_path / "media").as_posix() for f in (tmp_path / "media").rglob("*") if f.is_file())
+    assert there == ["val/README", "val/cat/0_real/1.png", "val/cat/1_fake/1.png"]
+
+
 def test_real_fake_140k(tmp_path: Path) -> None:
     base = "real_vs_fake/real-vs-fake"
     grow(tmp_path, (f"{base}/train/real/1.jpg", f"{base}/valid/fake/2.jpg", f"{base}/test/fake/3.jpg", "train.csv"))

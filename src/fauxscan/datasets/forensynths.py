@@ -8,8 +8,8 @@ because in the sets that translate images they are, and elsewhere it does no har
 """
 
 import logging
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Literal
 
 from fauxscan.records import FAKE, REAL, TEST, TRAIN, VALIDATION, Archive, DatasetCard, Example
@@ -58,7 +58,7 @@ CARD = DatasetCard(
 
 
 def archives(parts: tuple[Part, ...] = ("test",)) -> tuple[Archive, ...]:
-    """Return the archives of some parts: train is 75 GB, and needs three times that while it is unpacked."""
+    """Return the archives of some parts: train is 75 GB, twice that while it is unpacked, and what is taken of it."""
     return tuple(archive for part in parts for archive in ARCHIVES[part])
 
 
@@ -72,8 +72,7 @@ def examples(
     found = dict.fromkeys(parts, 0)
     for folder in sorted(path for name in LABELS for path in root.rglob(name) if path.is_dir()):
         part, generator, category = _place(folder.relative_to(root).parent)
-        wanted = generator in generators if part == TEST else category in categories
-        if part in parts and wanted:
+        if part in parts and wants((folder.relative_to(root) / "any").as_posix(), categories, generators):
             for file in sorted(path for path in folder.iterdir() if path.is_file()):
                 found[part] += 1
                 yield _example(file, root, part, generator, category)
@@ -81,7 +80,16 @@ def examples(
         log.warning("forensynths: nothing of the part %s in %s", part, root)
 
 
-def _place(folder: Path) -> tuple[Part, str, str]:
+def wants(path: str, categories: Sequence[str] = CATEGORIES, generators: Sequence[str] = GENERATORS) -> bool:
+    """Return whether a file is asked for: the others need not be unpacked."""
+    folder = PurePosixPath(path).parent
+    if folder.name not in LABELS:
+        return True
+    part, generator, category = _place(folder.parent)
+    return generator in generators if part == TEST else category in categories
+
+
+def _place(folder: PurePath) -> tuple[Part, str, str]:
     """Return part, generator and category (or "") of the folder that holds 0_real and 1_fake."""
     names = folder.parts
     part = FOLDERS.get(names[0], TEST) if len(names) > 1 else TEST  # `train/0_real` would be the category

@@ -8,7 +8,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
@@ -36,9 +36,9 @@ DAMAGED = (
 class Guard:
     """What an archive may do: write below one folder, plain files only, so many and so much."""
 
-    def __init__(self, file: Path, folder: Path, packed: int) -> None:
-        """Let `file`, of `packed` bytes, fill `folder`."""
-        self.file, self.folder = file, folder
+    def __init__(self, file: Path, folder: Path, packed: int, wants: Callable[[str], bool]) -> None:
+        """Let `file`, of `packed` bytes, fill `folder` with the members that are wanted."""
+        self.file, self.folder, self.wants = file, folder, wants
         self.room = max(packed, SMALL) * MAX_EXPANSION
         self.members = 0
         self.files: set[str] = set()
@@ -68,6 +68,10 @@ class Guard:
             self.folders.add(folder)
             folder = posixpath.dirname(folder)
         return free
+
+    def takes(self, name: str) -> bool:
+        """Return whether a member is written: it is wanted, or is an archive that may hold what is."""
+        return _is_archive(name) or self.wants(posixpath.normpath(name))
 
     def create(self, name: str) -> BinaryIO:
         """Return a new file for a member that was admitted, open for writing; never one that was there before."""
@@ -102,10 +106,13 @@ def first_volumes(files: Sequence[Path]) -> list[Path]:
     return [file for file in files if not VOLUME.search(file.name) or file.name.endswith(".001")]
 
 
-def unpack(file: Path, folder: Path) -> None:
-    """Unpack an archive into `folder`, and what it holds if that is one archive. Raise UserError if torn or hostile."""
+def unpack(file: Path, folder: Path, wants: Callable[[str], bool] = lambda name: True) -> None:
+    """Unpack the wanted members of an archive into `folder`; if it holds one archive only, those of that.
+
+    Every member is looked at, wanted or not. A 7z is unpacked whole. Raise UserError if it is torn or hostile.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    guard = Guard(file, folder, sum(volume.stat().st_size for volume in _volumes(file)))
+    guard = Guard(file, folder, sum(volume.stat().st_size for volume in _volumes(file)), wants)
     _unpack(file, guard, MAX_DEPTH)
 
 
@@ -119,10 +126,14 @@ def _unpack(file: Path, guard: Guard, depth: int) -> None:
         reason = str(error) or type(error).__name__
         raise UserError(f"{file} cannot be unpacked: {reason}; delete it and get it again, or make room") from error
     held = sorted(guard.files - before)
-    if held and all(name.lower().endswith(SUFFIXES) for name in held):
+    if held and all(map(_is_archive, held)):
         if len(held) > 1 or depth == 0:
             guard.refuse("holds archives and nothing else")
         _descend(guard.folder / held[0], guard, depth - 1)
+
+
+def _is_archive(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES)
 
 
 def _descend(inner: Path, guard: Guard, depth: int) -> None:
@@ -162,7 +173,7 @@ def _zip(archive: zipfile.ZipFile, guard: Guard) -> None:
         kind = stat.S_IFMT(member.external_attr >> 16)
         guard.admit(member.filename, member.file_size, member.is_dir(), kind in (0, stat.S_IFREG, stat.S_IFDIR))
     for member in archive.infolist():
-        if not member.is_dir():
+        if not member.is_dir() and guard.takes(member.filename):
             with archive.open(member) as packed:
                 guard.copy(packed, member.filename)
 
@@ -171,7 +182,7 @@ def _tar(archive: tarfile.TarFile, guard: Guard) -> None:
     for member in archive:
         guard.admit(member.name, member.size, member.isdir(), member.isreg() or member.isdir())
         packed = archive.extractfile(member) if member.isreg() else None
-        if packed is not None:
+        if packed is not None and guard.takes(member.name):
             guard.copy(packed, member.name)
 
 

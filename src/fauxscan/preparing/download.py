@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any
@@ -47,7 +48,7 @@ def _provide(module: ModuleType, dataset: DatasetParams, seed: int, fetched: Pat
         raise UserError(
             f"{dataset.name} is imported from a local folder, and none is named. {module.CARD.instructions}"
         )
-    _unpack(listed, dataset, module.CARD, fetched, media)
+    _unpack(listed, module, dataset, fetched, media)
     return examples
 
 
@@ -62,9 +63,13 @@ def _archives(module: ModuleType, dataset: DatasetParams) -> tuple[Archive, ...]
     """Return the archives that the options ask for."""
     if not hasattr(module, "archives"):
         return tuple(module.CARD.archives)
-    taken = set(inspect.signature(module.archives).parameters) & set(dataset.options)
-    chosen = dataset.model_copy(update={"options": {name: dataset.options[name] for name in taken}})
+    chosen = dataset.model_copy(update={"options": _taken(module.archives, dataset)})
     return tuple(_called(module.archives, chosen))
+
+
+def _taken(function: Callable[..., Any], dataset: DatasetParams) -> dict[str, Any]:
+    """Return those of the options that a function takes."""
+    return {name: dataset.options[name] for name in inspect.signature(function).parameters if name in dataset.options}
 
 
 def _called(function: Callable[..., Any], dataset: DatasetParams, **arguments: Any) -> Any:
@@ -126,15 +131,24 @@ def _link(source: Path, target: Path) -> None:
 # === Archives ===
 
 
-def _unpack(listed: tuple[Archive, ...], dataset: DatasetParams, card: DatasetCard, fetched: Path, media: Path) -> None:
-    """Find or fetch all archives, check them, unpack them, and pin what was seen for the first time."""
-    found = _located(listed, dataset, card, fetched)
+def _unpack(
+    listed: tuple[Archive, ...], module: ModuleType, dataset: DatasetParams, fetched: Path, media: Path
+) -> None:
+    """Find or fetch all archives, check them, unpack what is wanted, and pin what was seen for the first time."""
+    found = _located(listed, dataset, module.CARD, fetched)
     seen = {archive.name: pins.check(file, archive, source, fetched) for archive, file, source in found}
     first = set(archives.first_volumes([file for _, file, _ in found]))
     for archive, file, _ in found:
         if file in first:
-            archives.unpack(file, media / archive.into)
+            archives.unpack(file, media / archive.into, partial(_wants, module, dataset, archive.into))
     pins.write(seen, fetched)  # not before it could be unpacked: a torn archive is nothing to hold later ones to
+
+
+def _wants(module: ModuleType, dataset: DatasetParams, into: str, name: str) -> bool:
+    """Return whether the options ask for a member, by its place in the media folder; a dataset need not tell."""
+    if not hasattr(module, "wants"):
+        return True
+    return bool(module.wants(str(PurePosixPath(into, name)), **_taken(module.wants, dataset)))
 
 
 def _located(
