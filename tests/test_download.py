@@ -46,6 +46,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for name, value in {"Content_Type": "application/zip", **headers}.items():
             self.send_header(name.replace("_", "-"), value)
         self.send_header("Content-Length", str(len(body) if announced is None else announced))
+        self.send_header("Connection", "close")  # said, so that nobody asks again on it
         self.end_headers()
         self.wfile.write(body)
 
