@@ -635,3 +635,27 @@ def test_ctrl_c_ends_a_long_transfer(published: Server, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         download.download(entry(None), 1, tmp_path / "f", tmp_path / "m", tmp_path / "i.parquet")
     assert (tmp_path / "f" / "real.zip.part").is_file()
+
+
+def test_an_address_of_ones_own_is_asked_for_every_name(
+    published: Server, local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "HTTPS", "http://")  # the loopback server has no certificate
+    listed = (Archive("real.zip", "https://example.org/real.zip"), Archive("s.zip", aliases=("stylegan.zip",)))
+    monkeypatch.setattr(datasets.get("stylegan_ffhq"), "archives", lambda: listed)
+    published.pages["/mine/real.zip"] = lambda h: h.serve((local / "real.zip").read_bytes())
+    published.pages["/mine/stylegan.zip"] = lambda h: h.serve((local / "stylegan.zip").read_bytes())
+    download.download(entry(f"{published.at}/mine/"), 1, tmp_path / "f", tmp_path / "m", tmp_path / "i.parquet")
+    assert pq.read_table(tmp_path / "i.parquet").num_rows == 2
+    assert pins.read(tmp_path / "f")["s.zip"].source == f"{published.at}/mine/stylegan.zip"
+
+
+def test_where_there_is_no_terminal_progress_is_lines_of_the_log(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(transfer, "LOG_EVERY", 0)
+    server.pages["/a.zip"] = lambda h: h.serve(DATA, drop_after=2_000_000, ETag='"1"')
+    with caplog.at_level("INFO"):
+        transfer.fetch([f"{server.at}/a.zip"], tmp_path / "a.zip")
+    assert "a.zip: 3 of 3 MB" in caplog.text and "goes on from byte 2000000" in caplog.text
+    assert f"a.zip: {len(DATA)} bytes from {server.at}" in caplog.text
