@@ -228,6 +228,8 @@ def test_dfdc(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert "lists gone.mp4, which" in caplog.text and "its list cannot be read" in caplog.text
     assert not of("dfdc", tmp_path, parts=(1,))
     assert [a.name for a in datasets.get("dfdc").archives(parts=(0, 49))][1] == "dfdc_train_part_49.zip"
+    with pytest.raises(UserError, match=r"parts 0 to 49, not \[-1, 50\]"):
+        datasets.get("dfdc").archives(parts=(50, 7, -1))
 
 
 # === Trees of one's own (T27) ===

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fauxscan.records import FAKE, REAL, Archive, DatasetCard, Example
+from fauxscan.records import FAKE, REAL, Archive, DatasetCard, Example, UserError
 
 log = logging.getLogger(__name__)
 LIST = "metadata.json"
@@ -39,7 +39,10 @@ CARD = DatasetCard(
 
 
 def archives(parts: tuple[int, ...] = PARTS) -> tuple[Archive, ...]:
-    """Return the archives of some parts."""
+    """Return the archives of some parts. Raise UserError for a part that there is not."""
+    unknown = sorted(set(parts) - set(PARTS))
+    if unknown:
+        raise UserError(f"dfdc has the parts {PARTS[0]} to {PARTS[-1]}, not {unknown}: correct options.parts")
     return tuple(CARD.archives[part] for part in parts)
 
 
