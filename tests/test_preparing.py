@@ -1,14 +1,6 @@
-"""Archives that attack, splits that must not leak, audits that must catch, faces that must be counted."""
+"""Splits that must not leak, audits that must catch, faces that must be counted."""
 
-import http.server
-import io
 import logging
-import os
-import stat
-import tarfile
-import threading
-import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,146 +11,14 @@ from preparing_fixtures import made_faces, picture, save
 
 from fauxscan import datasets
 from fauxscan.params import DatasetParams, Params
-from fauxscan.preparing import archives, download, shards, splits
+from fauxscan.preparing import download, shards, splits
 from fauxscan.preparing import index as indexing
-from fauxscan.records import FAKE, REAL, Archive, Example, UserError, View
+from fauxscan.records import FAKE, REAL, Example, UserError, View
 
 RNG = np.random.default_rng(2)
 
 
-# === Archives ===
-
-
-def zipped(path: Path, members: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return path
-
-
-def test_odd_names_are_unpacked(tmp_path: Path) -> None:
-    file = zipped(tmp_path / "a.zip", {"train:test/df/df00000.jpg": b"x", "train:test/real/é ü.jpg": b"y"})
-    archives.unpack(file, tmp_path / "out")
-    assert (tmp_path / "out" / "train:test" / "df" / "df00000.jpg").read_bytes() == b"x"
-    assert (tmp_path / "out" / "train:test" / "real" / "é ü.jpg").read_bytes() == b"y"
-
-
-@pytest.mark.parametrize("name", ["../escaped", "/tmp/fauxscan-escaped", "a/../../escaped"])
-def test_a_path_that_leaves_the_folder_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UserError, match="leave its folder"):
-        archives.unpack(zipped(tmp_path / "a.zip", {name: b"x"}), tmp_path / "out")
-    with tarfile.open(tmp_path / "a.tar", "w") as tar:
-        tar.addfile(tarfile.TarInfo(name), io.BytesIO())
-    with pytest.raises(UserError):
-        archives.unpack(tmp_path / "a.tar", tmp_path / "out")
-    assert not (tmp_path / "escaped").exists() and not Path("/tmp/fauxscan-escaped").exists()
-
-
-def test_a_link_out_and_a_bomb_are_refused(tmp_path: Path) -> None:
-    link = zipfile.ZipInfo("link")
-    link.external_attr = (stat.S_IFLNK | 0o777) << 16
-    with zipfile.ZipFile(tmp_path / "link.zip", "w") as archive:
-        archive.writestr(link, "/etc")
-    with pytest.raises(UserError, match="leave its folder"):
-        archives.unpack(tmp_path / "link.zip", tmp_path / "out")
-    with pytest.raises(UserError, match="far more"):
-        archives.unpack(zipped(tmp_path / "bomb.zip", {"zeros": bytes(300 << 20)}), tmp_path / "out")
-    assert not (tmp_path / "out" / "zeros").exists()
-
-
-def test_a_torn_archive_and_a_wrong_sum_are_named(tmp_path: Path) -> None:
-    file = zipped(tmp_path / "a.zip", {"x": os.urandom(9999)})
-    with pytest.raises(UserError, match=r"a\.zip is not the published a\.zip: SHA-256"):
-        archives.check(file, Archive("a.zip", sha256="0" * 64))
-    file.write_bytes(file.read_bytes()[:5000])
-    with pytest.raises(UserError, match="cannot be unpacked"):
-        archives.unpack(file, tmp_path / "out")
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[str, list[str]]]:
-    """A real server on loopback that drops the first connection half-way and then honours ranges."""
-    data, asked = bytes(range(256)) * 8000, []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.headers.get("Range", ""))
-            start = int(self.headers.get("Range", "bytes=0-")[6:].split("-")[0])
-            if self.path != "/data.zip":
-                self.send_error(404)
-                return
-            self.send_response(206 if start else 200)
-            self.send_header("Content-Length", str(len(data) - start))
-            self.end_headers()
-            self.wfile.write(data[start : len(data) // 2] if len(asked) == 1 else data[start:])
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}", asked
-        running.shutdown()
-
-
-def test_a_broken_download_resumes(tmp_path: Path, server: tuple[str, list[str]]) -> None:
-    address, asked = server
-    with pytest.raises(UserError, match="run again to resume"):
-        archives.fetch(Archive("data.zip"), f"{address}/data.zip", tmp_path)
-    assert (tmp_path / "data.zip.part").stat().st_size > 0
-    file = archives.fetch(Archive("data.zip"), f"{address}/data.zip", tmp_path)
-    assert file.read_bytes() == bytes(range(256)) * 8000
-    assert asked[0] == "bytes=0-" and asked[1] != "bytes=0-"
-    with pytest.raises(UserError, match="cannot fetch gone"):
-        archives.fetch(Archive("gone.zip"), f"{address}/gone.zip", tmp_path)
-
-
-# === Datasets ===
-
-
-def test_a_missing_archive_is_named_with_what_to_do(tmp_path: Path) -> None:
-    entry = DatasetParams(name="deepfake_database", archives=str(tmp_path))
-    with pytest.raises(UserError, match=r"train-real\.zip is not in .*README of DariusAf/MesoNet"):
-        download.download(entry, 1, tmp_path / "f", tmp_path / "m", tmp_path / "i.parquet")
-    with pytest.raises(UserError, match="by hand"):
-        download.download(
-            DatasetParams(name="deepfake_database"), 1, tmp_path / "f", tmp_path / "m", tmp_path / "i.parquet"
-        )
-
-
-def test_deepfake_database_in_its_published_layout(tmp_path: Path) -> None:
-    for name in ("train:test/real/real00000.jpg", "train:test/df/df00012.jpg", "validation/df/114_132.jpg"):
-        save(tmp_path / name, picture(1))
-    found = {e.path: e for e in datasets.get("deepfake_database").examples(tmp_path)}
-    assert found["train:test/real/real00000.jpg"].label == REAL
-    assert found["train:test/real/real00000.jpg"].generator is None
-    assert found["train:test/df/df00012.jpg"].label == FAKE
-    assert found["train:test/df/df00012.jpg"].generator == "deepfake"
-    held = found["validation/df/114_132.jpg"]
-    assert (held.split, held.source) == ("test", "validation-df-114")
-
-
-def test_own_folders_need_a_declared_label(tmp_path: Path) -> None:
-    for name in ("camera/anna/1.jpg", "camera/anna/2.jpg", "gan/x.jpg"):
-        save(tmp_path / name, picture(1))
-    examples = datasets.get("folder").examples
-    found = {e.path: e for e in examples(tmp_path, {"camera": "real", "gan": "stylegan"})}
-    assert found["camera/anna/1.jpg"].source == found["camera/anna/2.jpg"].source
-    assert (found["gan/x.jpg"].label, found["gan/x.jpg"].generator) == (FAKE, "stylegan")
-    with pytest.raises(UserError, match="folders without a label: gan"):
-        list(examples(tmp_path, {"camera": "real"}))
-    with pytest.raises(UserError, match="'surreal', which is not"):
-        list(examples(tmp_path, {"camera": "real", "surreal": "real"}))
-    with pytest.raises(UserError, match="no labels"):
-        list(examples(tmp_path, {}))
-
-
-@pytest.mark.parametrize("name", datasets.names())
-def test_every_dataset_has_a_card(name: str) -> None:
-    module = datasets.get(name)
-    assert module.CARD.name == name and module.CARD.title and module.CARD.licence and module.CARD.instructions
-    assert callable(module.examples)
-    assert all(archive.address is None or archive.address.startswith("https://") for archive in module.CARD.archives)
+# === Index ===
 
 
 def test_an_index_holds_each_content_once_and_no_contradiction(

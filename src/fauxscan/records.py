@@ -73,9 +73,11 @@ class Strict(BaseModel):
 class Archive:
     """One file that a dataset publishes. `address` is None where it must be fetched by hand."""
 
-    name: str
+    name: str  # volumes of a split archive (.7z.001, .7z.002, ...) are archives each, in one list
     address: str | None = None  # https, of Google Drive too
     mirrors: tuple[str, ...] = ()  # tried in order where `address` fails
+    aliases: tuple[str, ...] = ()  # other names under which a local folder may have it
+    into: str = ""  # folder below the media folder that it is unpacked into
     bytes: int | None = None
     sha256: str | None = None
 
@@ -90,7 +92,7 @@ class DatasetCard:
     licence: str
     access: Literal["open", "manual"] = "open"  # manual: a form or an account stands before it
     archives: tuple[Archive, ...] = ()
-    layout: tuple[str, ...] = ()  # top-level folders when unpacked; a local tree that has one is taken as it is
+    layout: tuple[str, ...] = ()  # patterns of top-level folders when unpacked; a tree that has one is taken as it is
     instructions: str = ""
     proof_of_machinery: bool = False  # models trained on it judge everything `uncertain`
 

@@ -15,6 +15,8 @@ CARD = DatasetCard(
         Archive("train-df.zip", sha256="d01d66c13ef11ee508bd0da171568ae05d22361a9ac94aec6fe97385820aa5f2"),
         Archive("validation-part.zip", sha256="7ed2e10e1f4e9d99e1b063abf0b7d3ae57afc0dc2deff8b605fdba6d5820c46c"),
     ),
+    access="manual",
+    layout=("train:test", "validation"),
     instructions=(
         "The authors publish it on a page for browsers: see the README of DariusAf/MesoNet, 'deepfake_database'."
         " Put the archives into one folder and name it as datasets.deepfake_database.archives in params.yaml;"

@@ -1,17 +1,28 @@
-"""A dataset on disk: its media made or unpacked, and an index of them."""
+"""A dataset on disk: its media made, unpacked or linked from a local tree, and an index of them."""
 
-import json
+import inspect
+import logging
+import os
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any
 
+from pydantic import ValidationError, validate_call
+
 from fauxscan import datasets
 from fauxscan.params import DatasetParams
-from fauxscan.preparing import archives
+from fauxscan.preparing import archives, pins, transfer
 from fauxscan.preparing import index as indexing
-from fauxscan.records import Archive, Example, UserError
+from fauxscan.records import Archive, DatasetCard, Example, UserError
+
+log = logging.getLogger(__name__)
+AT_ONCE = 4  # archives fetched at a time
+HTTPS = "https://"
 
 
 def download(dataset: DatasetParams, seed: int, fetched: Path, media: Path, index: Path) -> None:
@@ -19,51 +30,178 @@ def download(dataset: DatasetParams, seed: int, fetched: Path, media: Path, inde
     module = datasets.get(dataset.name)
     fetched.mkdir(parents=True, exist_ok=True)
     media.mkdir(parents=True, exist_ok=True)
-    sources = _provide(module, dataset, seed, fetched, media)
-    (fetched / "sources.json").write_text(json.dumps(sources, indent=2) + "\n", encoding="utf-8")
-    indexing.write(_examples(module, dataset, media), media, index, module.CARD, dataset.limit)
+    examples = _provide(module, dataset, seed, fetched, media)
+    indexing.write(examples, media, index, module.CARD, dataset.limit)
 
 
-def _provide(module: ModuleType, dataset: DatasetParams, seed: int, fetched: Path, media: Path) -> list[dict[str, Any]]:
+def _provide(module: ModuleType, dataset: DatasetParams, seed: int, fetched: Path, media: Path) -> Iterable[Example]:
+    """Return the dataset's examples, whose files are in `media` by then or as they are taken."""
+    examples = _examples(module, dataset, media)  # before any work: a wrong option is said at once
     if hasattr(module, "make"):
         module.make(media, seed)
-        return []
-    if not module.CARD.archives:
-        _copy_tree(dataset, module.CARD.instructions, media)
-        return []
-    found = [
-        (archive, _locate(archive, dataset, module.CARD.instructions, fetched)) for archive in module.CARD.archives
-    ]
-    sums = [{"name": archive.name, "sha256": archives.check(file, archive)} for archive, file in found]
-    for _, file in found:
-        archives.unpack(file, media)
-    return sums
+        return examples
+    listed = _archives(module, dataset)
+    tree = _local(dataset, module.CARD)
+    if tree and (not listed or _holds(tree, module.CARD.layout)):
+        return _linked(_examples(module, dataset, tree), tree, media)
+    if not listed:
+        raise UserError(
+            f"{dataset.name} is imported from a local folder, and none is named. {module.CARD.instructions}"
+        )
+    _unpack(listed, module, dataset, fetched, media)
+    return examples
 
 
-def _locate(archive: Archive, dataset: DatasetParams, instructions: str, fetched: Path) -> Path:
-    """Return the archive's file: from a local folder, or fetched. Raise UserError with what to do."""
+# === Options ===
+
+
+def _examples(module: ModuleType, dataset: DatasetParams, root: Path) -> Iterator[Example]:
+    return iter(_called(module.examples, dataset, root=root))
+
+
+def _archives(module: ModuleType, dataset: DatasetParams) -> tuple[Archive, ...]:
+    """Return the archives that the options ask for."""
+    if not hasattr(module, "archives"):
+        return tuple(module.CARD.archives)
+    chosen = dataset.model_copy(update={"options": _taken(module.archives, dataset)})
+    return tuple(_called(module.archives, chosen))
+
+
+def _taken(function: Callable[..., Any], dataset: DatasetParams) -> dict[str, Any]:
+    """Return those of the options that a function takes."""
+    return {name: dataset.options[name] for name in inspect.signature(function).parameters if name in dataset.options}
+
+
+def _called(function: Callable[..., Any], dataset: DatasetParams, **arguments: Any) -> Any:
+    """Call a dataset's function with the options of params.yaml. Raise UserError that names those there are."""
+    known = [name for name in inspect.signature(function).parameters if name not in arguments]
+    try:
+        return validate_call(function)(**arguments, **dataset.options)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise UserError(
+            f"options of the dataset {dataset.name} in params.yaml: {wrong}."
+            f" The options there are: {', '.join(known) or 'none'} (see docs/datasets.md)"
+        ) from error
+
+
+# === Local trees ===
+
+
+def _local(dataset: DatasetParams, card: DatasetCard) -> Path | None:
+    """Return the local folder that `archives` names, if it names one. Raise UserError if it is not there."""
     place = dataset.archives
-    if place and not place.startswith("https://"):
-        file = Path(place).expanduser() / archive.name
-        if not file.parent.is_dir():
-            raise UserError(f"there is no folder {place} to find {archive.name} in. {instructions}")
-        if not file.is_file():
-            raise UserError(f"{archive.name} is not in {place}. {instructions}")
-        return file
-    address = f"{place.rstrip('/')}/{archive.name}" if place else archive.address
-    if address is None:
-        raise UserError(f"{archive.name} of {dataset.name} must be fetched by hand. {instructions}")
-    return archives.fetch(archive, address, fetched)
+    if not place or place.startswith(HTTPS):
+        return None
+    if "://" in place:
+        raise UserError(f"archives of {dataset.name} are at {place}: name a local folder or an https address")
+    folder = Path(place).expanduser()
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder}. {card.instructions}")
+    return folder
 
 
-def _copy_tree(dataset: DatasetParams, instructions: str, media: Path) -> None:
-    if not dataset.archives:
-        raise UserError(f"no directory tree is named. {instructions}")
-    tree = Path(dataset.archives).expanduser()
-    if not tree.is_dir():
-        raise UserError(f"there is no folder {tree}. {instructions}")
-    shutil.copytree(tree, media, dirs_exist_ok=True)
+def _holds(tree: Path, layout: Iterable[str]) -> bool:
+    return any(found.is_dir() for pattern in layout for found in tree.glob(pattern))
 
 
-def _examples(module: ModuleType, dataset: DatasetParams, media: Path) -> Iterator[Example]:
-    return iter(module.examples(media, **dataset.options))
+def _linked(examples: Iterator[Example], tree: Path, media: Path) -> Iterator[Example]:
+    """Give the examples whose files could be linked into `media`; the others are named in the log."""
+    for example in examples:
+        if PurePosixPath(example.path).is_absolute() or ".." in PurePosixPath(example.path).parts:
+            raise UserError(f"{tree} names {example.path!r}, which is outside of it: correct its lists")
+        try:
+            _link((tree / example.path).resolve(strict=True), media / example.path)
+        except OSError as error:
+            log.warning("left out: %s: %s", tree / example.path, error)
+            continue
+        yield example
+
+
+def _link(source: Path, target: Path) -> None:
+    """Make `target` the same file as `source`, or a copy where the file system cannot."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+# === Archives ===
+
+
+def _unpack(
+    listed: tuple[Archive, ...], module: ModuleType, dataset: DatasetParams, fetched: Path, media: Path
+) -> None:
+    """Find or fetch all archives, check them, unpack what is wanted, and pin what was seen for the first time."""
+    found = _located(listed, dataset, module.CARD, fetched)
+    seen = {archive.name: pins.check(file, archive, source, fetched) for archive, file, source in found}
+    first = set(archives.first_volumes([file for _, file, _ in found]))
+    for archive, file, _ in found:
+        if file in first:
+            archives.unpack(file, media / archive.into, partial(_wants, module, dataset, archive.into))
+    pins.write(seen, fetched)  # not before it could be unpacked: a torn archive is nothing to hold later ones to
+
+
+def _wants(module: ModuleType, dataset: DatasetParams, into: str, name: str) -> bool:
+    """Return whether the options ask for a member, by its place in the media folder; a dataset need not tell."""
+    if not hasattr(module, "wants"):
+        return True
+    return bool(module.wants(str(PurePosixPath(into, name)), **_taken(module.wants, dataset)))
+
+
+def _located(
+    listed: tuple[Archive, ...], dataset: DatasetParams, card: DatasetCard, fetched: Path
+) -> list[tuple[Archive, Path, str]]:
+    """Return each archive with its file and where that is from; several are fetched at once. Raise UserError."""
+    local = _local(dataset, card)
+    if local:
+        return [(archive, file := _found(archive, local, card), str(file)) for archive in listed]
+    _refuse_what_needs_a_hand(listed, dataset, card, fetched)
+    stop, problems = threading.Event(), []
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        try:
+            waiting = [pool.submit(_fetched, archive, dataset, fetched, stop) for archive in listed]
+            problems = [str(error) for job in waiting if (error := job.exception())]
+            if not problems:
+                return [job.result() for job in waiting]
+        except BaseException:  # a person's Ctrl-C must not wait for what may take hours
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    raise UserError("\n".join(problems))
+
+
+def _found(archive: Archive, folder: Path, card: DatasetCard) -> Path:
+    for name in (archive.name, *archive.aliases):
+        if (folder / name).is_file():
+            return folder / name
+    unpacked = f", nor its unpacked folders ({', '.join(card.layout)})" if card.layout else ""
+    raise UserError(f"{archive.name} is not in {folder}{unpacked}. {card.instructions}")
+
+
+def _addresses(archive: Archive, dataset: DatasetParams) -> list[str]:
+    if dataset.archives:
+        return [f"{dataset.archives.rstrip('/')}/{name}" for name in (archive.name, *archive.aliases)]
+    return [address for address in (archive.address, *archive.mirrors) if address]
+
+
+def _refuse_what_needs_a_hand(
+    listed: Iterable[Archive], dataset: DatasetParams, card: DatasetCard, fetched: Path
+) -> None:
+    """Raise UserError for archives that are neither here nor to be had without a person."""
+    missing = [a.name for a in listed if not _addresses(a, dataset) and not (fetched / a.name).is_file()]
+    if missing:
+        raise UserError(f"{', '.join(missing)} of {dataset.name} must be fetched by hand. {card.instructions}")
+
+
+def _fetched(
+    archive: Archive, dataset: DatasetParams, fetched: Path, stop: threading.Event
+) -> tuple[Archive, Path, str]:
+    """Return an archive with its file, fetched now or by an earlier run."""
+    target = fetched / archive.name
+    if target.is_file():
+        earlier = pins.read(fetched).get(archive.name)
+        return archive, target, earlier.source if earlier else "an earlier run"
+    return archive, target, transfer.fetch(_addresses(archive, dataset), target, archive.bytes, stop)
