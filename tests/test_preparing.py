@@ -2,7 +2,6 @@
 
 import http.server
 import io
-import logging
 import os
 import stat
 import tarfile
@@ -19,9 +18,9 @@ from PIL import Image as Pillow
 
 from fauxscan import datasets
 from fauxscan.params import DatasetParams, Params
-from fauxscan.preparing import archives, audit, download, duplicates, faces, shards, splits
+from fauxscan.preparing import archives, audit, download, duplicates, faces, splits
 from fauxscan.preparing import index as indexing
-from fauxscan.records import FAKE, REAL, Archive, Example, UserError, View
+from fauxscan.records import FAKE, REAL, Archive, Example, UserError
 
 RNG = np.random.default_rng(2)
 
@@ -172,23 +171,6 @@ def test_every_dataset_has_a_card(name: str) -> None:
     assert all(archive.address is None or archive.address.startswith("https://") for archive in module.CARD.archives)
 
 
-def test_an_index_holds_each_content_once_and_no_contradiction(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    for name, seed in (("a.jpg", 1), ("copy.jpg", 1), ("b.jpg", 2), ("c.jpg", 3), ("d.jpg", 3)):
-        save(tmp_path / name, picture(seed))
-    labels = {"a.jpg": REAL, "copy.jpg": REAL, "b.jpg": FAKE, "c.jpg": REAL, "d.jpg": FAKE}
-    examples = [Example(path, label, path) for path, label in labels.items()]
-    card = datasets.get("demo").CARD
-    with caplog.at_level(logging.WARNING):
-        indexing.write(examples, tmp_path, tmp_path / "i.parquet", card, None)
-    assert pq.read_table(tmp_path / "i.parquet")["path"].to_pylist() == ["a.jpg", "b.jpg"]
-    assert "3 files left out" in caplog.text
-    assert indexing.read_card(tmp_path / "i.parquet").proof_of_machinery
-    with pytest.raises(UserError, match="does not hold both reals and fakes"):
-        indexing.write(examples[:1], tmp_path, tmp_path / "i.parquet", card, None)
-
-
 # === Splits and audits ===
 
 
@@ -288,7 +270,7 @@ def test_perceptual_hashes_find_a_recompressed_copy(tmp_path: Path, settings: Pa
     assert [set(pair) for pair in pairs.to_numpy()] == [{of["a.jpg"], of["b.jpg"]}]
 
 
-# === Faces and shards ===
+# === Faces ===
 
 
 def made_faces(folder: Path, examples: list[Example], mode: str, settings: Params) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -328,32 +310,6 @@ def test_no_face_at_all_is_an_error_that_counts(tmp_path: Path, settings: Params
     examples = [Example("a.jpg", REAL, "a"), Example("b.jpg", FAKE, "b")]
     with pytest.raises(UserError, match=r"no face and no image came out of.*no_face"):
         made_faces(tmp_path, examples, "detect", settings)
-
-
-def test_shards_give_back_what_went_in(tmp_path: Path, settings: Params) -> None:
-    examples = []
-    for n in range(60):
-        save(tmp_path / "m" / f"{n}.jpg", picture(n, 48))
-        examples.append(Example(f"{n}.jpg", n % 2, f"s{n}", "made" if n % 2 else None))
-    made, _ = made_faces(tmp_path, examples, "whole", settings)
-    small = settings.shards.model_copy(update={"examples_per_shard": 7})
-    splits.split(tmp_path / "faces", tmp_path / "split.parquet", tmp_path / "audit.json", settings.split, 1)
-    shards.write_shards(tmp_path / "faces", tmp_path / "split.parquet", tmp_path / "shards", small)
-    label = made.set_index("sha256")["label"].to_dict()
-    path = made.set_index("sha256")["path"].to_dict()
-    seen: list[str] = []
-    for split in ("train", "validation", "test"):
-        for example in shards.read(tmp_path / "shards", split, View.WHOLE):
-            sha256 = example["sha256"]
-            assert example["label"] == label[sha256]
-            assert example["image"] == (tmp_path / "m" / path[sha256]).read_bytes()
-            seen.append(sha256)
-    assert sorted(seen) == sorted(label)
-    counts = shards.manifest(tmp_path / "shards")["counts"]
-    assert sum(counts[f"{split}-whole"] for split in ("train", "validation", "test")) == 60
-    assert len(list((tmp_path / "shards").glob("train-whole-*.tfrecord"))) == -(-counts["train-whole"] // 7)
-    with pytest.raises(UserError, match="no train examples of view face"):
-        shards.dataset(tmp_path / "shards", "train", View.FACE)
 
 
 @pytest.mark.slow

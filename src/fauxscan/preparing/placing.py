@@ -12,18 +12,23 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fauxscan.preparing.faces_table import read_faces
-from fauxscan.records import EXCLUDED
+from fauxscan.records import EXCLUDED, UserError
 
 KEY = ["sha256", "view", "frame", "track", "face"]  # tells one example from all others
 
 
 def place(faces: Path, split: Path, size: int) -> pa.Table:
-    """Return one row an example, by shard and place: KEY, label, source, generator, split, `row` among the faces."""
+    """Return one row an example, by shard and place: KEY, label, source, generator, split, `row` among the faces.
+
+    Raise UserError if no example is left.
+    """
     media = pq.read_table(split, columns=["sha256", "label", "source", "generator", "split"])
     media = media.filter(pc.field("split") != EXCLUDED)
     seen = read_faces(faces, KEY)
     seen = seen.append_column("row", pa.array(np.arange(len(seen))))
     table = seen.join(media, "sha256", join_type="inner").sort_by("row").combine_chunks()
+    if not len(table):
+        raise UserError(f"no example is left for shards: {split} excludes each file that has a face in {faces}")
     placed = [_in_series(rows, name, size) for name, rows in _series(table)]
     return pa.concat_tables(placed)
 

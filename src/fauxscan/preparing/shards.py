@@ -11,6 +11,7 @@ from fauxscan.records import UserError, View
 
 MANIFEST, INDEX = "manifest.json", "index.parquet"
 READ_BUFFER = 8 << 20
+SIDE_BY_SIDE = 8  # shards that are read at a time for training
 THREADS = 4  # that check sums: hashing leaves the interpreter alone
 Row = dict[str, Any]
 
@@ -52,7 +53,9 @@ def _fault(file: Path, known: Row) -> str:
     size = file.stat().st_size
     if size != known["bytes"]:
         return f"{file.name} has {size} bytes instead of {known['bytes']}"
-    return "" if fingerprint(file)["sha256"] == known["sha256"] else f"{file.name} has another SHA-256 than when written"
+    return (
+        "" if fingerprint(file)["sha256"] == known["sha256"] else f"{file.name} has another SHA-256 than when written"
+    )
 
 
 def shard_files(folder: Path, split: str, view: View) -> list[str]:
@@ -73,13 +76,35 @@ def parse(record: Any) -> Row:
     return tf.io.parse_single_example(record, texts | numbers)  # type: ignore[no-any-return]
 
 
-def dataset(folder: Path, split: str, view: View) -> Any:
-    """Return a tf.data.Dataset of feature dictionaries, in the order of writing. Raise UserError for a damaged shard."""
+def records(folder: Path, split: str, view: View, side_by_side: bool = False) -> Any:
+    """Return a tf.data.Dataset of serialised examples, in the order of writing, or of several shards in turn.
+
+    The order is the same each time. Raise UserError for a damaged shard.
+    """
     import tensorflow as tf
 
     files = shard_files(folder, split, view)
     verify(folder, files)
-    return tf.data.TFRecordDataset(files, buffer_size=READ_BUFFER).map(parse)
+    if not side_by_side:
+        return tf.data.TFRecordDataset(files, buffer_size=READ_BUFFER)
+    return tf.data.Dataset.from_tensor_slices(files).interleave(
+        lambda file: tf.data.TFRecordDataset(file, buffer_size=READ_BUFFER // SIDE_BY_SIDE),
+        cycle_length=SIDE_BY_SIDE,
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+
+
+def extent(folder: Path, split: str, view: View) -> tuple[int, int]:
+    """Return the number of examples of a split and view, and the bytes of their shards."""
+    known = manifest(folder)["shards"]
+    names = [Path(file).name for file in shard_files(folder, split, view)]
+    return sum(known[name]["examples"] for name in names), sum(known[name]["bytes"] for name in names)
+
+
+def dataset(folder: Path, split: str, view: View) -> Any:
+    """Return a tf.data.Dataset of feature dictionaries, in the order of writing. Raise UserError for a damaged shard."""
+    return records(folder, split, view).map(parse)
 
 
 def read(folder: Path, split: str, view: View) -> Iterator[Row]:
