@@ -53,9 +53,8 @@ def _fault(file: Path, known: Row) -> str:
     size = file.stat().st_size
     if size != known["bytes"]:
         return f"{file.name} has {size} bytes instead of {known['bytes']}"
-    return (
-        "" if fingerprint(file)["sha256"] == known["sha256"] else f"{file.name} has another SHA-256 than when written"
-    )
+    same = fingerprint(file)["sha256"] == known["sha256"]
+    return "" if same else f"{file.name} has another SHA-256 than when it was written"
 
 
 def shard_files(folder: Path, split: str, view: View) -> list[str]:
@@ -103,7 +102,7 @@ def extent(folder: Path, split: str, view: View) -> tuple[int, int]:
 
 
 def dataset(folder: Path, split: str, view: View) -> Any:
-    """Return a tf.data.Dataset of feature dictionaries, in the order of writing. Raise UserError for a damaged shard."""
+    """Return a tf.data.Dataset of feature dictionaries, in the order of writing. Raise UserError as `records` does."""
     return records(folder, split, view).map(parse)
 
 
