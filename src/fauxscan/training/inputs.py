@@ -32,7 +32,7 @@ def training(folder: Path, view: View, size: int, recipe: Recipe, seed: int, mem
 
 
 def validation(folder: Path, view: View, size: int, recipe: Recipe, memory: int) -> tf.data.Dataset:
-    """Return the validation batches, in the order of the shards, never augmented. Raise UserError as `training` does."""
+    """Return the validation batches, never augmented, in the order of the shards. Raise UserError for a damaged one."""
     data = shards.records(folder, VALIDATION, view)
     data = _decoded(data, folder, VALIDATION, view, size, memory)
     data = data.batch(recipe.batch_size)
