@@ -16,7 +16,7 @@ from fauxscan.params import Params, ShardParams
 from fauxscan.preparing import index as indexing
 from fauxscan.preparing import placing, sharding, shards, splits
 from fauxscan.records import FACES, FAKE, REAL, SPLIT, Example, Recipe, UserError, View
-from fauxscan.training import inputs
+from fauxscan.training import augmentation, inputs
 
 MEMORY = 1 << 30
 AUGMENTED = Recipe(batch_size=16, augmentation={"flip": {}, "brightness": {"factor": 0.3}})
@@ -223,3 +223,20 @@ def test_validation_is_never_augmented(prepared: Path) -> None:
     np.testing.assert_array_equal(passes[1], passes[2])
     labels = np.concatenate([y.numpy() for _, y in plain]).ravel().tolist()
     assert labels == [e["label"] for e in shards.read(prepared / "shards", "validation", View.WHOLE)]
+
+
+ALL = {
+    "zoom": {"factor": 0.2}, "rotation": {"degrees": 20}, "shift": {"factor": 0.1}, "flip": {},
+    "brightness": {"factor": 0.2}, "hue": {"factor": 0.1},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("names", [*([name] for name in ALL), list(ALL)])
+def test_draws_apart_from_changes_make_the_images_that_the_layers_make(prepared: Path, names: list[str]) -> None:
+    """The reader draws in order and changes in parallel; the layers called one after another do the same."""
+    chosen = {name: ALL[name] for name in names}
+    (plain,) = epochs(prepared / "shards", Recipe(batch_size=120), MEMORY, count=1)
+    (found,) = epochs(prepared / "shards", Recipe(batch_size=120, augmentation=chosen), MEMORY, count=1)
+    for layer in augmentation.pipeline(chosen, seed=3):
+        plain = np.asarray(layer(plain, training=True))
+    np.testing.assert_allclose(found, np.clip(plain, 0, 255), atol=0.01)

@@ -25,8 +25,9 @@ def training(folder: Path, view: View, size: int, recipe: Recipe, seed: int, mem
     data = _decoded(data, folder, TRAIN, view, size, memory, seed)
     data = data.batch(recipe.batch_size)  # of bytes: a quarter of the copying that floats would be
     data = data.map(_floats)
-    if layers:  # after the cache, or each epoch would see the draws of the first; one call at a time: the same each run
-        data = data.map(lambda images, labels: (_augment(images, layers), labels))
+    data = data.map(lambda *batch: (batch, _drawn(batch[0], layers)))  # one at a time: the same draws each run
+    # After the cache, or each epoch would see the draws of the first.
+    data = data.map(lambda batch, drawn: _augmented(*batch, drawn, layers), num_parallel_calls=tf.data.AUTOTUNE)
     data = data.apply(_counted(folder, TRAIN, view, recipe))
     return data.prefetch(tf.data.AUTOTUNE)  # while the network works on the batch before
 
@@ -83,7 +84,13 @@ def _floats(images: Any, labels: Any) -> tuple[Any, Any]:
     return tf.cast(images, tf.float32), labels
 
 
-def _augment(images: Any, layers: list[Any]) -> Any:
-    for layer in layers:
-        images = layer(images, training=True)
-    return tf.clip_by_value(images, 0.0, 255.0)
+def _drawn(images: Any, layers: list[Any]) -> tuple[Any, ...]:
+    """Return what each layer is to do to the images: the random part, which costs nothing."""
+    return tuple(layer.get_random_transformation(images, training=True) for layer in layers)
+
+
+def _augmented(images: Any, labels: Any, drawn: tuple[Any, ...], layers: list[Any]) -> tuple[Any, Any]:
+    """Return the images so changed: the costly part, in which nothing is random."""
+    for layer, transformation in zip(layers, drawn, strict=True):
+        images = layer.transform_images(images, transformation, training=True)
+    return tf.clip_by_value(images, 0.0, 255.0), labels
