@@ -121,6 +121,19 @@ def test_the_same_faces_give_the_same_shards_however_little_fits_into_memory(
     shards.verify(again)
 
 
+def test_excluded_files_are_in_no_shard(prepared: Path, tmp_path: Path) -> None:
+    (tmp_path / "faces").symlink_to(prepared / "faces")
+    split = pq.read_table(prepared / "split.parquet").to_pandas()
+    last = pq.read_table(prepared / "faces" / "faces-00000.parquet", columns=["sha256"])["sha256"].to_pylist()[-9:]
+    split.loc[split["sha256"].isin(last) | (split["split"] == "test"), "split"] = "excluded"
+    pq.write_table(pa.Table.from_pandas(split, SPLIT, preserve_index=False), tmp_path / "split.parquet")
+    write(tmp_path, "shards", 7)
+    read = [
+        e["sha256"] for split in ("train", "validation") for e in shards.read(tmp_path / "shards", split, View.WHOLE)
+    ]
+    assert sorted(read) == sorted(split["sha256"][split["split"] != "excluded"])
+
+
 def test_each_stretch_is_balanced_as_the_whole_and_frames_of_a_video_lie_apart(tmp_path: Path) -> None:
     """Two hundred videos of 20 frames, one in five fake, in the order of their making."""
     faces, media = [], []

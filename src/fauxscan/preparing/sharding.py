@@ -21,6 +21,7 @@ from fauxscan.preparing.shards import INDEX, MANIFEST, fingerprint
 from fauxscan.records import EXCLUDED, FAKE, SHARDED
 
 SPILL = 64 << 20  # bytes of examples that wait in memory before they are added to the growing files
+BATCH = 256  # faces read at a time
 Row = dict[str, Any]
 
 
@@ -46,16 +47,18 @@ def _numbered(faces: Path, table: pa.Table) -> Iterator[tuple[int, Row]]:
     number_of = np.full(pc.max(table["row"]).as_py() + 1, -1)
     number_of[table["row"].to_numpy()] = np.arange(len(table))
     known, start = table.select(["label", "source", "generator"]), 0
-    with tqdm(total=len(table), unit="example", disable=None) as bar:
-        for file in face_files(faces):
-            for batch in pq.ParquetFile(file).iter_batches(256, columns=[*placing.KEY, "format", "image"]):
-                numbers = number_of[start : start + len(batch)]
-                start += len(batch)
-                placed = np.flatnonzero(numbers >= 0)
-                rows = batch.take(placed).to_pylist()
-                of_media = known.take(numbers[placed]).to_pylist()
-                yield from zip(numbers[placed], ({**a, **b} for a, b in zip(rows, of_media, strict=True)), strict=True)
-                bar.update(len(placed))
+    for batch in tqdm(_batches(faces), total=-(-len(number_of) // BATCH), unit="batch", disable=None):
+        numbers = number_of[start : start + len(batch)]
+        start += len(batch)
+        placed = np.flatnonzero(numbers >= 0)
+        rows, of_media = batch.take(placed).to_pylist(), known.take(numbers[placed]).to_pylist()
+        for number, row, media in zip(numbers[placed], rows, of_media, strict=True):
+            yield number, row | media
+
+
+def _batches(faces: Path) -> Iterator[pa.RecordBatch]:
+    for file in face_files(faces):
+        yield from pq.ParquetFile(file).iter_batches(BATCH, columns=[*placing.KEY, "format", "image"])
 
 
 def _serialise(row: Row) -> bytes:

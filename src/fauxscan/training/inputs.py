@@ -27,7 +27,7 @@ def training(folder: Path, view: View, size: int, recipe: Recipe, seed: int, mem
     data = data.map(_floats)
     data = data.map(lambda *batch: (batch, _drawn(batch[0], layers)))  # one at a time: the same draws each run
     # After the cache, or each epoch would see the draws of the first.
-    data = data.map(lambda batch, drawn: _augmented(*batch, drawn, layers), num_parallel_calls=tf.data.AUTOTUNE)
+    data = data.map(lambda batch, drawn: (_augmented(batch[0], drawn, layers), batch[1]), tf.data.AUTOTUNE)
     data = data.apply(_counted(folder, TRAIN, view, recipe))
     return data.prefetch(tf.data.AUTOTUNE)  # while the network works on the batch before
 
@@ -89,8 +89,8 @@ def _drawn(images: Any, layers: list[Any]) -> tuple[Any, ...]:
     return tuple(layer.get_random_transformation(images, training=True) for layer in layers)
 
 
-def _augmented(images: Any, labels: Any, drawn: tuple[Any, ...], layers: list[Any]) -> tuple[Any, Any]:
+def _augmented(images: Any, drawn: tuple[Any, ...], layers: list[Any]) -> Any:
     """Return the images so changed: the costly part, in which nothing is random."""
     for layer, transformation in zip(layers, drawn, strict=True):
         images = layer.transform_images(images, transformation, training=True)
-    return tf.clip_by_value(images, 0.0, 255.0), labels
+    return tf.clip_by_value(images, 0.0, 255.0)
