@@ -10,8 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import page
 
@@ -73,33 +73,45 @@ def shards(folder: Path) -> None:
     sharding.write_shards(folder / "faces", folder / "split.parquet", folder / "shards", settings.shards)
 
 
-def measured(stage: Callable[[Path], None], folder: Path) -> tuple[float, float]:
-    """Return seconds and peak MiB of a stage, from its imports on: what a process that runs it reports."""
+class Cost(NamedTuple):
+    """What a stage took, its imports included."""
+
+    seconds: float
+    cpu: float  # seconds, which other work on the machine lengthens less
+    peak: float  # MiB resident
+
+
+def measured(name: str, folder: Path) -> Cost:
+    """Return what a stage takes in a process of its own."""
     code = "import sys, scale, pathlib; scale.report(sys.argv[1], pathlib.Path(sys.argv[2]))"
-    command = [sys.executable, "-c", code, stage.__name__, str(folder)]
+    command = [sys.executable, "-c", code, name, str(folder)]
     done = subprocess.run(command, cwd=Path(__file__).parent, stdout=subprocess.PIPE, text=True, check=True)
-    seconds, peak = json.loads(done.stdout.splitlines()[-1])
-    return seconds, peak
+    return Cost(*json.loads(done.stdout.splitlines()[-1]))
 
 
 def report(name: str, folder: Path) -> None:
-    """Run a stage; print its seconds and its peak MiB."""
+    """Run a stage and print its cost."""
     start = time.perf_counter()
     {stage.__name__: stage for stage in (index, faces, split, shards)}[name](folder)
-    seconds = time.perf_counter() - start
-    print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+    seconds, used = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
+    print(json.dumps([seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]))
 
 
-def run(count: int, names: list[str]) -> dict[str, tuple[float, float]]:
-    """Return seconds and peak MiB of each stage for `count` images."""
+def run(count: int, names: list[str]) -> dict[str, Cost]:
+    """Return what each stage takes for `count` images."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         make(Path(folder) / "media", count)
-        for stage in (index, faces, split, shards):
-            if stage.__name__ in names:
-                found[stage.__name__] = measured(stage, Path(folder))
-                print(count, stage.__name__, "{:.1f} s, {:.0f} MiB".format(*found[stage.__name__]), flush=True)
+        for name in names:
+            found[name] = measured(name, Path(folder))
+            print(count, name, found[name], flush=True)
     return found
+
+
+def row(name: str, one: Cost, other: Cost) -> list[object]:
+    """Return a line of the table: each cost at both sizes, and the ratio."""
+    pairs = zip(one, other, ("{:.1f}", "{:.1f}", "{:.0f}"), strict=True)
+    return [name, *(f"{form.format(a)}, {form.format(b)}: {b / a:.2f}" for a, b, form in pairs)]
 
 
 def main() -> None:
@@ -110,19 +122,12 @@ def main() -> None:
     given = parser.parse_args()
     small, large = given.counts
     one, other = (run(count, given.stages.split(",")) for count in (small, large))
-    rows = [
-        [
-            name,
-            *(f"{v:.1f}" for v in (a[0], b[0], b[0] / a[0])),
-            *(f"{v:.0f}" for v in (a[1], b[1])),
-            f"{b[1] / a[1]:.2f}",
-        ]
-        for name, a, b in ((name, one[name], other[name]) for name in one)
-    ]
-    head = ["stage", f"s at {small:,}", f"s at {large:,}", "ratio", f"peak MiB at {small:,}", f"at {large:,}", "ratio"]
+    rows = [row(name, one[name], other[name]) for name in one]
+    head = ["stage", "seconds", "seconds of CPU", "peak MiB"]
     text = (
-        f"Generated JPEGs of {SIDE} px, {FRAMES} to a source, each stage in a fresh process, its imports included."
-        f" Linear is a ratio of time of {large / small:.0f} or less, flat a ratio of memory near 1.\n\n"
+        f"Generated JPEGs of {SIDE} px, {FRAMES} to a source; each stage in a fresh process, its imports included."
+        f" At {small:,} images, at {large:,}, and the ratio: linear is {large / small:.0f} or less in time,"
+        " flat is about 1 in memory.\n\n"
     )
     page.write("Scale", f"python benchmarks/scale.py {small} {large}", text + page.table(head, rows))
 
