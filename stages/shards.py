@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from fauxscan import params, stage
-from fauxscan.preparing import shards as preparing
+from fauxscan.preparing import sharding
 
 
 def shards(faces: Path, split: Path, out: Path) -> None:
     """Write the faces of each split to `out`."""
-    preparing.write_shards(faces, split, out, params.load().shards)
+    sharding.write_shards(faces, split, out, params.load().shards)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,13 @@ from fauxscan import models
 from fauxscan.judging import publishing, scoring
 from fauxscan.judging.panel import Panel
 from fauxscan.params import ModelParams, Params
-from fauxscan.preparing import shards, splits
+from fauxscan.preparing import sharding, shards, splits
 from fauxscan.records import FAKE, TEST, Example, Recipe, UserError, View
 from fauxscan.training import augmentation, fit, inputs
 
 NAMES = list(augmentation.AUGMENTATIONS)
 ARGUMENTS = {"zoom": {"factor": 0.2}, "rotation": {"degrees": 20}, "shift": {"factor": 0.1}, "flip": {}}
+MEMORY = 1 << 30
 ARGUMENTS |= {"brightness": {"factor": 0.2}, "hue": {"factor": 0.1}}
 
 
@@ -33,7 +34,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, settings: Params) -> Path
     made_faces(folder, examples, "whole", settings)
     warn = settings.split.model_copy(update={"on_shortcut": "warn"})
     splits.split(folder / "faces", folder / "split.parquet", folder / "audit.json", warn, 1)
-    shards.write_shards(folder / "faces", folder / "split.parquet", folder / "shards", settings.shards)
+    sharding.write_shards(folder / "faces", folder / "split.parquet", folder / "shards", settings.shards)
     return folder
 
 
@@ -113,10 +114,10 @@ def test_unknown_augmentations_and_arguments_are_refused() -> None:
 
 def test_augmentation_is_drawn_anew_each_epoch_and_only_in_training(prepared: Path) -> None:
     recipe = Recipe(batch_size=8, augmentation={"brightness": {"factor": 0.3}})
-    training = inputs.training(prepared / "shards", View.WHOLE, 32, recipe, 1)
+    training = inputs.training(prepared / "shards", View.WHOLE, 32, recipe, 1, MEMORY)
     epochs = [sorted(float(x) for images, _ in training for x in images.numpy().mean((1, 2, 3))) for _ in range(2)]
     assert np.abs(np.array(epochs[0]) - np.array(epochs[1])).max() > 1
-    validation = inputs.validation(prepared / "shards", View.WHOLE, 32, recipe)
+    validation = inputs.validation(prepared / "shards", View.WHOLE, 32, recipe, MEMORY)
     once, again = (np.concatenate([images.numpy() for images, _ in validation]) for _ in range(2))
     np.testing.assert_array_equal(once, again)
 
@@ -126,7 +127,9 @@ def test_training_sees_the_pixels_that_scoring_sees(prepared: Path) -> None:
     from fauxscan.media import images, pixels
 
     recipe = Recipe(batch_size=8)
-    trained = np.concatenate([x.numpy() for x, _ in inputs.validation(prepared / "shards", View.WHOLE, 32, recipe)])
+    trained = np.concatenate(
+        [x.numpy() for x, _ in inputs.validation(prepared / "shards", View.WHOLE, 32, recipe, MEMORY)]
+    )
     scanned = np.stack(
         [
             pixels.resize(images.decode(example["image"], example["format"], 1 << 20), 32)

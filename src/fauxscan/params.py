@@ -68,6 +68,7 @@ class ShardParams(Strict):
     """TFRecord shards."""
 
     examples_per_shard: int = Field(gt=0)
+    cache_bytes: int = Field(ge=0)  # of memory for training images, and as much for validation, kept between epochs
 
 
 class ModelParams(Strict):

@@ -171,6 +171,12 @@ SPLIT = _schema(
     group=pa.string(), split=pa.string(),
 )  # fmt: skip
 
+SHARDED = _schema(
+    "sharded",
+    shard=pa.string(), place=pa.int32(), sha256=pa.string(), view=pa.string(), frame=pa.int32(), track=pa.int32(),
+    face=pa.int32(), label=pa.int8(), source=pa.string(), generator=pa.string(), split=pa.string(),
+)  # fmt: skip
+
 LOGITS = _schema(
     "logits",
     sha256=pa.string(), frame=pa.int32(), track=pa.int32(), face=pa.int32(), label=pa.int8(),

@@ -1,129 +1,113 @@
-"""TFRecord shards: written and read here, and nowhere else."""
+"""TFRecord shards are read here; preparing/sharding.py writes them."""
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
+from fauxscan.records import UserError, View
 
-from fauxscan.params import ShardParams
-from fauxscan.preparing.faces_table import face_files
-from fauxscan.records import EXCLUDED, UserError, View
-
-COLUMNS = ["sha256", "view", "frame", "track", "face", "format", "image"]
-MANIFEST = "manifest.json"
+MANIFEST, INDEX = "manifest.json", "index.parquet"
 READ_BUFFER = 8 << 20
+SIDE_BY_SIDE = 8  # shards that are read at a time for training
+THREADS = 4  # that check sums: hashing leaves the interpreter alone
 Row = dict[str, Any]
 
 
-def write_shards(faces: Path, split: Path, out: Path, params: ShardParams) -> None:
-    """Write `<split>-<view>-<n>.tfrecord` and a manifest with counts and the split's digest."""
-    table = pq.read_table(split).to_pandas()
-    table = table[table["split"] != EXCLUDED].assign(generator=table["generator"].fillna(""))
-    of_file = table.set_index("sha256").to_dict("index")
-    out.mkdir(parents=True, exist_ok=True)
-    writer = ShardWriter(out, params.examples_per_shard)
-    for file in face_files(faces):
-        for batch in pq.ParquetFile(file).iter_batches(256, columns=COLUMNS):
-            for row in batch.to_pylist():
-                if row["sha256"] in of_file:
-                    writer.write(row, of_file[row["sha256"]])
-    writer.close()
-    manifest = {"counts": dict(sorted(writer.counts.items())), "split_digest": _digest(of_file)}
-    (out / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-
-
-def _digest(of_file: dict[str, Row]) -> str:
-    lines = sorted(f"{sha} {media['split']} {media['label']}" for sha, media in of_file.items())
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-class ShardWriter:
-    """Writes examples to numbered shards, one series a split and view."""
-
-    def __init__(self, folder: Path, size: int) -> None:
-        self.folder, self.size = folder, size
-        self.counts: Counter[str] = Counter()
-        self._open: dict[str, Any] = {}
-
-    def write(self, row: Row, media: Row) -> None:
-        """Add one face or whole frame."""
-        series = f"{media['split']}-{row['view']}"
-        label = "fake" if media["label"] else "real"
-        self._shard(series).write(_serialise(row, media))
-        self.counts[series] += 1
-        self.counts[f"{series}-{label}"] += 1
-
-    def _shard(self, series: str) -> Any:
-        import tensorflow as tf
-
-        if self.counts[series] % self.size == 0:
-            if series in self._open:
-                self._open[series].close()
-            name = f"{series}-{self.counts[series] // self.size:05d}.tfrecord"
-            self._open[series] = tf.io.TFRecordWriter(str(self.folder / name))
-        return self._open[series]
-
-    def close(self) -> None:
-        """Close what is open."""
-        for shard in self._open.values():
-            shard.close()
-
-
-def _serialise(row: Row, media: Row) -> bytes:
-    import tensorflow as tf
-
-    def text(value: bytes) -> Any:
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-
-    def whole(value: int) -> Any:
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=[int(value)]))
-
-    features = {
-        "image": text(row["image"]),
-        "png": whole(row["format"] == "png"),
-        "label": whole(media["label"]),
-        "sha256": text(row["sha256"].encode()),
-        "generator": text(media["generator"].encode()),
-        "source": text(media["source"].encode()),
-        **{name: whole(row[name]) for name in ("frame", "track", "face")},
-    }
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()  # type: ignore[no-any-return]
-
-
-def manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest. Raise UserError if there is none."""
+def manifest(folder: Path) -> Row:
+    """Return counts, the split's digest, and bytes and SHA-256 of each shard. Raise UserError if there is none."""
     file = folder / MANIFEST
     if not file.is_file():
         raise UserError(f"no shards in {folder}: run the stage `shards` first")
-    return json.loads(file.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
-
-
-def shard_files(folder: Path, split: str, view: View) -> list[str]:
-    """Return the shards of a split and view. Raise UserError that names what there is."""
-    found = sorted(str(file) for file in folder.glob(f"{split}-{view}-*.tfrecord"))
-    if not found:
-        raise UserError(f"{folder} has no {split} examples of view {view}; it has {manifest(folder)['counts']}")
+    found: Row = json.loads(file.read_text(encoding="utf-8"))
+    if "shards" not in found:
+        raise UserError(f"{file} lists no shards, so an older version wrote it: run the stage `shards` again")
     return found
 
 
-def dataset(folder: Path, split: str, view: View) -> Any:
-    """Return a tf.data.Dataset of feature dictionaries, in the order of writing."""
+def fingerprint(file: Path) -> Row:
+    """Return a file's size in bytes and its SHA-256."""
+    with file.open("rb") as opened:
+        return {"bytes": file.stat().st_size, "sha256": hashlib.file_digest(opened, "sha256").hexdigest()}
+
+
+def verify(folder: Path, files: list[str] | None = None) -> None:
+    """Compare shards (all, or these paths) with the manifest. Raise UserError that names each damaged one."""
+    known = manifest(folder)["shards"]
+    names = known if files is None else [Path(file).name for file in files]
+    with ThreadPoolExecutor(THREADS) as pool:
+        faults = [fault for fault in pool.map(lambda name: _fault(folder / name, known[name]), names) if fault]
+    if faults:
+        raise UserError(
+            f"damaged shards in {folder}: {'; '.join(faults)}. Delete the folder and run the stage `shards` again"
+            " (`dvc repro` makes it anew; `dvc checkout` brings it back where the cache holds it); if it happens again,"
+            " test the disk"
+        )
+
+
+def _fault(file: Path, known: Row) -> str:
+    if not file.is_file():
+        return f"{file.name} is missing"
+    size = file.stat().st_size
+    if size != known["bytes"]:
+        return f"{file.name} has {size} bytes instead of {known['bytes']}"
+    same = fingerprint(file)["sha256"] == known["sha256"]
+    return "" if same else f"{file.name} has another SHA-256 than when it was written"
+
+
+def shard_files(folder: Path, split: str, view: View) -> list[str]:
+    """Return the shards of a split and view in order. Raise UserError that names what there is."""
+    written = manifest(folder)
+    found = [str(folder / name) for name in sorted(written["shards"]) if name.startswith(f"{split}-{view}-")]
+    if not found:
+        raise UserError(f"{folder} has no {split} examples of view {view}; it has {written['counts']}")
+    return found
+
+
+def parse(record: Any) -> Row:
+    """Return the tensors of one serialised example."""
     import tensorflow as tf
 
-    spec: dict[str, Any] = {
-        name: tf.io.FixedLenFeature((), tf.string) for name in ("image", "sha256", "generator", "source")
-    }
-    spec |= {name: tf.io.FixedLenFeature((), tf.int64) for name in ("png", "label", "frame", "track", "face")}
-    records = tf.data.TFRecordDataset(shard_files(folder, split, view), buffer_size=READ_BUFFER)
-    return records.map(lambda record: tf.io.parse_single_example(record, spec))
+    texts = {name: tf.io.FixedLenFeature((), tf.string) for name in ("image", "sha256", "generator", "source")}
+    numbers = {name: tf.io.FixedLenFeature((), tf.int64) for name in ("png", "label", "frame", "track", "face")}
+    return tf.io.parse_single_example(record, texts | numbers)  # type: ignore[no-any-return]
 
 
-def read(folder: Path, split: str, view: View) -> Iterator[dict[str, Any]]:
-    """Give the examples of a split one by one, as plain values."""
+def records(folder: Path, split: str, view: View, side_by_side: bool = False) -> Any:
+    """Return a tf.data.Dataset of serialised examples, in the order of writing, or of several shards in turn.
+
+    The order is the same each time. Raise UserError for a damaged shard.
+    """
+    import tensorflow as tf
+
+    files = shard_files(folder, split, view)
+    verify(folder, files)
+    if not side_by_side:
+        return tf.data.TFRecordDataset(files, buffer_size=READ_BUFFER)
+    return tf.data.Dataset.from_tensor_slices(files).interleave(
+        lambda file: tf.data.TFRecordDataset(file, buffer_size=READ_BUFFER // SIDE_BY_SIDE),
+        cycle_length=SIDE_BY_SIDE,
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+
+
+def extent(folder: Path, split: str, view: View) -> tuple[int, int]:
+    """Return the number of examples of a split and view, and the bytes of their shards."""
+    known = manifest(folder)["shards"]
+    names = [Path(file).name for file in shard_files(folder, split, view)]
+    return sum(known[name]["examples"] for name in names), sum(known[name]["bytes"] for name in names)
+
+
+def dataset(folder: Path, split: str, view: View) -> Any:
+    """Return a tf.data.Dataset of feature dictionaries, in the order of writing. Raise UserError as `records` does."""
+    return records(folder, split, view).map(parse)
+
+
+def read(folder: Path, split: str, view: View) -> Iterator[Row]:
+    """Give the examples of a split one by one, as plain values, in the order of writing."""
     for example in dataset(folder, split, view).as_numpy_iterator():
         texts = {name: example[name].decode() for name in ("sha256", "generator", "source")}
         numbers = {name: int(example[name]) for name in ("label", "frame", "track", "face")}

@@ -26,8 +26,9 @@ def train(name: str, params: Params, index: Path, folder: Path, out: Path, plots
     view = shards.view_for(card.looks_at, dataset.faces)
     network = build(model, params.seed)
     size = network.input_shape[1]
-    training = inputs.training(folder, view, size, recipe, params.seed)
-    history = fit(network, recipe, training, inputs.validation(folder, view, size, recipe), plots)
+    memory = params.shards.cache_bytes
+    training = inputs.training(folder, view, size, recipe, params.seed, memory)
+    history = fit(network, recipe, training, inputs.validation(folder, view, size, recipe, memory), plots)
     trained_on = TrainedOn(
         dataset=model.dataset,
         faces=dataset.faces,

@@ -1,7 +1,6 @@
 """Batches for training and validation, from shards."""
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,40 +11,86 @@ from fauxscan.preparing import shards
 from fauxscan.records import TRAIN, VALIDATION, Recipe, View
 from fauxscan.training import augmentation
 
-SHUFFLED = 20_000  # encoded images held to be drawn from: about 300 MB
+SHUFFLED = 8192  # examples that the next is drawn from: neighbours in a shard are strangers already
+LABELS = 32  # bytes of an example in a cache besides its pixels, or more
 
 
-def training(folder: Path, view: View, size: int, recipe: Recipe, seed: int) -> tf.data.Dataset:
-    """Return batches (float32 images (b, size, size, 3) in 0..255, labels (b, 1)), shuffled anew each epoch."""
+def training(folder: Path, view: View, size: int, recipe: Recipe, seed: int, memory: int) -> tf.data.Dataset:
+    """Return batches (float32 images (b, size, size, 3) in 0..255, labels (b, 1)), shuffled anew each epoch.
+
+    Up to `memory` bytes of images are kept between epochs. Raise UserError for a damaged shard.
+    """
     layers = augmentation.pipeline(recipe.augmentation, seed)
-    data = shards.dataset(folder, TRAIN, view)
-    data = data.cache()  # encoded bytes, before anything random
-    data = data.shuffle(SHUFFLED, seed=seed)
-    data = data.map(lambda example: _decode(example, size), num_parallel_calls=tf.data.AUTOTUNE)
-    data = _batched(data, folder, f"{TRAIN}-{view}", recipe.batch_size)
-    data = data.map(lambda images, labels: (_augment(images, layers), labels))  # one at a time: the same draws each run
+    data = shards.records(folder, TRAIN, view, side_by_side=True)  # one shard alone would wait for the disk
+    data = _decoded(data, folder, TRAIN, view, size, memory, seed)
+    data = data.batch(recipe.batch_size)  # of bytes: a quarter of the copying that floats would be
+    data = data.map(_floats)
+    data = data.map(lambda *batch: (batch, _drawn(batch[0], layers)))  # one at a time: the same draws each run
+    # After the cache, or each epoch would see the draws of the first.
+    data = data.map(lambda batch, drawn: (_augmented(batch[0], drawn, layers), batch[1]), tf.data.AUTOTUNE)
+    data = data.apply(_counted(folder, TRAIN, view, recipe))
     return data.prefetch(tf.data.AUTOTUNE)  # while the network works on the batch before
 
 
-def validation(folder: Path, view: View, size: int, recipe: Recipe) -> tf.data.Dataset:
-    """Return the validation batches in a fixed order, never augmented."""
-    data = shards.dataset(folder, VALIDATION, view)
-    data = data.map(lambda example: _decode(example, size), num_parallel_calls=tf.data.AUTOTUNE)
-    return _batched(data, folder, f"{VALIDATION}-{view}", recipe.batch_size).prefetch(tf.data.AUTOTUNE)
+def validation(folder: Path, view: View, size: int, recipe: Recipe, memory: int) -> tf.data.Dataset:
+    """Return the validation batches, never augmented, in the order of the shards. Raise UserError for a damaged one."""
+    data = shards.records(folder, VALIDATION, view)
+    data = _decoded(data, folder, VALIDATION, view, size, memory)
+    data = data.batch(recipe.batch_size)
+    data = data.map(_floats)
+    data = data.apply(_counted(folder, VALIDATION, view, recipe))
+    return data.prefetch(tf.data.AUTOTUNE)
 
 
-def _batched(data: tf.data.Dataset, folder: Path, series: str, size: int) -> tf.data.Dataset:
-    """Return batches, their number declared, so that progress has an end."""
-    count = math.ceil(shards.manifest(folder)["counts"][series] / size)
-    return data.batch(size).apply(tf.data.experimental.assert_cardinality(count))
+def _decoded(
+    data: tf.data.Dataset, folder: Path, split: str, view: View, size: int, memory: int, seed: int | None = None
+) -> tf.data.Dataset:
+    """Return (uint8 image, label) from records, kept in memory decoded if that fits, else encoded if that fits.
+
+    With a seed, the order is drawn anew each epoch, the same whatever is kept.
+    """
+
+    def shuffled(data: tf.data.Dataset) -> tf.data.Dataset:
+        return data if seed is None else data.shuffle(SHUFFLED, seed=seed)
+
+    def decoded(data: tf.data.Dataset) -> tf.data.Dataset:
+        return data.map(lambda record: _decode(record, size), num_parallel_calls=tf.data.AUTOTUNE)
+
+    count, encoded = shards.extent(folder, split, view)
+    if count * (size * size * 3 + LABELS) <= memory:
+        return shuffled(decoded(data).cache())  # the buffer holds what the cache holds: no second copy
+    if encoded <= memory:
+        data = data.cache()
+    return decoded(shuffled(data))  # encoded images are the smaller ones to hold in a buffer
 
 
-def _decode(example: Mapping[str, Any], size: int) -> tuple[Any, Any]:
+def _counted(folder: Path, split: str, view: View, recipe: Recipe) -> Any:
+    """Return what declares the number of batches, so that progress has an end."""
+    count, _ = shards.extent(folder, split, view)
+    return tf.data.experimental.assert_cardinality(math.ceil(count / recipe.batch_size))
+
+
+def _decode(record: Any, size: int) -> tuple[Any, Any]:
+    """Return the image, uint8 RGB (size, size, 3), and the label, float32 (1,), of one record."""
+    example = shards.parse(record)
     image = decode_tensor(example["image"], tf.equal(example["png"], 1))
-    return resize_tensor(image, size), tf.cast(example["label"][None], tf.float32)
+    shape = tf.shape(image)
+    same = tf.logical_and(shape[0] == size, shape[1] == size)
+    image = tf.cond(same, lambda: image, lambda: tf.cast(resize_tensor(image, size), tf.uint8))
+    return tf.ensure_shape(image, (size, size, 3)), tf.cast(example["label"][None], tf.float32)
 
 
-def _augment(images: Any, layers: list[Any]) -> Any:
-    for layer in layers:
-        images = layer(images, training=True)
+def _floats(images: Any, labels: Any) -> tuple[Any, Any]:
+    return tf.cast(images, tf.float32), labels
+
+
+def _drawn(images: Any, layers: list[Any]) -> tuple[Any, ...]:
+    """Return what each layer is to do to the images: the random part, which costs nothing."""
+    return tuple(layer.get_random_transformation(images, training=True) for layer in layers)
+
+
+def _augmented(images: Any, drawn: tuple[Any, ...], layers: list[Any]) -> Any:
+    """Return the images so changed: the costly part, in which nothing is random."""
+    for layer, transformation in zip(layers, drawn, strict=True):
+        images = layer.transform_images(images, transformation, training=True)
     return tf.clip_by_value(images, 0.0, 255.0)

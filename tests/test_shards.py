@@ -1,0 +1,255 @@
+"""The index of a dataset, its shards, and the batches that training reads from them."""
+
+import logging
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from numpy.typing import NDArray
+from preparing_fixtures import made_faces, picture, save
+
+from fauxscan import datasets
+from fauxscan.params import Params, ShardParams
+from fauxscan.preparing import index as indexing
+from fauxscan.preparing import placing, sharding, shards, splits
+from fauxscan.records import FACES, FAKE, REAL, SPLIT, Example, Recipe, UserError, View
+from fauxscan.training import augmentation, inputs
+
+MEMORY = 1 << 30
+AUGMENTED = Recipe(batch_size=16, augmentation={"flip": {}, "brightness": {"factor": 0.3}})
+
+# === Index ===
+
+
+def index_of(labels: dict[str, int], folder: Path, limit: int | None = None) -> list[str]:
+    examples = [Example(path, label, path) for path, label in labels.items()]
+    indexing.write(examples, folder, folder / "i.parquet", datasets.get("demo").CARD, limit)
+    assert not list(folder.glob("*.part"))
+    return pq.read_table(folder / "i.parquet")["path"].to_pylist()  # type: ignore[no-any-return]
+
+
+def test_an_index_holds_each_content_once_and_no_contradiction(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, seed in (("a.jpg", 1), ("copy.jpg", 1), ("b.jpg", 2), ("c.jpg", 3), ("d.jpg", 3)):
+        save(tmp_path / name, picture(seed))
+    labels = {"a.jpg": REAL, "copy.jpg": REAL, "b.jpg": FAKE, "c.jpg": REAL, "d.jpg": FAKE}
+    with caplog.at_level(logging.WARNING):
+        assert index_of(labels, tmp_path) == ["a.jpg", "b.jpg"]
+    assert "3 files left out: 2 called both real and fake, 1 exact copies" in caplog.text
+    assert indexing.read_card(tmp_path / "i.parquet").proof_of_machinery
+    with pytest.raises(UserError, match="does not hold both reals and fakes: 1 files"):
+        index_of({"a.jpg": REAL}, tmp_path)
+
+
+def test_an_index_is_whole_beyond_one_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexing, "BATCH", 4)
+    for n in range(11):
+        (tmp_path / f"{n}.jpg").write_bytes(b"copied" if n in (1, 7) else bytes([n]))
+    labels = {f"{n}.jpg": n % 2 for n in range(11)}
+    assert index_of(labels, tmp_path) == [f"{n}.jpg" for n in range(11) if n != 7]
+    assert index_of(labels, tmp_path, limit=3) == [f"{n}.jpg" for n in range(6)]
+    row = pq.read_table(tmp_path / "i.parquet").to_pylist()[1]
+    assert (row["size"], row["label"], row["source"], row["generator"]) == (6, FAKE, "1.jpg", None)
+    assert row["sha256"] == shards.fingerprint(tmp_path / "1.jpg")["sha256"]
+
+
+# === Shards ===
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory, settings: Params) -> Path:
+    """Shards of 7 examples of 120 pictures, a third of them fake, of sizes around 32 pixels."""
+    folder = tmp_path_factory.mktemp("prepared")
+    examples = []
+    for n in range(120):
+        save(folder / "m" / f"{n}.jpg", picture(n, (24, 32, 48)[n % 5 % 3]))
+        examples.append(Example(f"{n}.jpg", int(n % 3 == 0), f"s{n}", None if n % 3 else "made"))
+    made_faces(folder, examples, "whole", settings)
+    warn = settings.split.model_copy(update={"on_shortcut": "warn"})
+    splits.split(folder / "faces", folder / "split.parquet", folder / "audit.json", warn, 1)
+    write(folder, "shards", 7)
+    return folder
+
+
+def write(folder: Path, name: str, size: int) -> Path:
+    params = ShardParams(examples_per_shard=size, cache_bytes=MEMORY)
+    sharding.write_shards(folder / "faces", folder / "split.parquet", folder / name, params)
+    return folder / name
+
+
+def test_shards_give_back_what_went_in(prepared: Path) -> None:
+    made = pq.read_table(prepared / "faces" / "made.parquet").to_pandas()
+    label, path = made.set_index("sha256")["label"].to_dict(), made.set_index("sha256")["path"].to_dict()
+    seen: list[str] = []
+    for split in ("train", "validation", "test"):
+        for example in shards.read(prepared / "shards", split, View.WHOLE):
+            sha256 = example["sha256"]
+            assert example["label"] == label[sha256]
+            assert example["generator"] == ("made" if label[sha256] else "")
+            assert example["image"] == (prepared / "m" / path[sha256]).read_bytes()
+            seen.append(sha256)
+    assert sorted(seen) == sorted(label)
+    counts = shards.manifest(prepared / "shards")["counts"]
+    assert sum(counts[f"{split}-whole"] for split in ("train", "validation", "test")) == 120
+    assert len(list((prepared / "shards").glob("train-whole-*.tfrecord"))) == -(-counts["train-whole"] // 7)
+    assert not list((prepared / "shards").glob("*.part"))
+    with pytest.raises(UserError, match="no train examples of view face"):
+        shards.dataset(prepared / "shards", "train", View.FACE)
+
+
+def test_the_index_says_where_each_example_is(prepared: Path) -> None:
+    index = pq.read_table(prepared / "shards" / "index.parquet").to_pandas()
+    read = [e["sha256"] for e in shards.read(prepared / "shards", "train", View.WHOLE)]
+    rows = index[index["split"] == "train"].sort_values(["shard", "place"])
+    assert rows["sha256"].to_list() == read
+    sizes = {name: shard["examples"] for name, shard in shards.manifest(prepared / "shards")["shards"].items()}
+    assert index["shard"].value_counts().to_dict() == sizes
+    for _, rows in index.groupby("shard"):
+        assert rows["place"].to_list() == list(range(len(rows)))
+
+
+def test_the_same_faces_give_the_same_shards_however_little_fits_into_memory(
+    prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharding, "SPILL", 5000)
+    again = write(prepared, "again", 7)
+    assert (again / "manifest.json").read_bytes() == (prepared / "shards" / "manifest.json").read_bytes()
+    shards.verify(again)
+
+
+def test_excluded_files_are_in_no_shard(prepared: Path, tmp_path: Path) -> None:
+    (tmp_path / "faces").symlink_to(prepared / "faces")
+    split = pq.read_table(prepared / "split.parquet").to_pandas()
+    last = pq.read_table(prepared / "faces" / "faces-00000.parquet", columns=["sha256"])["sha256"].to_pylist()[-9:]
+    split.loc[split["sha256"].isin(last) | (split["split"] == "test"), "split"] = "excluded"
+    pq.write_table(pa.Table.from_pandas(split, SPLIT, preserve_index=False), tmp_path / "split.parquet")
+    write(tmp_path, "shards", 7)
+    read = [
+        e["sha256"] for split in ("train", "validation") for e in shards.read(tmp_path / "shards", split, View.WHOLE)
+    ]
+    assert sorted(read) == sorted(split["sha256"][split["split"] != "excluded"])
+
+
+def test_each_stretch_is_balanced_as_the_whole_and_frames_of_a_video_lie_apart(tmp_path: Path) -> None:
+    """Two hundred videos of 20 frames, one in five fake, in the order of their making."""
+    faces, media = [], []
+    for video in range(200):
+        sha256 = f"{video:064x}"
+        blank = dict.fromkeys(FACES.names)
+        faces += [{**blank, "sha256": sha256, "view": "whole", "frame": n, "track": 0, "face": 0} for n in range(20)]
+        media.append({"sha256": sha256, "label": int(video >= 160), "source": "s", "generator": None, "split": "train"})
+    (tmp_path / "faces").mkdir()
+    pq.write_table(pa.Table.from_pylist(faces, FACES), tmp_path / "faces" / "faces-00000.parquet")
+    pq.write_table(pa.Table.from_pylist(media, SPLIT), tmp_path / "split.parquet")
+    table = placing.place(tmp_path / "faces", tmp_path / "split.parquet", 250).to_pandas()
+    assert Counter(table["shard"]) == {f"train-whole-{n:05d}.tfrecord": 250 for n in range(16)}
+    for size in (10, 32, 250):
+        fakes = np.lib.stride_tricks.sliding_window_view(table["label"].to_numpy(), size).sum(axis=1)
+        assert np.abs(fakes - size / 5).max() <= 1
+    next_to_itself = (table["sha256"].to_numpy()[1:] == table["sha256"].to_numpy()[:-1]).mean()
+    assert next_to_itself < 0.03
+
+
+@pytest.mark.parametrize("harm", ["flipped", "cut", "shortened by a record", "gone"])
+def test_a_damaged_shard_is_named_with_what_to_do(prepared: Path, harm: str) -> None:
+    folder = write(prepared, f"harmed-{harm.replace(' ', '-')}", 7)
+    shards.verify(folder)
+    file = folder / "train-whole-00003.tfrecord"
+    data = bytearray(file.read_bytes())
+    if harm == "flipped":
+        data[len(data) // 2] ^= 4
+    record = 12 + int.from_bytes(data[:8], "little") + 4  # TFRecord: length, its checksum, bytes, their checksum
+    file.write_bytes({"cut": data[:-100], "shortened by a record": data[record:]}.get(harm, data))
+    if harm == "gone":
+        file.unlink()
+    recipe = Recipe(batch_size=8)
+    for use in (
+        lambda: shards.verify(folder),
+        lambda: inputs.training(folder, View.WHOLE, 32, recipe, 1, MEMORY),
+        lambda: next(shards.read(folder, "train", View.WHOLE)),
+    ):
+        with pytest.raises(UserError, match=r"train-whole-00003\.tfrecord (has|is).*run the stage `shards` again"):
+            use()
+    next(shards.read(folder, "test", View.WHOLE))  # which is whole
+
+
+def test_shards_of_an_older_version_and_an_empty_split_are_refused(prepared: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no shards in"):
+        shards.manifest(tmp_path)
+    (tmp_path / "manifest.json").write_text('{"counts": {}, "split_digest": ""}')
+    with pytest.raises(UserError, match="older version"):
+        shards.verify(tmp_path)
+    split = pq.read_table(prepared / "split.parquet").to_pandas().assign(split="excluded")
+    (tmp_path / "faces").symlink_to(prepared / "faces")
+    pq.write_table(pa.Table.from_pandas(split, SPLIT, preserve_index=False), tmp_path / "split.parquet")
+    with pytest.raises(UserError, match="no example is left"):
+        write(tmp_path, "shards", 7)
+
+
+# === Batches ===
+
+
+def epochs(folder: Path, recipe: Recipe, memory: int, seed: int = 3, count: int = 2) -> list[NDArray[np.float32]]:
+    """The images of some epochs, in order."""
+    data = inputs.training(folder, View.WHOLE, 32, recipe, seed, memory)
+    return [np.concatenate([images.numpy() for images, _ in data]) for _ in range(count)]
+
+
+def test_batches_are_the_same_for_a_seed_whatever_is_kept_in_memory(prepared: Path) -> None:
+    folder = prepared / "shards"
+    first = epochs(folder, AUGMENTED, MEMORY)
+    for memory in (MEMORY, 150_000, 0):  # decoded, encoded, nothing
+        for one, other in zip(first, epochs(folder, AUGMENTED, memory), strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert np.abs(first[0] - epochs(folder, AUGMENTED, MEMORY, seed=4)[0]).max() > 1
+
+
+def test_each_epoch_has_every_example_in_another_order(prepared: Path) -> None:
+    plain = Recipe(batch_size=16)
+    one, other = epochs(prepared / "shards", plain, MEMORY)
+    assert np.abs(one - other).max() > 1
+    key = lambda images: sorted(image.tobytes() for image in images)
+    assert key(one) == key(other)
+    assert len(one) == shards.manifest(prepared / "shards")["counts"]["train-whole"]
+
+
+def test_augmentation_comes_after_the_cache(prepared: Path) -> None:
+    """Were it before, the second epoch would show the images of the first in another order."""
+    plain = epochs(prepared / "shards", Recipe(batch_size=16), MEMORY, count=1)[0].mean(axis=(1, 2, 3))
+    for memory in (MEMORY, 150_000, 0):
+        one, other = (e.mean(axis=(1, 2, 3)) for e in epochs(prepared / "shards", AUGMENTED, memory))
+        assert np.abs(np.sort(one) - np.sort(other)).max() > 1
+        assert np.abs(np.sort(one) - np.sort(plain)).max() > 1
+
+
+def test_validation_is_never_augmented(prepared: Path) -> None:
+    plain, augmented = (
+        inputs.validation(prepared / "shards", View.WHOLE, 32, recipe, MEMORY)
+        for recipe in (Recipe(batch_size=16), AUGMENTED)
+    )
+    passes = [np.concatenate([x.numpy() for x, _ in data]) for data in (plain, augmented, augmented)]
+    np.testing.assert_array_equal(passes[0], passes[1])
+    np.testing.assert_array_equal(passes[1], passes[2])
+    labels = np.concatenate([y.numpy() for _, y in plain]).ravel().tolist()
+    assert labels == [e["label"] for e in shards.read(prepared / "shards", "validation", View.WHOLE)]
+
+
+ALL = {
+    "zoom": {"factor": 0.2}, "rotation": {"degrees": 20}, "shift": {"factor": 0.1}, "flip": {},
+    "brightness": {"factor": 0.2}, "hue": {"factor": 0.1},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("names", [*([name] for name in ALL), list(ALL)])
+def test_draws_apart_from_changes_make_the_images_that_the_layers_make(prepared: Path, names: list[str]) -> None:
+    """The reader draws in order and changes in parallel; the layers called one after another do the same."""
+    chosen = {name: ALL[name] for name in names}
+    (plain,) = epochs(prepared / "shards", Recipe(batch_size=120), MEMORY, count=1)
+    (found,) = epochs(prepared / "shards", Recipe(batch_size=120, augmentation=chosen), MEMORY, count=1)
+    for layer in augmentation.pipeline(chosen, seed=3):
+        plain = np.asarray(layer(plain, training=True))
+    np.testing.assert_allclose(found, np.clip(plain, 0, 255), atol=0.01)
