@@ -13,13 +13,13 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from fauxscan.params import SplitParams
 from fauxscan.preparing import audit, duplicates
-from fauxscan.preparing.faces_table import read_faces
+from fauxscan.preparing.faces_table import read_faces, read_made
 from fauxscan.records import EXCLUDED, SPLIT, TEST, TRAIN, VALIDATION, Status, UserError
 
 
 def split(faces: Path, out: Path, report: Path, params: SplitParams, seed: int) -> None:
     """Write which split each file belongs to, and the audit's report. Raise UserError if the audit fails."""
-    made = pq.read_table(faces / "made.parquet").to_pandas()
+    made = read_made(faces).to_pandas()
     usable = made[made["status"] == Status.OK].reset_index(drop=True)
     pairs = duplicates.near(read_faces(faces, ["sha256", "view", "phash"]).to_pandas(), params.near_duplicate_bits)
     fixed = usable.assign(split=published(usable, pairs))
