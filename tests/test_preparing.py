@@ -19,7 +19,7 @@ from PIL import Image as Pillow
 
 from fauxscan import datasets
 from fauxscan.params import DatasetParams, Params
-from fauxscan.preparing import archives, audit, download, duplicates, faces, shards, splits
+from fauxscan.preparing import archives, audit, download, duplicates, faces, faces_table, shards, splits
 from fauxscan.preparing import index as indexing
 from fauxscan.records import FAKE, REAL, Archive, Example, UserError, View
 
@@ -295,39 +295,8 @@ def made_faces(folder: Path, examples: list[Example], mode: str, settings: Param
     indexing.write(examples, folder / "m", folder / "i.parquet", datasets.get("demo").CARD, None)
     maker = faces.FaceMaker(folder / "m", mode, settings.media, settings.faces)
     faces.make_faces(folder / "i.parquet", folder / "m", folder / "faces", maker, 2)
-    made = pq.read_table(folder / "faces" / "made.parquet").to_pandas()
+    made = faces_table.read_made(folder / "faces").to_pandas()
     return made, pq.read_table(folder / "faces" / "faces-00000.parquet").to_pandas()
-
-
-def test_every_file_is_counted_and_original_bytes_are_kept(
-    tmp_path: Path, settings: Params, photograph: np.ndarray
-) -> None:
-    media = tmp_path / "m"
-    save(media / "face.jpg", photograph)
-    save(media / "none.jpg", picture(4, 128))
-    (media / "torn.jpg").write_bytes((media / "face.jpg").read_bytes()[:9000])
-    (media / "text.jpg").write_text("no image")
-    Pillow.fromarray(picture(9, 128)).save(media / "grey.bmp")
-    names = ["face.jpg", "none.jpg", "torn.jpg", "text.jpg", "grey.bmp"]
-    examples = [Example(name, n % 2, name) for n, name in enumerate(names)]
-    made, seen = made_faces(tmp_path, examples, "both", settings)
-    status = made.set_index("path")["status"].to_dict()
-    assert status == {
-        "face.jpg": "ok", "none.jpg": "ok", "torn.jpg": "truncated", "text.jpg": "unsupported", "grey.bmp": "ok",
-    }  # fmt: skip
-    of = made.set_index("path")["sha256"]
-    whole = seen[seen["view"] == "whole"].set_index("sha256")["image"]
-    assert whole[of["face.jpg"]] == (media / "face.jpg").read_bytes()
-    assert whole[of["grey.bmp"]].startswith(b"\x89PNG")
-    assert seen["view"].value_counts().to_dict() == {"whole": 3, "face": 1}
-
-
-def test_no_face_at_all_is_an_error_that_counts(tmp_path: Path, settings: Params) -> None:
-    for name in ("a", "b"):
-        save(tmp_path / "m" / f"{name}.jpg", picture(len(name), 128), quality=90 if name == "a" else 80)
-    examples = [Example("a.jpg", REAL, "a"), Example("b.jpg", FAKE, "b")]
-    with pytest.raises(UserError, match=r"no face and no image came out of.*no_face"):
-        made_faces(tmp_path, examples, "detect", settings)
 
 
 def test_shards_give_back_what_went_in(tmp_path: Path, settings: Params) -> None:

@@ -64,9 +64,8 @@ class FaceFinder:
 
     def _nearest(self, image: Image, face: Face) -> Face | None:
         """Return the face in the region around this one that overlaps it most, if any does."""
-        reach = max(face.w, face.h) * NEAR / 2
-        left, top = (max(0, int(v - reach)) for v in (face.x + face.w / 2, face.y + face.h / 2))
-        region = image[top : max(top, int(face.y + face.h / 2 + reach)), left : max(left, int(face.x + face.w / 2 + reach))]
+        left, top, right, bottom = near(face)
+        region = image[top:bottom, left:right]
         if min(region.shape[:2]) < self.params.min_size:
             return None
         found = [_moved(f, left, top) for f in self._detect(np.ascontiguousarray(region), NEAR_SIZE)]
@@ -83,6 +82,13 @@ class FaceFinder:
 def _face(row: NDArray[np.float32], scale: float) -> Face:
     x, y, w, h = (float(v) / scale for v in row[:4])
     return Face(x, y, w, h, (row[4:14].reshape(5, 2) / scale).astype(np.float32), float(row[14]))
+
+
+def near(face: Face) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of the square, NEAR faces wide, in which a face is looked for again."""
+    reach, x, y = max(face.w, face.h) * NEAR / 2, face.x + face.w / 2, face.y + face.h / 2
+    left, top, right, bottom = (max(0, int(edge)) for edge in (x - reach, y - reach, x + reach, y + reach))
+    return left, top, right, bottom
 
 
 def _moved(face: Face, x: float, y: float) -> Face:

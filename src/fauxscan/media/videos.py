@@ -95,7 +95,7 @@ def _describe(container: av.container.InputContainer, stream: Any, media: MediaP
 
 def _packets(container: av.container.InputContainer, stream: Any) -> list[Packet]:
     """Return what the stream's packets say of themselves, in the order of the file. Raise MediaError if one is cut."""
-    found = []
+    found: list[Packet] = []
     for packet in container.demux(stream):
         if not packet.size:
             continue
@@ -169,7 +169,7 @@ def _check_complete(video: Video, wanted: Plan, media: MediaParams) -> None:
 def _check_reached(last_s: float, wanted: Plan) -> None:
     expected = max(wanted.times.values())
     if last_s < 0.9 * expected - 1:
-        raise MediaError(Status.CORRUPT, f"frames to {expected:.1f} s were expected, the decoder ends at {last_s:.1f} s")
+        raise MediaError(Status.CORRUPT, f"the decoder ends at {last_s:.1f} s of {expected:.1f} s")
 
 
 def _broken(error: Exception) -> MediaError:

@@ -15,7 +15,6 @@ from typing import Any
 
 import cv2
 import imagehash
-import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image as Pillow
 from tqdm import tqdm
@@ -26,7 +25,7 @@ from fauxscan.media.faces import Face, FaceFinder
 from fauxscan.media.looking import Sight, look
 from fauxscan.params import FaceParams, MediaParams
 from fauxscan.preparing.faces_table import Chunk, ChunkWriter, chunks, damage, face_files, read_made
-from fauxscan.records import Kind, MediaError, Status, UserError, View
+from fauxscan.records import MediaError, Status, UserError, View
 
 log = logging.getLogger(__name__)
 MAKING = 1  # raise it when the same file and parameters would give other rows: what was made before is made again
@@ -66,7 +65,8 @@ def _left_to_make(out: Path, planned: list[Chunk]) -> list[Chunk]:
     wrong = {chunk.number: damage(out, chunk) for chunk in planned}
     for chunk in planned:
         if any((out / name).exists() for name in chunk.names):
-            log.info("%s: %s", out / chunk.names[0], f"made again: {wrong[chunk.number]}" if wrong[chunk.number] else "kept")
+            found = wrong[chunk.number]
+            log.info("%s: %s", out / chunk.names[0], f"made again: {found}" if found else "kept")
     return [chunk for chunk in planned if wrong[chunk.number]]
 
 
@@ -120,7 +120,7 @@ class Rows:
     """The rows of one file on their way to the table; many of them wait on disk."""
 
     def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(SPOOL)
+        self._file = tempfile.SpooledTemporaryFile(SPOOL)  # noqa: SIM115
         self.count = 0
 
     def add(self, row: Row) -> None:

@@ -37,7 +37,8 @@ class Chunk:
 
 def chunks(index: pa.Table, essence: Any) -> list[Chunk]:
     """Return the chunks of an index, which say by their keys of what and how (`essence`) they are made."""
-    found, start, size = [], 0, 0
+    found: list[Chunk] = []
+    start, size = 0, 0
     sizes = [*index["size"].to_pylist(), CHUNK_BYTES]
     for row in range(1, len(index) + 1):
         size += sizes[row - 1]
