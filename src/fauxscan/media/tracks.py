@@ -57,7 +57,7 @@ def _sketch(image: Image) -> NDArray[np.float32]:
 
 def _step(image: Image) -> int:
     height, width = image.shape[:2]
-    return max(1, max(height, width) // SKETCH)
+    return max(1, int(max(height, width)) // SKETCH)
 
 
 @dataclass

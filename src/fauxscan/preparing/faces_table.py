@@ -17,7 +17,7 @@ from fauxscan.records import FACES, MADE, UserError
 CHUNK_BYTES = 128 << 20  # of media: what a killed stage loses at most, and big enough for DVC
 CHUNK_FILES = 2000
 GROUP_ROWS, GROUP_BYTES = 256, 32 << 20  # of a row group, whichever comes first: what is held until it is written
-KEY, DIGEST = b"fauxscan.key", b"fauxscan.faces_sha256"
+KEY, DIGEST, ROWS = b"fauxscan.key", b"fauxscan.faces_sha256", b"fauxscan.rows_sha256"
 Row = dict[str, Any]
 
 
@@ -88,7 +88,8 @@ class ChunkWriter:
         if self._waiting:
             self._flush()
         self._writer.close()
-        self._made.write_bytes(_made_bytes(self._files, self.chunk.key, _sha256(self._faces)))
+        files = pa.Table.from_pylist(self._files, MADE).to_pylist()  # as they are read back
+        self._made.write_bytes(_made_bytes(files, self.chunk.key, _sha256(self._faces)))
         for aside, name in zip((self._faces, self._made), self.chunk.names, strict=True):
             _sync(aside)
             aside.rename(self.folder / name)
@@ -137,9 +138,10 @@ def _files(folder: Path, table: str) -> list[Path]:
 
 
 def _made_bytes(rows: list[Row], key: str, faces_sha256: str) -> bytes:
-    """Return the file `made`: the same bytes for the same rows, so that a flipped bit is seen."""
+    """Return the file `made`: the same bytes for the same rows, whose digest is inside: a flipped bit shows."""
     out = io.BytesIO()
-    table = pa.Table.from_pylist(rows, _with(MADE, {KEY: key, DIGEST: faces_sha256}))
+    digest = hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
+    table = pa.Table.from_pylist(rows, _with(MADE, {KEY: key, DIGEST: faces_sha256, ROWS: digest}))
     pq.write_table(table, out, compression="zstd")
     return out.getvalue()
 
