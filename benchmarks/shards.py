@@ -44,7 +44,7 @@ def shard(folder: Path) -> None:
     import pyarrow.parquet as pq
 
     from fauxscan import datasets, params
-    from fauxscan.preparing import faces, index, sharding
+    from fauxscan.preparing import faces, faces_table, index, sharding
     from fauxscan.records import SPLIT
 
     settings, own, media = params.load(ROOT / "params.yaml"), datasets.get("folder"), folder / "media"
@@ -52,7 +52,7 @@ def shard(folder: Path) -> None:
     index.write(examples, media, folder / "index.parquet", own.CARD, None)
     maker = faces.FaceMaker(media, "whole", settings.media, settings.faces)
     faces.make_faces(folder / "index.parquet", media, folder / "faces", maker, 2)
-    made = pq.read_table(folder / "faces" / "made.parquet").to_pandas().assign(group="", split="train")
+    made = faces_table.read_made(folder / "faces").to_pandas().assign(group="", split="train", source="")
     table = pa.Table.from_pandas(made[SPLIT.names], SPLIT, preserve_index=False)
     pq.write_table(table, folder / "split.parquet")
     sharding.write_shards(folder / "faces", folder / "split.parquet", folder / "shards", settings.shards)

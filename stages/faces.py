@@ -9,7 +9,8 @@ from fauxscan.preparing import faces as preparing
 def faces(dataset: str, index: Path, media: Path, out: Path) -> None:
     """Write the faces of every file in `index`, and what became of each file, to `out`."""
     settings = params.load()
-    maker = preparing.FaceMaker(media, settings.dataset(dataset).faces, settings.media, settings.faces)
+    entry = settings.dataset(dataset)
+    maker = preparing.FaceMaker(media, entry.faces, settings.media, settings.faces, entry.align)
     preparing.make_faces(index, media, out, maker, settings.scan.threads)
 
 

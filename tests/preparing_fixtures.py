@@ -8,12 +8,10 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from fauxscan import datasets
-from fauxscan.params import Params
+from fauxscan.params import AlignParams, Params
 from fauxscan.preparing import faces, faces_table
 from fauxscan.preparing import index as indexing
-from fauxscan.records import Example
-
-FACE_COLUMNS = ["sha256", "view", "frame", "track", "face", "format", "phash", "image"]
+from fauxscan.records import FACES, Example
 
 
 def picture(seed: int, size: int = 64) -> NDArray[np.uint8]:
@@ -27,10 +25,12 @@ def save(path: Path, image: NDArray[np.uint8], quality: int = 90) -> None:
     Pillow.fromarray(image).save(path, quality=quality)
 
 
-def made_faces(folder: Path, examples: list[Example], mode: str, settings: Params) -> tuple[pd.DataFrame, pd.DataFrame]:
+def made_faces(
+    folder: Path, examples: list[Example], mode: str, settings: Params, align: AlignParams | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What the stage `faces` makes of the examples in `folder`/m: its rows of files, and of faces."""
     indexing.write(examples, folder / "m", folder / "i.parquet", datasets.get("demo").CARD, None)
-    maker = faces.FaceMaker(folder / "m", mode, settings.media, settings.faces)
+    maker = faces.FaceMaker(folder / "m", mode, settings.media, settings.faces, align)
     faces.make_faces(folder / "i.parquet", folder / "m", folder / "faces", maker, 2)
     made = faces_table.read_made(folder / "faces").to_pandas()
-    return made, faces_table.read_faces(folder / "faces", FACE_COLUMNS).to_pandas()
+    return made, faces_table.read_faces(folder / "faces", FACES.names).to_pandas()

@@ -2,19 +2,19 @@
 
 import io
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from fauxscan.media import faces, files, images, pixels, videos
-from fauxscan.media.faces import Face, FaceFinder, Tracker
+from fauxscan.media import faces, files, images, pixels, tracks
+from fauxscan.media.faces import Face, FaceFinder
+from fauxscan.media.images import Still
 from fauxscan.media.looking import Sight, look
+from fauxscan.media.tracks import Tracker, Watcher
 from fauxscan.params import Params
 from fauxscan.records import Kind, MediaError, Status
 
@@ -34,17 +34,6 @@ def seen(path: Path, settings: Params, finder: FaceFinder | None = None) -> list
         return list(look(content, kind, form, settings.media, finder))
 
 
-def clip(path: Path, frames: Iterator[Pixels], rate: int = 10, form: str | None = None) -> Path:
-    with av.open(str(path), "w", format=form) as container:
-        stream = container.add_stream("libx264", rate=rate)
-        stream.width = stream.height = 64
-        stream.pix_fmt = "yuv420p"
-        for image in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode(None))
-    return path
-
-
 # === The same pixels in training and scanning ===
 
 
@@ -60,7 +49,7 @@ def test_tensorflow_decodes_png_and_grey_jpeg_as_we_do(photograph: Pixels) -> No
     png, grey = encoded(photograph, "PNG"), encoded(photograph[:, :, 0], "JPEG", quality=85)
     np.testing.assert_array_equal(np.asarray(pixels.decode_tensor(png, True)), images.decode(png, "png", CAP))
     np.testing.assert_array_equal(np.asarray(pixels.decode_tensor(grey, False)), images.decode(grey, "jpeg", CAP))
-    assert images.decodes_alike(png, "png") and images.decodes_alike(grey, "jpeg")
+    assert Still(png, "png").decodes_alike() and Still(grey, "jpeg").decodes_alike()
 
 
 @pytest.mark.parametrize("shape", [(512, 512), (511, 300), (256, 256), (200, 90), (300, 100)])
@@ -101,7 +90,7 @@ def test_exif_orientation_is_applied(photograph: Pixels, orientation: int) -> No
     part = photograph[:64, :96]
     data = encoded(np.ascontiguousarray(turned(part)), "PNG", exif=exif)
     np.testing.assert_array_equal(images.decode(data, "png", CAP), part)
-    assert images.decodes_alike(data, "png") is (orientation == 1)
+    assert Still(data, "png").decodes_alike() is (orientation == 1)
 
 
 def refusal(data: bytes, form: str, cap: int = CAP) -> Status:
@@ -207,8 +196,14 @@ def test_no_face_in_a_cat(settings: Params) -> None:
     assert FaceFinder(settings.faces).find(np.asarray(data.chelsea(), np.uint8)) == []
 
 
+# === Followed through a clip ===
+
+
+def box(x: float, y: float = 10, size: float = 50) -> Face:
+    return Face(x, y, size, size, np.zeros((5, 2), np.float32), 0.9)
+
+
 def test_tracks_follow_faces_that_cross_frames() -> None:
-    box = lambda x: Face(x, 10, 50, 50, np.zeros((5, 2), np.float32), 0.9)
     tracker = Tracker()
     first = tracker.follow([box(0), box(200)])
     second = tracker.follow([box(205), box(6)])
@@ -218,85 +213,72 @@ def test_tracks_follow_faces_that_cross_frames() -> None:
     assert [face.track for face in third] == [0, 2]
 
 
-# === Videos ===
+def test_the_best_pairs_are_matched_first_whatever_the_order() -> None:
+    tracker = Tracker()
+    tracker.follow([box(0), box(40)])
+    assert [face.track for face in tracker.follow([box(25), box(45)])] == [0, 1]  # 25 overlaps 40 best, 45 even more
 
 
-def numbered(count: int, size: int = 64) -> Iterator[Pixels]:
-    for number in range(count):
-        yield np.full((size, size, 3), number * 255 // count, np.uint8)
+def test_a_track_survives_frames_without_its_face_and_then_ends() -> None:
+    for gap, track in ((tracks.PATIENCE, 0), (tracks.PATIENCE + 1, 1)):
+        tracker = Tracker()
+        tracker.follow([box(0)])
+        for _ in range(gap):
+            tracker.follow([])
+        assert [face.track for face in tracker.follow([box(5)])] == [track]
 
 
-def test_frames_are_sampled_in_time(tmp_path: Path, settings: Params) -> None:
-    path = clip(tmp_path / "clip.mp4", numbered(40))
-    media = settings.media.model_copy(update={"frames_per_second": 2.0, "max_frames": 32})
-    with files.opened(path, media) as content:
-        found = list(videos.frames(content.handle, "mov", media))
-    assert [frame.number for frame in found] == [0, 5, 10, 15, 20, 25, 30, 35]
-    assert np.allclose([frame.time_s for frame in found], np.arange(8) / 2)
-    capped = media.model_copy(update={"max_frames": 4})
-    with files.opened(path, capped) as content:
-        assert [f.number for f in videos.frames(content.handle, "mov", capped)] == [0, 10, 20, 30]
+def test_a_head_that_moves_between_sparse_frames_keeps_its_track_and_another_does_not_take_it() -> None:
+    tracker = Tracker()
+    seen = [tracker.follow([box(45.0 * step)])[0].track for step in range(6)]  # nine tenths of its size at a time
+    assert seen == [0] * 6
+    assert tracker.follow([box(225 + 60)])[0].track == 1  # too far
+    assert tracker.follow([box(285, size=90)])[0].track == 1  # grown, but where it was
+    assert tracker.follow([box(285 + 70, 100, 40)])[0].track == 2  # near, but of another size
 
 
-@pytest.mark.parametrize(
-    ("name", "form"), [("a.mp4", "mov"), ("a.mov", "mov"), ("a.mkv", "matroska"), ("a.avi", "avi")]
-)
-def test_containers_are_known_by_their_bytes(tmp_path: Path, settings: Params, name: str, form: str) -> None:
-    path = clip(tmp_path / name, numbered(12))
-    with files.opened(path, settings.media) as content:
-        assert files.identify(content.head) == (Kind.VIDEO, form)
-    assert len(seen(path, settings)) >= 1
+class Counting(FaceFinder):
+    """A face finder that tells how often it searched whole frames."""
+
+    searches = 0
+
+    def find(self, image: Pixels) -> list[Face]:
+        self.searches += 1
+        return super().find(image)
 
 
-def test_broken_videos_have_a_status(tmp_path: Path, settings: Params) -> None:
-    rng = np.random.default_rng(0)
-    noisy = (rng.integers(0, 256, (64, 64, 3)).astype(np.uint8) for _ in range(60))
-    whole = clip(tmp_path / "whole.mp4", noisy).read_bytes()
-    for name, data in (("torn.mp4", whole[: len(whole) // 2]), ("noise.mp4", whole[:40] + os.urandom(4000))):
-        (tmp_path / name).write_bytes(data)
-        with pytest.raises(MediaError) as caught:
-            seen(tmp_path / name, settings)
-        assert caught.value.status in (Status.TRUNCATED, Status.CORRUPT)
+def watched(frames: list[Pixels], settings: Params, every: int) -> tuple[list[list[Face]], int]:
+    finder = Counting(settings.faces.model_copy(update={"search_every": every}))
+    watcher = Watcher(finder)
+    return [watcher.find(frame) for frame in frames], finder.searches
 
 
-def test_a_video_cut_short_behind_a_whole_header_is_truncated(tmp_path: Path, settings: Params) -> None:
-    rng = np.random.default_rng(0)
-    path = tmp_path / "fast.mp4"
-    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
-        stream = container.add_stream("libx264", rate=10)
-        stream.width = stream.height = 64
-        stream.pix_fmt = "yuv420p"
-        for _ in range(100):
-            image = rng.integers(0, 256, (64, 64, 3)).astype(np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode(None))
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(MediaError) as caught:
-        seen(path, settings)
-    assert caught.value.status is Status.TRUNCATED
+def standing(photograph: Pixels, x: int) -> Pixels:
+    """The portrait's head before a grey wall."""
+    wall = np.full((400, 640, 3), 120, np.uint8)
+    wall[80:300, x : x + 200] = photograph[10:230, 120:320]
+    return wall
 
 
-def test_a_playlist_and_a_pattern_name_open_nothing_else(tmp_path: Path, settings: Params) -> None:
-    (tmp_path / "secret.mp4").write_bytes(clip(tmp_path / "c.mp4", numbered(5)).read_bytes())
-    playlist = tmp_path / "list.m3u8"
-    playlist.write_text(f"#EXTM3U\n#EXTINF:1,\nfile://{tmp_path}/secret.mp4\n")
-    with pytest.raises(MediaError) as caught:
-        seen(playlist, settings)
-    assert caught.value.status is Status.UNSUPPORTED
-    pattern = tmp_path / "clip_%02d.mp4"
-    pattern.write_bytes((tmp_path / "c.mp4").read_bytes())
-    assert len(seen(pattern, settings)) == 1
+def test_between_full_searches_faces_are_found_near_their_last_places(photograph: Pixels, settings: Params) -> None:
+    frames = [standing(photograph, 100 + 6 * step) for step in range(9)]
+    full, searches = watched(frames, settings, 1)
+    near, fewer = watched(frames, settings, 4)
+    assert (searches, fewer) == (9, 3)
+    for one, other in zip(full, near, strict=True):
+        assert [face.track for face in other] == [0]
+        assert faces.overlap(one[0], other[0]) > 0.8
+        assert np.abs(one[0].landmarks - other[0].landmarks).max() < 0.08 * one[0].w
 
 
-def test_real_clips_have_faces_in_tracks(real_data: Path, tmp_path: Path, settings: Params) -> None:
-    import zipfile
-
-    name = "real/ffpp_c23_original_004.mp4"
-    with zipfile.ZipFile(real_data / "clips" / "clips.zip") as archive:
-        archive.extract(name, tmp_path)
-    media = settings.media.model_copy(update={"max_frames": 6})
-    with files.opened(tmp_path / name, media) as content:
-        sights = list(look(content, Kind.VIDEO, "mov", media, FaceFinder(settings.faces)))
-    assert len(sights) == 6
-    assert all(sight.faces for sight in sights)
-    assert {face.track for sight in sights for face in sight.faces} == {0}
+def test_a_face_that_is_lost_and_a_scene_that_is_new_call_for_a_full_search(
+    photograph: Pixels, settings: Params
+) -> None:
+    small = np.asarray(cv2.resize(photograph, (256, 256), interpolation=cv2.INTER_AREA))
+    grey = np.full((256, 768, 3), 120, np.uint8)
+    one, moved, two = grey.copy(), grey.copy(), grey.copy()
+    one[:, :256], moved[:, 512:] = small, small
+    two[:, :256], two[:, 512:] = small, small
+    for second, count in ((moved, 1), (two, 2)):
+        found, searches = watched([one, second], settings, 8)
+        assert searches == 2 and len(found[1]) == count

@@ -13,8 +13,8 @@ from preparing_fixtures import made_faces, picture, save
 
 from fauxscan import datasets
 from fauxscan.params import Params, ShardParams
+from fauxscan.preparing import faces_table, placing, sharding, shards, splits
 from fauxscan.preparing import index as indexing
-from fauxscan.preparing import placing, sharding, shards, splits
 from fauxscan.records import FACES, FAKE, REAL, SPLIT, Example, Recipe, UserError, View
 from fauxscan.training import augmentation, inputs
 
@@ -82,7 +82,7 @@ def write(folder: Path, name: str, size: int) -> Path:
 
 
 def test_shards_give_back_what_went_in(prepared: Path) -> None:
-    made = pq.read_table(prepared / "faces" / "made.parquet").to_pandas()
+    made = faces_table.read_made(prepared / "faces").to_pandas()
     label, path = made.set_index("sha256")["label"].to_dict(), made.set_index("sha256")["path"].to_dict()
     seen: list[str] = []
     for split in ("train", "validation", "test"):

@@ -13,7 +13,7 @@ from preparing_fixtures import made_faces, picture, save
 from sklearn.metrics.cluster import pair_confusion_matrix
 
 from fauxscan import datasets
-from fauxscan.params import Params, SplitParams
+from fauxscan.params import AlignParams, Params, SplitParams
 from fauxscan.preparing import alike, archives, audit, duplicates, splits
 from fauxscan.records import FAKE, REAL, Example, UserError
 
@@ -275,3 +275,17 @@ def test_the_traps_of_deepfake_database_are_caught(
         splits.split(*places, warn.model_copy(update={"by": "random_frames"}), 1)
     assert "leaks across the split" in caplog.text
     assert json.loads((tmp_path / "a.json").read_text())["leaking"]["sources"] > 100
+
+
+@pytest.mark.slow
+def test_alignment_takes_the_shortcut_of_deepfake_database_away(
+    tmp_path: Path, real_data: Path, settings: Params
+) -> None:
+    for name in ("train-real", "train-df", "validation-part"):
+        archives.unpack(real_data / "deepfake_database" / f"{name}.zip", tmp_path / "m")
+    examples = list(datasets.get("deepfake_database").examples(tmp_path / "m"))[::3]
+    made_faces(tmp_path, examples, "whole", settings, AlignParams(size=224, jpeg_quality=75))
+    places = (tmp_path / "faces", tmp_path / "s.parquet", tmp_path / "a.json")
+    splits.split(*places, settings.split, 1)  # which fails where anything that a model sees tells
+    reached = json.loads(places[2].read_text())["shortcut_auc"]
+    assert max(auc for name, auc in reached.items() if name != "name") <= settings.split.shortcut_auc

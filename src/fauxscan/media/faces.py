@@ -1,8 +1,9 @@
-"""Faces: found by YuNet, aligned by five landmarks, cropped, followed through a clip."""
+"""Faces: found by YuNet, aligned by five landmarks, cropped."""
 
 import hashlib
 import importlib.util
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -22,6 +23,7 @@ TEMPLATE = (
     / 112.0
 )
 SAME_FACE_IOU = 0.3
+NEAR, NEAR_SIZE = 2.5, 160  # a region this many faces wide, looked at with this many pixels: the face has 64 of them
 
 
 @dataclass(frozen=True)
@@ -46,17 +48,52 @@ class FaceFinder:
 
     def find(self, image: Image) -> list[Face]:
         """Return the faces of an RGB image, largest first, at most `max_faces`, each at least `min_size` wide."""
-        small, scale = shrink_to(image, self.params.working_size)
-        self._yunet.setInputSize((small.shape[1], small.shape[0]))
-        _, rows = self._yunet.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
-        found = [_face(row, scale) for row in (rows if rows is not None else ())]
+        found = self._detect(image, self.params.working_size)
         large = [f for f in found if min(f.w, f.h) >= self.params.min_size]
         return sorted(large, key=lambda f: (-f.w * f.h, f.x, f.y))[: self.params.max_faces]
+
+    def find_near(self, image: Image, last: Sequence[Face]) -> list[Face] | None:
+        """Return the faces near where they were last, largest first; None if one of them is not there any more."""
+        found: list[Face] = []
+        for face in last:
+            best = self._nearest(image, face)
+            if best is None or any(overlap(best, other) >= SAME_FACE_IOU for other in found):
+                return None
+            found.append(best)
+        return sorted(found, key=lambda f: (-f.w * f.h, f.x, f.y))
+
+    def _nearest(self, image: Image, face: Face) -> Face | None:
+        """Return the face in the region around this one that overlaps it most, if any does."""
+        left, top, right, bottom = near(face)
+        region = image[top:bottom, left:right]
+        if min(region.shape[:2]) < self.params.min_size:
+            return None
+        found = [_moved(f, left, top) for f in self._detect(np.ascontiguousarray(region), NEAR_SIZE)]
+        close = [f for f in found if min(f.w, f.h) >= self.params.min_size and overlap(f, face) > 0]
+        return max(close, key=lambda f: (overlap(f, face), f.score), default=None)
+
+    def _detect(self, image: Image, size: int) -> list[Face]:
+        small, scale = shrink_to(image, size)
+        self._yunet.setInputSize((small.shape[1], small.shape[0]))
+        _, rows = self._yunet.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
+        return [_face(row, scale) for row in (rows if rows is not None else ())]
 
 
 def _face(row: NDArray[np.float32], scale: float) -> Face:
     x, y, w, h = (float(v) / scale for v in row[:4])
     return Face(x, y, w, h, (row[4:14].reshape(5, 2) / scale).astype(np.float32), float(row[14]))
+
+
+def near(face: Face) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of the square, NEAR faces wide, in which a face is looked for again."""
+    reach, x, y = max(face.w, face.h) * NEAR / 2, face.x + face.w / 2, face.y + face.h / 2
+    left, top, right, bottom = (max(0, int(edge)) for edge in (x - reach, y - reach, x + reach, y + reach))
+    return left, top, right, bottom
+
+
+def _moved(face: Face, x: float, y: float) -> Face:
+    landmarks = (face.landmarks + np.array([x, y])).astype(np.float32)
+    return replace(face, x=face.x + x, y=face.y + y, landmarks=landmarks)
 
 
 def yunet_file() -> Path:
@@ -92,28 +129,6 @@ def similarity(points: NDArray[np.floating], target: NDArray[np.floating]) -> ND
     rows = np.concatenate([np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)])
     (a, b, shift_x, shift_y), *_ = np.linalg.lstsq(rows, target.T.ravel(), rcond=None)
     return np.array([[a, -b, shift_x], [b, a, shift_y]])
-
-
-@dataclass
-class Tracker:
-    """Numbers faces through a clip: a face that overlaps one of the last frame's keeps its track."""
-
-    last: list[Face] = field(default_factory=list)
-    count: int = 0
-
-    def follow(self, faces: list[Face]) -> list[Face]:
-        """Return the faces with their track numbers."""
-        free, tracked = list(self.last), []
-        for face in faces:
-            best = max(free, key=lambda other: overlap(face, other), default=None)
-            if best is not None and overlap(face, best) >= SAME_FACE_IOU:
-                free.remove(best)
-                tracked.append(replace(face, track=best.track))
-            else:
-                tracked.append(replace(face, track=self.count))
-                self.count += 1
-        self.last = tracked or self.last
-        return tracked
 
 
 def overlap(one: Face, other: Face) -> float:
