@@ -10,6 +10,7 @@ import stat
 import struct
 import tarfile
 import threading
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -628,6 +629,7 @@ def test_ctrl_c_ends_a_long_transfer(published: Server, tmp_path: Path) -> None:
         with contextlib.suppress(OSError):
             while True:
                 h.wfile.write(b"x" * 1000)
+                time.sleep(0.01)  # a busy server would keep the interpreter from the one who is interrupted
 
     published.pages["/real.zip"] = endless
     main = threading.main_thread().ident or 0
