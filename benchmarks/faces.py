@@ -41,7 +41,7 @@ SETTINGS = params.load(Path(__file__).parents[1] / "params.yaml")
 WAYS: dict[str, tuple[dict[str, Any], int]] = {
     "key frames": ({"sampling": "key_frames", "max_frames": 1000}, 20),
     "1 frame a second": ({"sampling": "per_second", "frames_per_second": 1.0, "max_frames": 1000}, 4),
-    "5 frames a second": ({"sampling": "per_second", "frames_per_second": 5.0, "max_frames": 1000}, 2),
+    "5 frames a second": ({"sampling": "per_second", "frames_per_second": 5.0, "max_frames": 1000}, 1),
 }
 DLIB_SHARE, HAAR_SHARE = 0.02, 0.1  # of each clip, from its start: these sides take every frame, and long
 
