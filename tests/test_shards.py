@@ -1,6 +1,7 @@
 """The index of a dataset, its shards, and the batches that training reads from them."""
 
 import logging
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -55,6 +56,14 @@ def test_an_index_is_whole_beyond_one_batch(tmp_path: Path, monkeypatch: pytest.
     row = pq.read_table(tmp_path / "i.parquet").to_pylist()[1]
     assert (row["size"], row["label"], row["source"], row["generator"]) == (6, FAKE, "1.jpg", None)
     assert row["sha256"] == shards.fingerprint(tmp_path / "1.jpg")["sha256"]
+
+
+def test_a_name_that_is_no_text_is_left_out_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    names = ["a.jpg", "b.jpg", os.fsdecode(b"caf\xe9.jpg")]
+    for name in names:
+        (tmp_path / name).write_bytes(os.fsencode(name))
+    assert index_of({name: n % 2 for n, name in enumerate(names)}, tmp_path) == names[:2]
+    assert "no UTF-8; rename it" in caplog.text
 
 
 # === Shards ===

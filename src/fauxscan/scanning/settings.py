@@ -14,7 +14,7 @@ from fauxscan.models import ModelCard
 from fauxscan.params import FaceParams, MediaParams, Params, ScanParams
 from fauxscan.records import UserError, View
 
-SCORING = 1  # raise it when the same file, model and params would get another score
+SCORING = 2  # raise it when the same file, model and params would get another score
 ENGINE, PRECISION = "tensorflow", "float32"
 Mode = Literal["detect", "whole"]  # faces as each model wants them, or every image taken as one face crop
 
