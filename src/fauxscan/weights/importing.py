@@ -14,7 +14,7 @@ from fauxscan.weights import filling, keras2, torch_state
 READERS = {  # by a file's first bytes, never by its name
     keras2.MAGIC: keras2,
     torch_state.ZIP_MAGIC: torch_state,
-    torch_state.PICKLE_MAGIC: torch_state,
+    torch_state.OLD_MAGIC: torch_state,
 }
 ELSEWHERE = "elsewhere"
 
@@ -61,7 +61,7 @@ def import_weights(
             proof_of_machinery=False,
         ),
         figures={},
-        licence=licence or known.weights_licence or "not stated: ask whoever published the weights",
+        licence=licence or "not stated: ask whoever published the weights",
         model_digest=models.digest(network),
         origin=origin,
     )

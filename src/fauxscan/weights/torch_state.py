@@ -20,8 +20,8 @@ from fauxscan.weights import pickles
 from fauxscan.weights.filling import Filling, check_shape
 from fauxscan.weights.pickles import NotData, Storage, Tensor
 
-ZIP_MAGIC, PICKLE_MAGIC = b"PK\x03\x04", b"\x80"
-OLD_FORMAT = 0x1950A86A20F9469CFC6C  # the number that torch's older files begin with
+ZIP_MAGIC = b"PK\x03\x04"
+OLD_MAGIC = b"\x80\x02\x8a\x0a" + 0x1950A86A20F9469CFC6C.to_bytes(10, "little") + b"."  # a pickle of torch's number
 COUNTER = "num_batches_tracked"  # no weight: how many batches a normalisation has seen
 VARIABLES = {  # our variable -> torch's; a kernel is turned as well
     "kernel": "weight",
@@ -108,8 +108,7 @@ def _plainly_stored(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
 def _old(path: Path) -> tuple[Any, Fetch]:
     """Return the tree and the storages of a file in torch's format before 1.6: five pickles, then raw numbers."""
     with path.open("rb") as stream:
-        if pickles.read(stream)[0] != OLD_FORMAT:
-            raise NotData("it is a pickle, but not one of torch.save")
+        stream.seek(len(OLD_MAGIC))
         pickles.read(stream)  # the protocol's version
         machine, _ = pickles.read(stream)
         if type(machine) is not dict or machine.get("little_endian") is not True:
