@@ -201,6 +201,16 @@ def test_truncated_state_dicts_are_refused(tmp_path: Path, file: str, kept: int)
         importing.into(small_network(), tmp_path / "cut.pth")
 
 
+def test_changed_numbers_are_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(TORCH / "checkpoint.pth") as archive:
+        info = archive.getinfo("checkpoint/data/0")
+    whole = bytearray((TORCH / "checkpoint.pth").read_bytes())
+    whole[info.header_offset + 200] ^= 0xFF
+    (tmp_path / "bad.pth").write_bytes(whole)
+    with pytest.raises(UserError, match="Bad CRC-32"):
+        importing.into(small_network(), tmp_path / "bad.pth")
+
+
 # === An independent ResNet-50 ===
 
 

@@ -43,7 +43,9 @@ def fillings(path: Path, layers: Sequence[Any], trunk: bool) -> list[Filling]:
     if trunk:
         linear = {_module(name) for name, tensor in tensors.items() if len(tensor.shape) == 2}
         tensors = {name: tensor for name, tensor in tensors.items() if _module(name) not in linear}
-    wanted = {f"{_plain(layer.name)}.{VARIABLES[v.name]}": (layer, v) for layer in layers for v in layer.weights}
+    wanted = {
+        f"{_plain(layer.name)}.{VARIABLES.get(v.name, v.name)}": (layer, v) for layer in layers for v in layer.weights
+    }
     found = _by_plain_name(tensors)
     _check_names(found, wanted)
     return [(variable, _array(name, found[name], fetch, layer, variable)) for name, (layer, variable) in wanted.items()]
@@ -206,7 +208,7 @@ def _array(name: str, tensor: Tensor, fetch: Fetch, layer: Any, variable: Any) -
             tensor.shape, item, fetch(tensor.storage), tensor.offset * item.itemsize,
             tuple(stride * item.itemsize for stride in tensor.strides),
         )  # fmt: skip
-    except (TypeError, KeyError, NotData) as error:
+    except (TypeError, *DAMAGED) as error:
         raise UserError(f"the file's numbers for {name} are missing or cut short: {error}; fetch it again") from error
     return view.transpose(axes).astype(np.float32)
 
