@@ -84,12 +84,14 @@ def body(rows: list[list[object]], table: pd.DataFrame) -> str:
     """Return the section's text."""
     head = ["weights", "resized", "frames: accuracy at 0.5", "frames: AUC", "videos: accuracy at 0.5", "videos: AUC"]
     counts = table["label"].value_counts()
-    return (
-        f"{counts[REAL]} real and {counts[FAKE]} deepfake frames of {table['source'].nunique()} videos, a quarter of "
-        "the set on which\nthe authors give 0.891 for Meso4 and 0.917 for MesoInception4 by frame. A video's score is the "
-        "mean of its\nframes'. 95 % intervals, resampled by video. The F2F weights were trained on Face2Face and are not "
-        "meant\nfor these fakes.\n\n" + page.table(head, rows)
-    )
+    return f"""
+{counts[REAL]} real and {counts[FAKE]} deepfake frames of {table["source"].nunique()} videos, a quarter of the set on
+which the authors give 0.891 for Meso4 and 0.917 for MesoInception4 by frame. A video's score is the
+mean of its frames'. 95 % intervals, resampled by video. The F2F weights were trained on Face2Face
+and are not meant for these fakes.
+
+{page.table(head, rows)}
+"""
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any
 
-MOST_OPCODES = 500_000  # a ResNet-50 with its optimiser's state has about 50,000
+MOST_OPCODES = 250_000  # a ResNet-50 with its optimiser's state has about 50,000
 MOST_DIMENSIONS = 8
 ITEMS = {  # what torch calls a storage -> what NumPy calls its elements
     "torch FloatStorage": "<f4",
