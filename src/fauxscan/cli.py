@@ -145,10 +145,10 @@ def audit(
     raise typer.Exit(OK if audits_of.passes(found, settings.split) else UNJUDGED)
 
 
-def _pairs(option: str, given: Sequence[str]) -> dict[str, str]:
+def _pairs(option: str, given: Sequence[str], form: str = "FOLDER=VALUE") -> dict[str, str]:
     """Return NAME=VALUE arguments as a dictionary. Raise UserError for any other."""
     if wrong := [text for text in given if "=" not in text]:
-        raise UserError(f"{option} {wrong[0]!r} is not of the form FOLDER=VALUE")
+        raise UserError(f"{option} {wrong[0]!r} is not of the form {form}")
     return {name: value for name, _, value in (text.rpartition("=") for text in given)}
 
 
@@ -167,6 +167,35 @@ def preset(
 
     presets.apply(name, presets_folder, params_file, settings or ())
     typer.echo(f"{params_file} is now set to {name}; next: make repro")
+
+
+@app.command()
+def import_weights(
+    file: Annotated[Path, typer.Argument(help="Keras 2 weights (.h5, .hdf5) or a state dict of PyTorch (.pth, .pt).")],
+    detector: Annotated[str, typer.Option("--detector", help="The network it was trained with, as in detectors/.")],
+    out: Annotated[Path, typer.Option("--out", help="The model folder to write; its last part names the model.")],
+    fake_is: Annotated[
+        int,
+        typer.Option(
+            "--fake-is", min=0, max=1, help="1: the output is P(fake), as of Wang et al.; 0: P(real), as of MesoNet."
+        ),
+    ],
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="NAME=VALUE", help="An option of the detector: size=299, activation=elu."),
+    ] = None,
+    licence: Annotated[str, typer.Option("--licence", help="Under which the weights are published.")] = "",
+    params_file: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Make a model folder of weights trained elsewhere; arrays are read, nothing in the file is run."""
+    import yaml
+
+    from fauxscan.weights import importing
+
+    given = {name: yaml.safe_load(value) for name, value in _pairs("--option", options or [], "NAME=VALUE").items()}
+    faces = params.load(params_file).faces
+    card = importing.import_weights(file, out, detector, given, fake_is, faces, licence)
+    typer.echo(importing.told(card, out))
 
 
 @app.command()

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,14 @@ class TrainedOn(Strict):
     proof_of_machinery: bool
 
 
+class Origin(Strict):
+    """Where imported weights came from."""
+
+    file: str
+    sha256: str
+    fake_is: int  # the label that the source gave to fakes; 0: its output was P(real), turned at the import
+
+
 class ModelCard(Strict):
     """What is known of a model; it travels with the weights."""
 
@@ -48,13 +57,14 @@ class ModelCard(Strict):
     input_size: int
     looks_at: View
     faces: FaceParams | None  # how its face crops are made; None where it looks at whole images
-    recipe: Recipe
+    recipe: Recipe | None  # None: trained elsewhere, nobody knows here how
     trained_on: TrainedOn
     figures: dict[str, float]
     licence: str
     model_digest: str
     align: AlignParams | None = None  # what all images were brought to; None: they were taken as they came
     calibration: Calibration | None = None
+    origin: Origin | None = None  # None: trained here
 
 
 @dataclass(frozen=True)
@@ -91,6 +101,18 @@ class Scorer:
         full = np.zeros((self.batch, self.size, self.size, 3), np.uint8)
         full[: len(images)] = images
         return np.asarray(self._forward(full))[: len(images), 0].astype(np.float32)
+
+
+def build(detector: str, options: Mapping[str, Any], seed: int = 0) -> Any:
+    """Return the untrained network, the same each time. Raise UserError for an option its detector does not take."""
+    import keras
+
+    keras.utils.clear_session()  # or layers would be numbered on, and names are part of a model's digest
+    keras.utils.set_random_seed(seed)
+    try:
+        return detectors.get(detector).build(**options)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{detector} does not take the options {dict(options)}: {error}") from error
 
 
 def digest(network: Any) -> str:

@@ -1,0 +1,100 @@
+"""Foreign weights into our own builders: the file is read as bare arrays, whatever else is in it stays unread."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fauxscan import detectors, models
+from fauxscan.models import ModelCard, Origin, TrainedOn
+from fauxscan.params import FaceParams
+from fauxscan.records import REAL, UserError, View
+from fauxscan.weights import filling, keras2, torch_state
+
+READERS = {  # by a file's first bytes, never by its name
+    keras2.MAGIC: keras2,
+    torch_state.ZIP_MAGIC: torch_state,
+    torch_state.OLD_MAGIC: torch_state,
+}
+ELSEWHERE = "elsewhere"
+
+
+def into(network: Any, file: Path, trunk: bool = False) -> None:
+    """Put the weights in `file` into the network; into its trunk alone, its dense layers stay as they are.
+
+    Raise UserError, with the network unchanged, if the file is no weight file or belongs to another architecture.
+    """
+    layers = filling.waiting(network, trunk)
+    try:
+        filling.fill(_reader(file).fillings(file, layers, trunk))
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
+
+
+def import_weights(
+    file: Path, out: Path, detector: str, options: Mapping[str, Any], fake_is: int, faces: FaceParams, licence: str = ""
+) -> ModelCard:
+    """Write the model folder `out` with the weights in `file`, and return its card.
+
+    `fake_is` is the label that the source gives to fakes: 0 where its output is P(real), which is turned here, once.
+    """
+    if out.exists():
+        raise UserError(f"{out} is already there: name another folder with --out")
+    origin = Origin(file=file.name, sha256=_sha256(file), fake_is=fake_is)
+    network = models.build(detector, options)
+    into(network, file)
+    if fake_is == REAL:
+        filling.turn(network)
+    known = detectors.get(detector).CARD
+    card = ModelCard(
+        name=out.name,
+        detector=detector,
+        options=dict(options),
+        input_size=network.input_shape[1],
+        looks_at=known.looks_at,
+        faces=faces if known.looks_at is View.FACE else None,
+        recipe=None,
+        trained_on=TrainedOn(
+            dataset=ELSEWHERE,
+            faces="detect" if known.looks_at is View.FACE else "whole",
+            split_digest="",
+            proof_of_machinery=False,
+        ),
+        figures={},
+        licence=licence or "not stated: ask whoever published the weights",
+        model_digest=models.digest(network),
+        origin=origin,
+    )
+    models.save(out, network, card)
+    return card
+
+
+def told(card: ModelCard, out: Path) -> str:
+    """Return what a person should know of an imported model."""
+    crops = f"face crops as in params.yaml, margin {card.faces.margin}" if card.faces else "whole images"
+    return (
+        f"{out}: {card.detector} with the weights of {card.origin.file if card.origin else ELSEWHERE}, "
+        f"{card.input_size} px, {crops}\n"
+        "It is not calibrated: it gives p_fake, and every verdict is `uncertain`.\n"
+        f"Next: fauxscan check FILE --models {out}"
+    )
+
+
+def _reader(file: Path) -> Any:
+    """Return the module that reads this kind of file. Raise UserError with the kinds that are read."""
+    with file.open("rb") as stream:
+        start = stream.read(max(map(len, READERS)))
+    for magic, reader in READERS.items():
+        if start.startswith(magic):
+            return reader
+    raise UserError(
+        "it is neither a Keras 2 weight file (.h5, .hdf5) nor a state dict of PyTorch (.pth, .pt): "
+        "nothing else is imported"
+    )
+
+
+def _sha256(file: Path) -> str:
+    if not file.is_file():
+        raise UserError(f"there is no file {file}")
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
