@@ -53,7 +53,8 @@ def build(size: int = CARD.input_size, activation: str = "relu") -> keras.Model:
 def _augmented(image: keras.KerasTensor) -> keras.KerasTensor:
     """Return the image as the write-up's train_preprocess means to change it; outside training, as it is."""
     for change in (
-        layers.RandomFlip("horizontal_and_vertical", dtype="float32"),
+        layers.RandomFlip("horizontal", dtype="float32"),
+        layers.RandomFlip("vertical", dtype="float32"),  # in one layer for both, Keras does both or none
         layers.RandomBrightness(32 / 255, value_range=(0, 255), dtype="float32"),
         random_saturation(0.5, 1.5),
         RandomBlur((1.0, 1.0), probability=0.5),
