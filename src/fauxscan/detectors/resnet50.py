@@ -26,7 +26,7 @@ CARD = DetectorCard(
         monitor="val_accuracy",
         min_delta=1e-3,
         reduce_on_plateau=Plateau(patience=5, factor=0.1, lowest_rate=1e-6),
-        early_stopping=16,
+        early_stopping=15,  # three waits: the rate falls twice
         augmentation={
             "blur": {"sigma": [0.0, 3.0], "probability": 0.5},
             "jpeg": {"quality": [30, 100], "probability": 0.5},
