@@ -1,4 +1,4 @@
-"""Write the cards into docs/detectors.md: `python docs/detectors.py`. With --check, only say whether they are current."""
+"""Write the cards into docs/detectors.md: `python docs/detectors.py`. With --check, only say if they are current."""
 
 import sys
 from pathlib import Path

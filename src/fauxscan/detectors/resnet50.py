@@ -5,8 +5,6 @@ at 224 px of a 256 px image: any in training, the middle otherwise. The write-up
 batches of 100 on images of 224 px and validates every 10 batches (`epochs`, `batch_size`, `validate_every`).
 """
 
-from typing import Any
-
 import keras
 from keras import layers, ops
 
@@ -45,8 +43,8 @@ STAGES = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))  # width, blocks, s
 class Crop(layers.Layer):  # type: ignore[misc]
     """A square cut out of each image: anywhere in training, drawn for each, and the middle otherwise."""
 
-    def __init__(self, size: int, seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, size: int, seed: int | None = None, **kwargs: object) -> None:
+        super().__init__(**{**kwargs, "dtype": "float32"})
         self.size, self.seed = size, seed
         self.draws = keras.random.SeedGenerator(seed)
 
@@ -57,9 +55,8 @@ class Crop(layers.Layer):  # type: ignore[misc]
             start = spare // 2
             return images[:, start : start + self.size, start : start + self.size]
         starts = keras.random.randint((2, ops.shape(images)[0], 1), 0, spare + 1, seed=self.draws)
-        rows, columns = starts + ops.arange(self.size)
-        images = ops.take_along_axis(images, rows[:, :, None, None], axis=1)
-        return ops.take_along_axis(images, columns[:, None, :, None], axis=2)
+        rows, columns = ops.one_hot(starts + ops.arange(self.size), images.shape[1])  # a matrix each picks the pixels
+        return ops.einsum("bih,bhwc,bjw->bijc", rows, images, columns)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Return the shape of the squares."""
