@@ -291,13 +291,11 @@ def learnable(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_options_change_the_network_and_unknown_ones_are_refused() -> None:
-    from fauxscan.params import ModelParams
-    from fauxscan.training import fit
 
-    small = fit.build(ModelParams(detector="meso4", dataset="demo", options={"size": 64, "activation": "elu"}))
+    small = models.build("meso4", {"size": 64, "activation": "elu"})
     assert small.input_shape == (None, 64, 64, 3)
     with pytest.raises(UserError, match="meso4 does not take the options"):
-        fit.build(ModelParams(detector="meso4", dataset="demo", options={"colour": "red"}))
+        models.build("meso4", {"colour": "red"})
 
 
 def test_dct_layer_equals_scipy_and_stays_in_float32() -> None:

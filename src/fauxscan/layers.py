@@ -124,7 +124,13 @@ def spectrum(image: keras.KerasTensor) -> keras.KerasTensor:
 
 
 class Sometimes(keras.layers.Layer):  # type: ignore[misc]
-    """Changes each image of a training batch with a probability, and none outside training. Always float32."""
+    """Changes each image of a training batch with a probability, and none outside training. Always float32.
+
+    What is random is drawn apart from what is done with it, as in Keras's own layers, so that training can draw in
+    order and change many batches at a time.
+    """
+
+    numbers = 0  # that an image's change needs, each drawn from 0..1
 
     def __init__(self, probability: float = 1.0, seed: int | None = None, **kwargs: object) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
@@ -133,17 +139,21 @@ class Sometimes(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, images: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
         """Return images of the same shape."""
-        if not training:
-            return images
-        chosen = self.draw(images) < self.probability
-        return ops.where(chosen[:, None, None, None], self.change(images), images)
+        return self.transform_images(images, self.get_random_transformation(images)) if training else images
 
-    def draw(self, images: keras.KerasTensor, low: float = 0.0, high: float = 1.0) -> keras.KerasTensor:
-        """Return one number in low..high an image, shape (batch,)."""
-        return keras.random.uniform((ops.shape(images)[0],), low, high, seed=self.draws)
+    def get_random_transformation(self, images: keras.KerasTensor, training: bool = True) -> keras.KerasTensor:
+        """Return numbers in 0..1, shape (batch, 1 + numbers): whether to change an image, and how."""
+        return keras.random.uniform((ops.shape(images)[0], 1 + self.numbers), seed=self.draws)
 
-    def change(self, images: keras.KerasTensor) -> keras.KerasTensor:
-        """Return all images changed: what a subclass is there for."""
+    def transform_images(
+        self, images: keras.KerasTensor, drawn: keras.KerasTensor, training: bool = True
+    ) -> keras.KerasTensor:
+        """Return the images changed as was drawn."""
+        chosen = drawn[:, 0] < self.probability
+        return ops.where(chosen[:, None, None, None], self.change(images, drawn[:, 1:]), images)
+
+    def change(self, images: keras.KerasTensor, drawn: keras.KerasTensor) -> keras.KerasTensor:
+        """Return all images changed by the numbers drawn, (batch, numbers): what a subclass is there for."""
         raise NotImplementedError
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
@@ -159,7 +169,7 @@ class Sometimes(keras.layers.Layer):  # type: ignore[misc]
 class RandomQuarterTurn(Sometimes):
     """Turns by 90 degrees, as tf.image.rot90 does; images are square."""
 
-    def change(self, images: keras.KerasTensor) -> keras.KerasTensor:
+    def change(self, images: keras.KerasTensor, drawn: keras.KerasTensor) -> keras.KerasTensor:
         """Return all images turned counter-clockwise."""
         return ops.rot90(images, axes=(1, 2))
 
@@ -172,7 +182,7 @@ class RandomCentreCrop(Sometimes):
         super().__init__(**kwargs)
         self.share = share
 
-    def change(self, images: keras.KerasTensor) -> keras.KerasTensor:
+    def change(self, images: keras.KerasTensor, drawn: keras.KerasTensor) -> keras.KerasTensor:
         """Return the middle of all images."""
         height, width = images.shape[1:3]
         top, left = (round(side * (1 - self.share) / 2) for side in (height, width))
@@ -190,19 +200,27 @@ class RandomBlur(Sometimes):
     Mirrored at the borders, so they stay as bright as they are: scipy.ndimage.gaussian_filter, whole kernel.
     """
 
+    numbers = 1
+
     def __init__(self, sigma: tuple[float, float] = (0.0, 3.0), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.sigma = tuple(sigma)
 
-    def change(self, images: keras.KerasTensor) -> keras.KerasTensor:
+    def change(self, images: keras.KerasTensor, drawn: keras.KerasTensor) -> keras.KerasTensor:
         """Return all images blurred, by one matrix for the rows and one for the columns."""
-        sigma = ops.maximum(self.draw(images, *self.sigma), 1e-3)[:, None, None]  # a width of 0 leaves all as it is
+        sigma = within(drawn[:, 0], *self.sigma)[:, None, None]
+        sigma = ops.maximum(sigma, 1e-3)  # a width of 0 leaves all as it is
         rows, columns = (gaussian_matrix(side, sigma) for side in images.shape[1:3])
         return ops.einsum("bih,bhwc,bjw->bijc", rows, images, columns)
 
     def get_config(self) -> dict[str, object]:
         """Return the arguments."""
         return {**super().get_config(), "sigma": self.sigma}
+
+
+def within(share: keras.KerasTensor, low: float, high: float) -> keras.KerasTensor:
+    """Return low..high for 0..1."""
+    return low + share * (high - low)
 
 
 def random_saturation(low: float, high: float, seed: int | None = None) -> keras.Layer:

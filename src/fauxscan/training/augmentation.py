@@ -18,6 +18,7 @@ from fauxscan.layers import (
     RandomQuarterTurn,
     Sometimes,
     random_saturation,
+    within,
 )
 from fauxscan.records import UserError
 
@@ -159,15 +160,17 @@ def moments(batches: Iterable[Any]) -> Moments:
 class RandomWindow(Sometimes):
     """Enlarges a window, drawn for each image, to the whole size (bilinear)."""
 
+    numbers = 3
+
     def __init__(self, share: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.share = share
 
-    def change(self, images: keras.KerasTensor) -> keras.KerasTensor:
+    def change(self, images: keras.KerasTensor, drawn: keras.KerasTensor) -> keras.KerasTensor:
         """Return the windows."""
-        scale = self.draw(images, self.share, 1.0)
+        scale = within(drawn[:, 0], self.share, 1.0)
         height, width = images.shape[1:3]
-        left, top = (self.draw(images) * (1 - scale) * (side - 1) for side in (width, height))
+        left, top = drawn[:, 1] * (1 - scale) * (width - 1), drawn[:, 2] * (1 - scale) * (height - 1)
         none = ops.zeros_like(scale)
         matrix = ops.stack([scale, none, left, none, scale, top, none, none], axis=1)
         return ops.image.affine_transform(images, matrix, fill_mode="nearest")
@@ -176,13 +179,15 @@ class RandomWindow(Sometimes):
 class RandomChannelShift(Sometimes):
     """Adds one number to all channels, clipped to the image's own range: Keras 2's `channel_shift_range`."""
 
+    numbers = 1
+
     def __init__(self, levels: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.levels = levels
 
-    def change(self, images: keras.KerasTensor) -> keras.KerasTensor:
+    def change(self, images: keras.KerasTensor, drawn: keras.KerasTensor) -> keras.KerasTensor:
         """Return all images shifted."""
-        added = self.draw(images, -self.levels, self.levels)[:, None, None, None]
+        added = within(drawn[:, 0], -self.levels, self.levels)[:, None, None, None]
         low, high = (bound(images, axis=(1, 2, 3), keepdims=True) for bound in (ops.min, ops.max))
         return ops.clip(images + added, low, high)
 
@@ -193,15 +198,17 @@ class PerImage(Sometimes):
     For `Dataset.map`, where TensorFlow runs whatever the backend, and nothing is differentiated.
     """
 
+    numbers = 1
+
     def __init__(self, low: int, high: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.low, self.high = low, high
 
-    def change(self, images: Any) -> Any:
+    def change(self, images: Any, drawn: Any) -> Any:
         """Return all images changed, each by its own number."""
         import tensorflow as tf
 
-        numbers = tf.cast(self.draw(images, self.low, self.high + 1), tf.int32)
+        numbers = tf.cast(within(drawn[:, 0], self.low, self.high + 1), tf.int32)
         changed = tf.map_fn(lambda pair: self.one(*pair), (images, numbers), fn_output_signature=tf.float32)
         return tf.ensure_shape(changed, images.shape)
 
