@@ -55,8 +55,8 @@ class Crop(layers.Layer):  # type: ignore[misc]
             start = spare // 2
             return images[:, start : start + self.size, start : start + self.size]
         starts = keras.random.randint((2, ops.shape(images)[0], 1), 0, spare + 1, seed=self.draws)
-        rows, columns = ops.one_hot(starts + ops.arange(self.size), images.shape[1])  # a matrix each picks the pixels
-        return ops.einsum("bih,bhwc,bjw->bijc", rows, images, columns)
+        picks = ops.one_hot(starts + ops.arange(self.size), images.shape[1])  # a matrix for rows and one for columns
+        return ops.einsum("bih,bhwc,bjw->bijc", picks[0], images, picks[1])
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Return the shape of the squares."""
