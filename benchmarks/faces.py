@@ -283,7 +283,7 @@ def _found(images: dict[Path, list[Any]], size: int, every: int) -> tuple[Found,
         start, found = time.process_time(), []
         for frames in images.values():
             watcher = tracks.Watcher(finder)
-            found += [watcher.find(image) for image in frames]
+            found += [watcher.find(image, number / 2) for number, image in enumerate(frames)]
     return found, time.process_time() - start
 
 

@@ -247,10 +247,10 @@ class Counting(FaceFinder):
         return super().find(image)
 
 
-def watched(frames: list[Pixels], settings: Params, every: int) -> tuple[list[list[Face]], int]:
+def watched(frames: list[Pixels], settings: Params, every: int, seconds: float = 0.2) -> tuple[list[list[Face]], int]:
     finder = Counting(settings.faces.model_copy(update={"search_every": every}))
     watcher = Watcher(finder)
-    return [watcher.find(frame) for frame in frames], finder.searches
+    return [watcher.find(frame, n * seconds) for n, frame in enumerate(frames)], finder.searches
 
 
 def standing(photograph: Pixels, x: int) -> Pixels:
@@ -265,6 +265,7 @@ def test_between_full_searches_faces_are_found_near_their_last_places(photograph
     full, searches = watched(frames, settings, 1)
     near, fewer = watched(frames, settings, 4)
     assert (searches, fewer) == (9, 3)
+    assert watched(frames, settings, 4, seconds=1.0)[1] == 9  # a face is not where it was a second ago
     for one, other in zip(full, near, strict=True):
         assert [face.track for face in other] == [0]
         assert faces.overlap(one[0], other[0]) > 0.8

@@ -37,4 +37,6 @@ def look(
         return
     watcher = Watcher(finder) if finder else None
     for frame in videos.frames(content.handle, form, media, threads):
-        yield Sight(frame.number, frame.time_s, frame.image, tuple(watcher.find(frame.image)) if watcher else ())
+        yield Sight(
+            frame.number, frame.time_s, frame.image, tuple(watcher.find(frame.image, frame.time_s)) if watcher else ()
+        )

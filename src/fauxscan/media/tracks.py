@@ -11,6 +11,7 @@ from fauxscan.media.images import Image
 PATIENCE = 5  # sampled frames that a track survives without its face
 REACH = 1.0  # faces' sizes that a head may move between two sampled frames
 LIKE_SIZE = 1.6  # and how much it may grow or shrink
+SOON = 0.75  # seconds after which a face is elsewhere: to look near its place first costs more than it saves
 SKETCH = 64  # points across the frame that tell whether something new shows ...
 NEWS = 8.0  # ... by their mean difference in grey levels: where faces come and go unseen in real clips it is more
 
@@ -23,10 +24,12 @@ class Watcher:
         self._last: list[Face] = []
         self._sketch: NDArray[np.float32] = np.zeros((0, 0), np.float32)
         self._since = 0  # sampled frames since the last search of a whole frame
+        self._time_s = -SOON
 
-    def find(self, image: Image) -> list[Face]:
+    def find(self, image: Image, time_s: float) -> list[Face]:
         """Return the faces of the next sampled frame, with their tracks."""
-        found = self.finder.find_near(image, self._last) if self._may_be_near(image) else None
+        soon, self._time_s = time_s - self._time_s < SOON, time_s
+        found = self.finder.find_near(image, self._last) if soon and self._may_be_near(image) else None
         self._since = 0 if found is None else self._since + 1
         self._last = self.finder.find(image) if found is None else found
         return self.tracker.follow(self._last)
