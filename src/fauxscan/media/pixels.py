@@ -31,23 +31,27 @@ def shrink_to(image: Image, longer: int) -> tuple[Image, float]:
     return np.asarray(cv2.resize(image, shape, interpolation=cv2.INTER_AREA)), scale
 
 
-def decode_tensor(data: "Tensor", is_png: "Tensor") -> "Tensor":
-    """Return uint8 RGB (height, width, 3) of an encoded image, equal to what `images.decode` gives."""
+def decode_tensor(data: "Tensor") -> "Tensor":
+    """Return uint8 RGB (height, width, 3) of an encoded JPEG or PNG, equal to what `images.decode` gives."""
     import tensorflow as tf
 
-    # TensorFlow's default JPEG transform differs from libjpeg's accurate one by up to 16 levels.
-    jpeg = lambda: tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
-    return tf.cond(is_png, lambda: tf.io.decode_png(data, channels=3), jpeg)
+    # TensorFlow's default JPEG transform differs from libjpeg's accurate one by up to 16 levels. The operation takes
+    # PNGs, too.
+    return tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
 
 
 def resize_tensor(image: "Tensor", size: int) -> "Tensor":
-    """Return float32 RGB (size, size, 3) in 0..255 as `resize` would, rounded to whole levels."""
+    """Return uint8 RGB (size, size, 3) as `resize` would, of uint8 RGB (height, width, 3)."""
     import tensorflow as tf
 
-    shape = tf.shape(image)
-    target = (size, size)
-    image = tf.cast(image, tf.float32)
-    shrinks = tf.logical_and(shape[0] >= size, shape[1] >= size)
-    area = lambda: tf.image.resize(image[None], target, method="area")[0]
-    grown = tf.cond(shrinks, area, lambda: tf.image.resize(image, target, method="bilinear"))
-    return tf.ensure_shape(tf.floor(grown + 0.5), (size, size, 3))  # halves go up, as in OpenCV
+    shape, target = tf.shape(image)[:2], (size, size)
+    way = tf.where(tf.reduce_all(shape == size), 0, tf.where(tf.reduce_min(shape) >= size, 1, 2))
+    area = lambda: _whole_levels(tf.image.resize(image[None], target, method="area")[0])
+    bilinear = lambda: _whole_levels(tf.image.resize(image, target, method="bilinear"))
+    return tf.ensure_shape(tf.switch_case(way, [lambda: image, area, bilinear]), (size, size, 3))
+
+
+def _whole_levels(image: "Tensor") -> "Tensor":
+    import tensorflow as tf
+
+    return tf.cast(image + 0.5, tf.uint8)  # halves go up, as in OpenCV

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ MANIFEST, INDEX = "manifest.json", "index.parquet"
 READ_BUFFER = 8 << 20
 SIDE_BY_SIDE = 8  # shards that are read at a time for training
 THREADS = 4  # that check sums: hashing leaves the interpreter alone
+TEXTS = ("image", "sha256", "generator", "source")
+NUMBERS = ("png", "label", "frame", "track", "face")
 Row = dict[str, Any]
 
 
@@ -66,13 +68,12 @@ def shard_files(folder: Path, split: str, view: View) -> list[str]:
     return found
 
 
-def parse(record: Any) -> Row:
-    """Return the tensors of one serialised example."""
+def parse(record: Any, names: Iterable[str] = (*TEXTS, *NUMBERS)) -> Row:
+    """Return the named tensors of one serialised example."""
     import tensorflow as tf
 
-    texts = {name: tf.io.FixedLenFeature((), tf.string) for name in ("image", "sha256", "generator", "source")}
-    numbers = {name: tf.io.FixedLenFeature((), tf.int64) for name in ("png", "label", "frame", "track", "face")}
-    return tf.io.parse_single_example(record, texts | numbers)  # type: ignore[no-any-return]
+    spec = {name: tf.io.FixedLenFeature((), tf.string if name in TEXTS else tf.int64) for name in names}
+    return tf.io.parse_single_example(record, spec)  # type: ignore[no-any-return]
 
 
 def records(folder: Path, split: str, view: View, side_by_side: bool = False) -> Any:

@@ -11,7 +11,7 @@ from fauxscan.preparing import shards
 from fauxscan.records import TRAIN, VALIDATION, Recipe, View
 from fauxscan.training import augmentation
 
-SHUFFLED = 8192  # examples that the next is drawn from: neighbours in a shard are strangers already
+SHUFFLED = 2048  # examples that the next is drawn from: neighbours in a shard are strangers already
 LABELS = 32  # bytes of an example in a cache besides its pixels, or more
 
 
@@ -25,9 +25,9 @@ def training(folder: Path, view: View, size: int, recipe: Recipe, seed: int, mem
     data = _decoded(data, folder, TRAIN, view, size, memory, seed)
     data = data.batch(recipe.batch_size)  # of bytes: a quarter of the copying that floats would be
     data = data.map(_floats)
-    data = data.map(lambda *batch: (batch, _drawn(batch[0], layers)))  # one at a time: the same draws each run
-    # After the cache, or each epoch would see the draws of the first.
-    data = data.map(lambda batch, drawn: (_augmented(batch[0], drawn, layers), batch[1]), tf.data.AUTOTUNE)
+    if layers:  # after the cache, or each epoch would see the draws of the first
+        data = data.map(lambda *batch: (batch, _drawn(batch[0], layers)))  # one at a time: the same draws each run
+        data = data.map(lambda batch, drawn: (_augmented(batch[0], drawn, layers), batch[1]), tf.data.AUTOTUNE)
     data = data.apply(_counted(folder, TRAIN, view, recipe))
     return data.prefetch(tf.data.AUTOTUNE)  # while the network works on the batch before
 
@@ -72,12 +72,8 @@ def _counted(folder: Path, split: str, view: View, recipe: Recipe) -> Any:
 
 def _decode(record: Any, size: int) -> tuple[Any, Any]:
     """Return the image, uint8 RGB (size, size, 3), and the label, float32 (1,), of one record."""
-    example = shards.parse(record)
-    image = decode_tensor(example["image"], tf.equal(example["png"], 1))
-    shape = tf.shape(image)
-    same = tf.logical_and(shape[0] == size, shape[1] == size)
-    image = tf.cond(same, lambda: image, lambda: tf.cast(resize_tensor(image, size), tf.uint8))
-    return tf.ensure_shape(image, (size, size, 3)), tf.cast(example["label"][None], tf.float32)
+    example = shards.parse(record, ("image", "label"))
+    return resize_tensor(decode_tensor(example["image"]), size), tf.cast(example["label"][None], tf.float32)
 
 
 def _floats(images: Any, labels: Any) -> tuple[Any, Any]:
