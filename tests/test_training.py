@@ -203,7 +203,7 @@ from fauxscan import models
 from fauxscan.records import Recipe
 from fauxscan.training import devices, losses
 with devices.prepare("float32", ["CPU:0", "CPU:1"]):
-    network = models.build("meso4", {"size": 32})
+    network = models.build("meso4", {"size": 32}, mirrored=True)
     network.compile(optimizer="adam", loss=losses.loss(Recipe(), 1, 1), metrics=[losses.accuracy()])
     images, labels = np.random.default_rng(0).random((32, 32, 32, 3)) * 255, np.tile([[0.0], [1.0]], (16, 1))
     found = network.fit(images, labels, batch_size=16, epochs=2, verbose=0).history

@@ -89,11 +89,11 @@ def begin(
     """Return the network before its first batch, trunk weights in place, and the options it was built with."""
     options = dict(model.options)
     if recipe.featurewise:
-        size = models.build(model.detector, options, params.seed).input_shape[1]
+        size = models.build(model.detector, options, params.seed, mirrored=True).input_shape[1]
         plain = recipe.model_copy(update={"augmentation": {}})
         batches = inputs.training(folder, view, size, plain, params.seed, params.shards.cache_bytes)
         options["featurewise"] = augmentation.moments(images for images, _ in batches)
-    network = models.build(model.detector, options, params.seed)
+    network = models.build(model.detector, options, params.seed, mirrored=True)
     if model.weights:
         importing.into(network, Path(model.weights), trunk=True)
     return network, options
