@@ -215,7 +215,7 @@ def test_changed_numbers_are_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def torch() -> Any:
-    """PyTorch, which the pipeline never needs, and whose usual build brings gigabytes: it is not installed by itself."""
+    """PyTorch, which the pipeline never needs and whose usual build brings gigabytes: nothing installs it."""
     try:
         import torch as found
     except ImportError:
