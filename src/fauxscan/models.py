@@ -103,11 +103,15 @@ class Scorer:
         return np.asarray(self._forward(full))[: len(images), 0].astype(np.float32)
 
 
-def build(detector: str, options: Mapping[str, Any], seed: int = 0) -> Any:
-    """Return the untrained network, the same each time. Raise UserError for an option its detector does not take."""
+def build(detector: str, options: Mapping[str, Any], seed: int = 0, mirrored: bool = False) -> Any:
+    """Return the untrained network, the same each time. Raise UserError for an option its detector does not take.
+
+    Inside the scope of a distribution strategy say `mirrored`: then layers are numbered on.
+    """
     import keras
 
-    keras.utils.clear_session()  # or layers would be numbered on, and names are part of a model's digest
+    if not mirrored:
+        keras.utils.clear_session()  # or layers would be numbered on, and names are part of a model's digest
     keras.utils.set_random_seed(seed)
     try:
         return detectors.get(detector).build(**options)

@@ -78,12 +78,19 @@ class ModelParams(Strict):
     dataset: str
     options: dict[str, Any] = {}
     recipe: dict[str, Any] = {}
+    weights: str | None = None  # a local file of weights for the trunk, such as ImageNet's; null: from scratch
 
     @field_validator("recipe")
     @classmethod
     def _known(cls, recipe: dict[str, Any]) -> dict[str, Any]:
         Recipe.model_validate(recipe)
         return recipe
+
+
+class TrainParams(Strict):
+    """How training runs, whatever the model."""
+
+    precision: Literal["float32", "mixed_float16"]  # the latter on GPUs; frequency layers stay in float32
 
 
 class CalibrateParams(Strict):
@@ -142,6 +149,7 @@ class Params(Strict):
     faces: FaceParams
     split: SplitParams
     shards: ShardParams
+    train: TrainParams
     calibrate: CalibrateParams
     evaluate: EvaluateParams
     scan: ScanParams

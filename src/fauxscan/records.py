@@ -109,17 +109,44 @@ class Example:
     identities: tuple[str, ...] = ()  # the persons who are seen in it, where the publisher names them
 
 
+class Phase(Strict):
+    """A stretch of training."""
+
+    epochs: int
+    learning_rate: float
+    unfrozen: bool = False  # every layer learns; else those that build() left trainable
+
+
+class Plateau(Strict):
+    """How the rate falls when the monitored figure stops getting better."""
+
+    patience: int  # epochs without a better one ...
+    factor: float  # ... after which the rate is multiplied by this ...
+    lowest_rate: float  # ... and never falls below this
+
+
 class Recipe(Strict):
     """How a detector is trained: the defaults of its paper, each of which params.yaml may override."""
 
     loss: Literal["binary_crossentropy", "mean_squared_error"] = "binary_crossentropy"
+    label_smoothing: float = 0.0  # 0.02: the labels are 0.01 and 0.99
+    class_weights: Literal["balanced"] | tuple[float, float] | None = None  # of reals and of fakes, in the loss
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
+    weight_decay: float = 0.0  # of adamw
     learning_rate: float = 1e-3
     decay_factor: float = 1.0  # the learning rate is multiplied by this ...
-    decay_steps: int = 1000  # ... every so many steps (batches) ...
+    decay_steps: int = 1000  # ... every so many steps (batches); 0: so many that lowest_rate comes with the last ...
     lowest_rate: float = 0.0  # ... and never falls below this
+    one_cycle: bool = False  # the rate rises to learning_rate and falls again over all batches, instead of decaying
+    reduce_on_plateau: Plateau | None = None
     batch_size: int = 32
     epochs: int = 10
-    early_stopping: int = 0  # epochs without a better validation loss; 0: train to the end
+    phases: tuple[Phase, ...] = ()  # one after the other, each from its own rate, instead of epochs and learning_rate
+    monitor: Literal["val_loss", "val_accuracy"] = "val_loss"  # says which weights are best and when to stop
+    min_delta: float = 0.0  # what counts as better
+    early_stopping: int = 0  # epochs without a better monitored figure; 0: train to the end
+    validate_every: int = 0  # batches between validations; 0: at the end of each epoch
+    featurewise: bool = False  # the training set's mean and variance become the detector's option `featurewise`
     augmentation: dict[str, Any] = {}  # name -> arguments, see training/augmentation.py
 
 
@@ -131,9 +158,10 @@ class DetectorCard:
     paper: str
     input_size: int  # pixels: the model takes (batch, input_size, input_size, 3)
     looks_at: View
-    parameters: int  # trainable, at input_size
+    parameters: int  # trainable as built, at input_size
     recipe: Recipe
     expected: str
+    weights: str | None = None  # the published file of ImageNet weights that fits, and which part it goes into
     weights_licence: str | None = None
 
 

@@ -1,135 +1,184 @@
-"""Training: one detector on one dataset's shards, by its recipe."""
+"""Training: one detector on one dataset's shards, by its recipe; killed, it goes on after its last epoch."""
 
+import hashlib
+import json
 import math
-import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
-from dvclive import Live
+import tensorflow as tf
 
 from fauxscan import detectors, models
 from fauxscan.models import ModelCard, TrainedOn
 from fauxscan.params import ModelParams, Params
 from fauxscan.preparing import index as indexing
 from fauxscan.preparing import shards
-from fauxscan.records import DetectorCard, Recipe, UserError, View
-from fauxscan.training import inputs
+from fauxscan.records import TRAIN, DetectorCard, Phase, Recipe, UserError, View
+from fauxscan.training import augmentation, devices, inputs, losses, schedules
+from fauxscan.training.progress import Bar, Curves, Keeper
+from fauxscan.weights import importing
+
+CHECKPOINT = "progress.npz"
 
 
-def train(name: str, params: Params, index: Path, folder: Path, out: Path, plots: Path) -> None:
-    """Train the model `name` on the shards in `folder`; write the network and card to `out`, curves to `plots`."""
+@dataclass(frozen=True)
+class Data:
+    """Batches to train and to validate on, and how many reals and fakes there are to train on."""
+
+    training: tf.data.Dataset
+    validation: tf.data.Dataset
+    reals: int
+    fakes: int
+
+
+def train(name: str, params: Params, index: Path, folder: Path, kept: Path, out: Path, plots: Path) -> None:
+    """Train the model `name` on the shards in `folder`; write the network and card to `out`, curves to `plots`.
+
+    `kept` holds what an interrupted run goes on from. Raise UserError.
+    """
     model = params.model(name)
     dataset, data = params.dataset(model.dataset), indexing.read_card(index)
     card: DetectorCard = detectors.get(model.detector).CARD
     recipe = Recipe.model_validate({**card.recipe.model_dump(), **model.recipe})
     view = shards.view_for(card.looks_at, dataset.faces)
-    network = build(model, params.seed)
-    size = network.input_shape[1]
-    memory = params.shards.cache_bytes
-    training = inputs.training(folder, view, size, recipe, params.seed, memory)
-    history = fit(network, recipe, training, inputs.validation(folder, view, size, recipe, memory), plots)
+    with devices.prepare(params.train.precision):
+        network, options = begin(model, recipe, folder, view, params)
+        keeper = Keeper(kept / CHECKPOINT, _key(model, recipe, folder, params.seed), recipe)
+        size = network.input_shape[1]
+        try:
+            figures = fit(network, recipe, _data(folder, view, size, recipe, params), plots, keeper)
+        except tf.errors.ResourceExhaustedError as error:
+            raise UserError(
+                f"out of memory with batches of {recipe.batch_size}:"
+                f" set models.{name}.recipe.batch_size to {max(1, recipe.batch_size // 2)} in params.yaml"
+            ) from error
+    keras.mixed_precision.set_dtype_policy("float32")
+    trained = models.build(model.detector, options, params.seed)  # anew: optimiser and precision are not the model's
+    trained.set_weights(network.get_weights())
     trained_on = TrainedOn(
         dataset=model.dataset,
         faces=dataset.faces,
         split_digest=shards.manifest(folder)["split_digest"],
         proof_of_machinery=data.proof_of_machinery,
     )
-    trained = build(model, params.seed)  # a fresh network: the optimiser's state would triple the file
-    trained.set_weights(network.get_weights())
     models.save(
         out,
         trained,
         ModelCard(
             name=name,
             detector=model.detector,
-            options=model.options,
+            options=options,
             input_size=size,
             looks_at=card.looks_at,
             faces=params.faces if card.looks_at is View.FACE else None,
             recipe=recipe,
             trained_on=trained_on,
-            figures=history,
-            licence=f"trained on {model.dataset}: {data.licence}",
+            figures=figures,
+            licence=_licence(model, card, data.licence),
             model_digest=models.digest(trained),
             align=dataset.align,
         ),
     )
 
 
-def build(model: ModelParams, seed: int = 0) -> keras.Model:
-    """Return the untrained network, the same each time. Raise UserError for an option its detector does not take."""
-    keras.utils.clear_session()  # or layers would be numbered on, and names are part of a model's digest
-    keras.utils.set_random_seed(seed)
-    try:
-        return detectors.get(model.detector).build(**model.options)
-    except TypeError as error:
-        raise UserError(f"{model.detector} does not take the options {model.options}: {error}") from error
+def begin(
+    model: ModelParams, recipe: Recipe, folder: Path, view: View, params: Params
+) -> tuple[keras.Model, dict[str, Any]]:
+    """Return the network before its first batch, trunk weights in place, and the options it was built with."""
+    options = dict(model.options)
+    if recipe.featurewise:
+        size = models.build(model.detector, options, params.seed, mirrored=True).input_shape[1]
+        plain = recipe.model_copy(update={"augmentation": {}})
+        batches = inputs.training(folder, view, size, plain, params.seed, params.shards.cache_bytes)
+        options["featurewise"] = augmentation.moments(images for images, _ in batches)
+    network = models.build(model.detector, options, params.seed, mirrored=True)
+    if model.weights:
+        importing.into(network, Path(model.weights), trunk=True)
+    return network, options
 
 
-def fit(network: keras.Model, recipe: Recipe, training: Any, validation: Any, plots: Path) -> dict[str, float]:
-    """Train in place, keep the weights of the best validation loss, and return that epoch's figures."""
-    network.compile(
-        optimizer=keras.optimizers.Adam(StepDecay(recipe)),
-        loss=LOSSES[recipe.loss],
-        metrics=[keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)],
+def _data(folder: Path, view: View, size: int, recipe: Recipe, params: Params) -> Data:
+    counts, memory = shards.manifest(folder)["counts"], params.shards.cache_bytes
+    return Data(
+        inputs.training(folder, view, size, recipe, params.seed, memory),
+        inputs.validation(folder, view, size, recipe, memory),
+        counts.get(f"{TRAIN}-{view}-real", 0),
+        counts.get(f"{TRAIN}-{view}-fake", 0),
     )
-    patience = recipe.early_stopping or recipe.epochs
-    best = keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True)
-    history = network.fit(
-        training,
-        validation_data=validation,
-        epochs=recipe.epochs,
-        callbacks=[best, Curves(plots)],
-        verbose="auto" if os.isatty(1) else 2,
-        shuffle=False,  # the input shuffles
-    ).history
-    chosen = min(range(len(history["val_loss"])), key=history["val_loss"].__getitem__)
-    return {"epoch": float(chosen + 1), **{name: float(values[chosen]) for name, values in history.items()}}
 
 
-class Curves(keras.callbacks.Callback):  # type: ignore[misc]
-    """Writes each epoch's figures as DVCLive curves, for `dvc plots`."""
+def fit(network: keras.Model, recipe: Recipe, data: Data, plots: Path, keeper: Keeper) -> dict[str, float]:
+    """Train in place through all phases, set the best weights, and return the figures of their epoch.
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self.live = Live(str(folder), save_dvc_exp=False, dvcyaml=None, monitor_system=False)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Log one step."""
-        for name, value in (logs or {}).items():
-            self.live.log_metric(name, float(value))
-        self.live.next_step()
-
-    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        """Close the files."""
-        self.live.end()
-
-
-class StepDecay(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """The learning rate of a recipe: multiplied by a factor every so many batches, down to a floor."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
-
-    def __call__(self, step: Any) -> Any:
-        """Return the rate at a step (batch number)."""
-        recipe = self.recipe
-        drops = keras.ops.floor(keras.ops.cast(step, "float32") / recipe.decay_steps)
-        rate = recipe.learning_rate * keras.ops.exp(drops * math.log(recipe.decay_factor))
-        return keras.ops.maximum(rate, recipe.lowest_rate)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments."""
-        return {"recipe": self.recipe.model_dump()}
+    Where `validate_every` is given, an epoch is what lies between two validations.
+    """
+    curves, batches = Curves(plots, keeper.history), len(data.training)
+    steps = recipe.validate_every or batches
+    for number, phase in enumerate(recipe.phases or (Phase(epochs=recipe.epochs, learning_rate=recipe.learning_rate),)):
+        epochs = math.ceil(phase.epochs * batches / steps)
+        _compile(network, recipe, phase, epochs * steps, data)
+        if number < keeper.phase:  # an earlier run was through with it
+            continue
+        network.fit(
+            data.training.repeat(),
+            validation_data=data.validation,
+            initial_epoch=min(keeper.begins(number), epochs),
+            epochs=epochs,
+            steps_per_epoch=steps,
+            callbacks=[*_watchers(recipe, epochs, keeper), curves, Bar(recipe.batch_size), keeper],
+            verbose=0,
+            shuffle=False,  # the input shuffles
+        )
+    curves.live.end()
+    network.set_weights(keeper.best)
+    return {"epoch": float(keeper.chosen + 1), **keeper.history[keeper.chosen]}
 
 
-def squared_error(labels: Any, logits: Any) -> Any:
-    """Return (label - sigmoid(logit)) squared, the loss of the MesoNet paper."""
-    return keras.ops.mean(keras.ops.square(labels - keras.ops.sigmoid(logits)), axis=-1)
+def _compile(network: keras.Model, recipe: Recipe, phase: Phase, steps: int, data: Data) -> None:
+    if phase.unfrozen:
+        network.trainable = True
+    network.compile(
+        optimizer=_optimizer(recipe, schedules.rate(recipe, phase, steps)),
+        loss=losses.loss(recipe, data.reals, data.fakes),
+        metrics=[losses.accuracy()],
+    )
 
 
-LOSSES = {
-    "mean_squared_error": squared_error,
-    "binary_crossentropy": keras.losses.BinaryCrossentropy(from_logits=True),
-}
+def _optimizer(recipe: Recipe, rate: Any) -> keras.optimizers.Optimizer:
+    if recipe.optimizer == "adamw":
+        return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+    return {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop, "sgd": keras.optimizers.SGD}[
+        recipe.optimizer
+    ](rate)
+
+
+def _watchers(recipe: Recipe, epochs: int, keeper: Keeper) -> list[keras.callbacks.Callback]:
+    """Return Keras's callbacks that stop early and lower the rate; `keeper` brings them through a kill."""
+    watched = {"monitor": recipe.monitor, "mode": "min" if recipe.monitor == "val_loss" else "max"}
+    patience = recipe.early_stopping or epochs
+    keeper.others = [keras.callbacks.EarlyStopping(min_delta=recipe.min_delta, patience=patience, **watched)]
+    if plateau := recipe.reduce_on_plateau:
+        keeper.others.append(
+            keras.callbacks.ReduceLROnPlateau(
+                factor=plateau.factor, patience=plateau.patience, min_lr=plateau.lowest_rate, **watched
+            )
+        )
+    return keeper.others
+
+
+def _key(model: ModelParams, recipe: Recipe, folder: Path, seed: int) -> str:
+    """Return the digest of all that training follows from: a checkpoint of anything else is no use."""
+    told = [
+        model.model_dump(mode="json"),
+        recipe.model_dump(mode="json"),
+        shards.manifest(folder)["split_digest"],
+        seed,
+    ]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _licence(model: ModelParams, card: DetectorCard, data: str) -> str:
+    begun = f"; begun from {Path(model.weights).name}: {card.weights_licence}" if model.weights else ""
+    return f"trained on {model.dataset}: {data}{begun}"

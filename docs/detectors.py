@@ -1,0 +1,64 @@
+"""Write the cards into docs/detectors.md: `python docs/detectors.py`. With --check, only say if they are current."""
+
+import sys
+from pathlib import Path
+
+from fauxscan import detectors
+from fauxscan.records import DetectorCard, Recipe
+
+FILE = Path(__file__).parent / "detectors.md"
+START, END = "<!-- cards:start -->", "<!-- cards:end -->"
+HEAD = "| detector | looks at | input | trains | paper | expected |\n|---|---|---|---|---|---|"
+
+
+def row(card: DetectorCard) -> str:
+    """Return one card's row."""
+    cells = (f"`{card.name}`", f"{card.looks_at}", f"{card.input_size} px", f"{card.parameters:,}", card.paper)
+    return f"| {' | '.join(cells)} | {card.expected} |"
+
+
+def recipe(card: DetectorCard) -> str:
+    """Return what of a card's recipe differs from the plainest one, and the weights that fit, as a list's item."""
+    plain = Recipe().model_dump(mode="json")
+    told = {name: value for name, value in card.recipe.model_dump(mode="json").items() if value != plain[name]}
+    words = [f"{name.replace('_', ' ')} {_said(value)}" for name, value in told.items()]
+    words += [f"ImageNet weights: {card.weights}, {card.weights_licence}"] if card.weights else []
+    return f"- `{card.name}`: {'; '.join(words)}"
+
+
+def _said(value: object) -> str:
+    """Return a value as it stands in YAML, on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {_said(one)}" for name, one in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_said(one) for one in value) + "]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def written(text: str) -> str:
+    """Return the page with current cards between its marks."""
+    cards = [detectors.get(name).CARD for name in detectors.names()]
+    table = "\n".join(
+        [
+            HEAD,
+            *map(row, cards),
+            "",
+            "What each recipe says, beyond Adam at 1e-3, cross-entropy and 10 epochs in batches of 32:",
+            "",
+        ]
+    )
+    before, rest = text.split(START)
+    return f"{before}{START}\n{table}\n" + "\n".join(map(recipe, cards)) + f"\n{END}{rest.split(END)[1]}"
+
+
+def main() -> None:
+    """Write, or check."""
+    text = FILE.read_text(encoding="utf-8")
+    if "--check" not in sys.argv:
+        FILE.write_text(written(text), encoding="utf-8")
+    elif written(text) != text:
+        sys.exit("the table in docs/detectors.md is not that of the cards: run `python docs/detectors.py`")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Losses on logits, with smoothed labels and weighted classes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from fauxscan.records import Recipe
+
+Loss = Callable[[Any, Any], Any]
+
+
+def squared_error(labels: Any, logits: Any) -> Any:
+    """Return (label - sigmoid(logit)) squared, shape (batch,): the loss of the MesoNet paper."""
+    return ops.mean(ops.square(labels - ops.sigmoid(logits)), axis=-1)
+
+
+def cross_entropy(labels: Any, logits: Any) -> Any:
+    """Return the binary cross-entropy, shape (batch,)."""
+    return ops.mean(ops.binary_crossentropy(labels, logits, from_logits=True), axis=-1)
+
+
+LOSSES: dict[str, Loss] = {"mean_squared_error": squared_error, "binary_crossentropy": cross_entropy}
+
+
+def loss(recipe: Recipe, reals: int, fakes: int) -> Loss:
+    """Return the recipe's loss of (labels, logits), both (batch, 1), as (batch,)."""
+    plain, smoothing = LOSSES[recipe.loss], recipe.label_smoothing
+    of_real, of_fake = class_weights(recipe, reals, fakes)
+
+    def weighted(labels: Any, logits: Any) -> Any:
+        each = plain(labels * (1 - smoothing) + smoothing / 2, logits)
+        return each * ops.where(labels[:, 0] > 0.5, of_fake, of_real)
+
+    return weighted
+
+
+def class_weights(recipe: Recipe, reals: int, fakes: int) -> tuple[float, float]:
+    """Return the weights of reals and of fakes; `balanced` gives both classes the same say."""
+    if recipe.class_weights == "balanced":
+        return (reals + fakes) / (2 * reals), (reals + fakes) / (2 * fakes)
+    return recipe.class_weights or (1.0, 1.0)
+
+
+def accuracy() -> keras.metrics.Metric:
+    """Return the accuracy at logit 0."""
+    return keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)
