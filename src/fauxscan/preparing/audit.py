@@ -107,7 +107,8 @@ def properties(table: pd.DataFrame) -> dict[str, Columns]:
 
 
 def _codes(values: pd.Series) -> Columns:
-    return pd.factorize(values.astype(str), sort=True)[0].astype(float)[:, None]
+    known = values if isinstance(values.dtype, pd.CategoricalDtype) else values.astype(str)
+    return pd.factorize(known, sort=True)[0].astype(float)[:, None]
 
 
 def _auc(values: Columns, labels: NDArray[Any], cut: list[folds.Fold]) -> float:

@@ -49,7 +49,7 @@ def make_faces(index: Path, folder: Path, out: Path, maker: "FaceMaker", threads
         results = _reported(_in_order(pool, maker, examples, threads * 2), sum(len(chunk.examples) for chunk in todo))
         for chunk in todo:
             _make(out, chunk, results)
-    counts = Counter(read_made(out)["status"].to_pylist())
+    counts = Counter(read_made(out, ["status"])["status"].to_pylist())
     rows = sum(pq.read_metadata(file).num_rows for file in face_files(out))
     log.info("%s; %d faces and frames", _said(counts), rows)
     if not rows:

@@ -114,9 +114,11 @@ def damage(folder: Path, chunk: Chunk) -> str | None:
     return None if _sha256(faces).encode() == meta[DIGEST] else f"{faces.name} is damaged"
 
 
-def read_made(folder: Path) -> pa.Table:
+def read_made(folder: Path, columns: list[str] | None = None) -> pa.Table:
     """Return what became of each media file, in the order of the index. Raise UserError if there is nothing."""
-    return pa.concat_tables(pq.read_table(file).cast(MADE) for file in _files(folder, "made"))
+    repeated = ["jpeg_tables"]  # a kilobyte a file, and the same for most
+    tables = [pq.read_table(file, columns=columns, read_dictionary=repeated) for file in _files(folder, "made")]
+    return pa.concat_tables(table.replace_schema_metadata(MADE.metadata) for table in tables).unify_dictionaries()
 
 
 def read_faces(folder: Path, columns: list[str]) -> pa.Table:
