@@ -38,7 +38,7 @@ def of_tree(root: Path, labels: dict[str, str], splits_of: dict[str, str], param
         index, faces = Path(place, "index.parquet"), Path(place, "faces")
         examples = module.examples(root, labels=labels, splits=splits_of)
         indexing.write(examples, root, index, module.CARD, None)
-        maker = making.FaceMaker(root, "whole", params.media, params.faces)
+        maker = making.FaceMaker(root, "whole", params.media, params.faces, images_kept=False)
         making.make_faces(index, root, faces, maker, params.scan.threads)
         table = splits.usable(faces)
         pairs = splits.likenesses(faces, table, params.split.near_duplicate_bits)

@@ -145,9 +145,16 @@ class FaceMaker:
     """Turns one file of the index into its rows. Threads share it; each has its own face detector."""
 
     def __init__(
-        self, folder: Path, mode: str, media: MediaParams, params: FaceParams, align: AlignParams | None = None
+        self,
+        folder: Path,
+        mode: str,
+        media: MediaParams,
+        params: FaceParams,
+        align: AlignParams | None = None,
+        images_kept: bool = True,  # an audit needs their hashes alone
     ) -> None:
-        self.folder, self.mode, self.media, self.params, self.align = folder, mode, media, params, align
+        self.folder, self.mode, self.media, self.params = folder, mode, media, params
+        self.align, self.images_kept = align, images_kept
         self._local = threading.local()
 
     def essence(self) -> Row:
@@ -155,7 +162,8 @@ class FaceMaker:
         versions = {name: importlib.metadata.version(name) for name in DECODERS}
         params = {"media": self.media.model_dump(mode="json"), "faces": self.params.model_dump(mode="json")}
         align = self.align.model_dump(mode="json") if self.align else None
-        return {"making": MAKING, "mode": self.mode, "versions": versions, "align": align, **params}
+        kept = {"align": align, "images_kept": self.images_kept}
+        return {"making": MAKING, "mode": self.mode, "versions": versions, **kept, **params}
 
     def make(self, example: Row) -> tuple[Row, Rows]:
         """Return the file's row for `made` and its rows for `faces`; a file that fails has a status and no faces."""
@@ -199,6 +207,8 @@ class FaceMaker:
     def _aligned(self, row: Row) -> Row:
         """Return the row with its image as the detectors shall be given it."""
         pixels = row.pop("pixels")
+        if not self.images_kept:
+            return {**row, "image": b""}
         if self.align:
             return {**row, "format": "jpeg", "image": uniform.encoded(pixels, self.align, row["view"])}
         return {**row, "image": row["image"] or images.encode_png(pixels)}
