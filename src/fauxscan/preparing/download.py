@@ -6,7 +6,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path, PurePosixPath
 from types import ModuleType
@@ -21,6 +21,7 @@ from fauxscan.preparing import index as indexing
 from fauxscan.records import Archive, DatasetCard, Example, UserError
 
 log = logging.getLogger(__name__)
+HEARKEN = 0.5  # seconds
 AT_ONCE = 4  # archives fetched at a time
 HTTPS = "https://"
 
@@ -163,6 +164,8 @@ def _located(
     with ThreadPoolExecutor(AT_ONCE) as pool:
         try:
             waiting = [pool.submit(_fetched, archive, dataset, fetched, stop) for archive in listed]
+            while wait(waiting, timeout=HEARKEN).not_done:
+                pass  # a Ctrl-C that came just before a wait without end would not be heard
             problems = [str(error) for job in waiting if (error := job.exception())]
             if not problems:
                 return [job.result() for job in waiting]
