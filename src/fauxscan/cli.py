@@ -153,6 +153,83 @@ def _pairs(option: str, given: Sequence[str], form: str = "FOLDER=VALUE") -> dic
 
 
 @app.command()
+def train(
+    folder: Annotated[Path, typer.Argument(help="The tree with a folder for each class.")],
+    *,
+    detector: Annotated[str, typer.Option("--detector", help="The network, as in docs/detectors.md.")],
+    real: Annotated[list[str], typer.Option("--real", metavar="FOLDER", help="A folder of reals; repeatable.")],
+    fake: Annotated[list[str], typer.Option("--fake", metavar="FOLDER", help="A folder of fakes; repeatable.")],
+    out: Annotated[Path, typer.Option("--out", help="The model folder to write.")],
+    faces: FacesOption = Faces.WHOLE,
+    activation: Annotated[str | None, typer.Option(help="relu, elu or leaky_relu, for the whole net.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the input, in pixels.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training part.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a batch.")] = None,
+    loss: Annotated[str | None, typer.Option(help="mean_squared_error or binary_crossentropy.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="The first rate.")] = None,
+    decay_factor: Annotated[float | None, typer.Option(help="The rate is multiplied by this ...")] = None,
+    decay_steps: Annotated[int | None, typer.Option(help="... every so many batches; 0: by --lowest-rate ...")] = None,
+    lowest_rate: Annotated[float | None, typer.Option(help="... and never falls below this.")] = None,
+    monitor: Annotated[str | None, typer.Option(help="val_loss or val_accuracy: says which epoch is best.")] = None,
+    early_stopping: Annotated[
+        int | None, typer.Option(help="Epochs without a better one, after which it ends.")
+    ] = None,
+    validation: Annotated[float | None, typer.Option(help="Share of sources to validate on.")] = None,
+    augmentation: Annotated[bool, typer.Option(help="As the recipe says, or none.")] = True,
+    on_shortcut: Annotated[str, typer.Option(help="fail or warn, if files alone give the label away.")] = "fail",
+    params_file: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Train a detector on a folder, without the pipeline; by default as its paper did."""
+    from fauxscan import workshop
+
+    chosen: dict[str, object] = {
+        "epochs": epochs, "batch_size": batch_size, "loss": loss, "learning_rate": learning_rate, "monitor": monitor,
+        "decay_factor": decay_factor, "decay_steps": decay_steps, "lowest_rate": lowest_rate,
+        "early_stopping": early_stopping, "augmentation": None if augmentation else {},
+    }  # fmt: skip
+    recipe = {name: value for name, value in chosen.items() if value is not None}
+    options = {name: value for name, value in {"activation": activation, "size": size}.items() if value is not None}
+    labels = dict.fromkeys(real, "real") | dict.fromkeys(fake, "fake")
+    settings = params.changed(params.load(params_file), "split", {"validation": validation, "on_shortcut": on_shortcut})
+    card = workshop.train(folder, labels, out, detector, settings, options, recipe, faces.value)
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in card.figures.items())
+    typer.echo(f"{out}: {figures}\nnext: fauxscan predict {out} FOLDER")
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model folder.")],
+    folder: Annotated[Path, typer.Argument(help="A folder, with all below it, or a file.")],
+    *,
+    threshold: Annotated[float, typer.Option(help="P(fake) from which on a file is called fake.")] = 0.5,
+    probabilities: Annotated[bool, typer.Option("--probabilities", help="Print P(fake), too.")] = False,
+    real: Annotated[list[str] | None, typer.Option("--real", metavar="FOLDER", help="For --report: reals.")] = None,
+    fake: Annotated[list[str] | None, typer.Option("--fake", metavar="FOLDER", help="For --report: fakes.")] = None,
+    report: Annotated[bool, typer.Option("--report", help="Precision, recall and F1 of the labelled folders.")] = False,
+    faces: FacesOption = Faces.WHOLE,
+    params_file: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Print the class of each file, as CSV: path, class, and P(fake) if asked for."""
+    from fauxscan import workshop
+    from fauxscan.scanning import printing
+
+    found = workshop.predict(model, folder, params.load(params_file), threshold, faces.value)
+    rows = [
+        {
+            "path": one.path,
+            "class": one.status if one.label is None else ("real", "fake")[one.label],
+            "p_fake": one.p_fake,
+        }
+        for one in found
+    ]
+    typer.echo(printing.csv_text(rows, ["path", "class", "p_fake"][: 3 if probabilities else 2]), nl=False)
+    if report:
+        labels = dict.fromkeys(real or (), "real") | dict.fromkeys(fake or (), "fake")
+        typer.echo("\n" + workshop.report(found, folder, labels))
+    raise typer.Exit(OK if all(one.label is not None for one in found) else UNJUDGED)
+
+
+@app.command()
 def preset(
     name: Annotated[str, typer.Argument(help="A file in presets/, without .yaml.")],
     settings: Annotated[

@@ -178,6 +178,16 @@ def _entry(word: str, entries: dict[str, T], name: str) -> T:
     return entries[name]
 
 
+def changed(params: Params, section: str, values: dict[str, Any]) -> Params:
+    """Return the parameters with some of a section's values replaced, None left as it is. Raise UserError."""
+    given = {name: value for name, value in values.items() if value is not None}
+    try:
+        return Params.model_validate(params.model_dump() | {section: getattr(params, section).model_dump() | given})
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise UserError(f"wrong value: {wrong}") from error
+
+
 def load(path: Path = Path("params.yaml")) -> Params:
     """Return the parameters in `path`. Raise UserError that names the file, each wrong key and the reason."""
     if not path.is_file():
