@@ -1,6 +1,7 @@
 """`fauxscan audit`: of what the pipeline prepared, and of a tree with or without a split of its own."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def audited(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, d
 
 def test_a_clean_tree_passes_and_one_that_tells_does_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, found = audited(capsys, str(tree(tmp_path / "clean")), *LABELS)
-    assert (code, found["leaking"]) == (0, {"sources": 0, "identities": 0, "near_duplicates": 0})
+    assert (code, found["leaking"]) == (0, {"sources": 0, "identities": 0, "near_duplicates": 0, "exact_copies": 0})
     assert max(auc for name, auc in found["shortcut_auc"].items() if name != "name") <= 0.6
     code, found = audited(capsys, str(tree(tmp_path / "telling", quality=60)), *LABELS)
     assert code == 2 and found["shortcut_auc"]["jpeg_tables"] == 1.0
@@ -47,10 +48,12 @@ def test_the_split_that_a_tree_has_is_judged(tmp_path: Path, capsys: pytest.Capt
         for n in range(first, first + 40):
             save(tmp_path / part / kind / f"{n:03d}.jpg", picture(n, 48))
     save(tmp_path / "test" / "real" / "again.jpg", picture(3, 48), 88)  # 003.jpg of the training part, saved anew
+    shutil.copy(tmp_path / "train" / "fake" / "050.jpg", tmp_path / "test" / "fake" / "copy.jpg")
     code, found = audited(capsys, str(tmp_path), *labels, "--split", "train=train", "--split", "test=test")
-    assert code == 2 and found["leaking"] == {"sources": 0, "identities": 0, "near_duplicates": 1}
+    assert code == 2 and found["leaking"] == {"sources": 0, "identities": 0, "near_duplicates": 1, "exact_copies": 1}
+    assert found["leaks"]["exact_copies"] == ["train/fake/050.jpg = test/fake/copy.jpg"]
     assert set(found["leaks"]["near_duplicates"][0].split(" ~ ")) == {"test/real/again.jpg", "train/real/003.jpg"}
-    assert found["files"] == {"test-fake": 40, "test-real": 41, "train-fake": 40, "train-real": 40}
+    assert found["files"] == {"test-fake": 41, "test-real": 41, "train-fake": 39, "train-real": 40}
 
 
 def test_a_prepared_dataset_is_audited_as_the_stage_left_it(
@@ -69,7 +72,7 @@ def test_a_prepared_dataset_is_audited_as_the_stage_left_it(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "has no split.parquet"),
+        ([], "has no audit.json"),
         (["--label", "real"], "not of the form FOLDER=VALUE"),
         (["--label", "surreal=real"], "which is not in the tree"),
         ([*LABELS, "--split", "real=holdout"], "train, validation or test"),

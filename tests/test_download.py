@@ -634,8 +634,12 @@ def test_ctrl_c_ends_a_long_transfer(published: Server, tmp_path: Path) -> None:
     published.pages["/real.zip"] = endless
     main = threading.main_thread().ident or 0
     threading.Thread(target=lambda: (begun.wait(), signal.pthread_kill(main, signal.SIGINT)), daemon=True).start()
-    with pytest.raises(KeyboardInterrupt):
-        download.download(entry(None), 1, tmp_path / "f", tmp_path / "m", tmp_path / "i.parquet")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            download.download(entry(None), 1, tmp_path / "f", tmp_path / "m", tmp_path / "i.parquet")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (tmp_path / "f" / "real.zip.part").is_file()
 
 

@@ -52,7 +52,7 @@ def test_an_index_is_whole_beyond_one_batch(tmp_path: Path, monkeypatch: pytest.
         (tmp_path / f"{n}.jpg").write_bytes(b"copied" if n in (1, 7) else bytes([n]))
     labels = {f"{n}.jpg": n % 2 for n in range(11)}
     assert index_of(labels, tmp_path) == [f"{n}.jpg" for n in range(11) if n != 7]
-    assert index_of(labels, tmp_path, limit=3) == [f"{n}.jpg" for n in range(6)]
+    assert index_of(labels, tmp_path, limit=3) == [f"{n}.jpg" for n in (0, 1, 4, 5, 9, 10)]  # spread over each label
     row = pq.read_table(tmp_path / "i.parquet").to_pylist()[1]
     assert (row["size"], row["label"], row["source"], row["generator"]) == (6, FAKE, "1.jpg", None)
     assert row["sha256"] == shards.fingerprint(tmp_path / "1.jpg")["sha256"]
@@ -64,6 +64,26 @@ def test_a_name_that_is_no_text_is_left_out_and_said(tmp_path: Path, caplog: pyt
         (tmp_path / name).write_bytes(os.fsencode(name))
     assert index_of({name: n % 2 for n, name in enumerate(names)}, tmp_path) == names[:2]
     assert "no UTF-8; rename it" in caplog.text
+
+
+def test_a_row_answers_for_its_copies_and_a_limit_takes_of_each_split_and_generator(tmp_path: Path) -> None:
+    for n in range(12):
+        (tmp_path / f"{n:02d}").write_bytes(b"same" if n in (0, 10) else bytes([n]))
+    examples = [
+        Example(
+            f"{n:02d}", n % 2, f"s{n}", ("a", "b")[n > 5] if n % 2 else None, "test" if n > 7 else "train", (f"p{n}",)
+        )
+        for n in range(12)
+    ]
+    copies = indexing.write(examples, tmp_path, tmp_path / "i.parquet", datasets.get("demo").CARD, None)
+    assert [(copy.path, copy.of, copy.apart) for copy in copies] == [("10", "00", True)]
+    first = pq.read_table(tmp_path / "i.parquet").to_pylist()[0]
+    assert (first["path"], first["split"], first["identities"]) == ("00", "test", ["p0", "p10", "s10"])
+    indexing.write(examples[1:], tmp_path, tmp_path / "i.parquet", datasets.get("demo").CARD, 3)
+    taken = pq.read_table(tmp_path / "i.parquet").to_pylist()
+    assert {(row["label"], row["split"], row["generator"]) for row in taken} == {
+        (0, "train", None), (0, "test", None), (1, "train", "a"), (1, "train", "b"), (1, "test", "b"),
+    }  # fmt: skip
 
 
 # === Shards ===

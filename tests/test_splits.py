@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from preparing_fixtures import made_faces, picture, save
+from pydantic import ValidationError
 from sklearn.metrics.cluster import pair_confusion_matrix
 
 from fauxscan import datasets
@@ -137,8 +138,8 @@ def test_a_published_test_set_needs_no_training_part(settings: Params) -> None:
 
 
 def test_too_few_groups_are_an_error_that_says_so(settings: Params) -> None:
-    with pytest.raises(UserError, match=r"12 usable files in 3 groups are too few.*split\.by"):
-        splits.divided(table(3), links(), settings.split, 3)
+    with pytest.raises(UserError, match=r"8 usable files in 2 groups are too few.*split\.by"):
+        splits.divided(table(2), links(), settings.split, 3)
 
 
 # === Audits ===
@@ -289,3 +290,16 @@ def test_alignment_takes_the_shortcut_of_deepfake_database_away(
     splits.split(*places, settings.split, 1)  # which fails where anything that a model sees tells
     reached = json.loads(places[2].read_text())["shortcut_auc"]
     assert max(auc for name, auc in reached.items() if name != "name") <= settings.split.shortcut_auc
+
+
+@pytest.mark.parametrize(("train", "validation"), [(0.6, 0.2), (0.7, 0.15), (0.8, 0.1), (0.3, 0.1), (0.9, 0.05)])
+def test_each_split_gets_its_share(settings: Params, train: float, validation: float) -> None:
+    params = by(settings, "source", train=train, validation=validation)
+    share = splits.divided(table(200), links(), params, 3)["split"].value_counts(normalize=True)
+    assert share["train"] == pytest.approx(train, abs=0.04)
+    assert share["validation"] == pytest.approx(validation, abs=0.03)
+
+
+def test_shares_that_leave_no_test_split_are_refused(settings: Params) -> None:
+    with pytest.raises(ValidationError, match=r"leave at least 0\.01 for the test split"):
+        SplitParams.model_validate({**settings.split.model_dump(), "train": 0.8, "validation": 0.2})

@@ -1,10 +1,10 @@
 """Typed, frozen parameters: params.yaml at the door, plain records inside. Unknown keys are refused."""
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from fauxscan.records import Recipe, Strict, UserError
 
@@ -62,6 +62,12 @@ class SplitParams(Strict):
     near_duplicate_bits: int = Field(ge=0, le=8)  # of 64: perceptual hashes this close are one picture
     shortcut_auc: float = Field(gt=0.5, le=1)  # a single file property that predicts the label better fails the audit
     on_shortcut: Literal["fail", "warn"]
+
+    @model_validator(mode="after")
+    def _leaves_a_test_split(self) -> Self:
+        if self.train + self.validation > 0.99:
+            raise ValueError("train and validation together must leave at least 0.01 for the test split")
+        return self
 
 
 class ShardParams(Strict):

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 # The one statement of the label sense: every score, shard, table and model means P(fake).
 REAL, FAKE = 0, 1
@@ -112,7 +112,7 @@ class Example:
 class Phase(Strict):
     """A stretch of training."""
 
-    epochs: int
+    epochs: int = Field(gt=0)
     learning_rate: float
     unfrozen: bool = False  # every layer learns; else those that build() left trainable
 
@@ -139,8 +139,8 @@ class Recipe(Strict):
     lowest_rate: float = 0.0  # ... and never falls below this
     one_cycle: bool = False  # the rate rises to learning_rate and falls again over all batches, instead of decaying
     reduce_on_plateau: Plateau | None = None
-    batch_size: int = 32
-    epochs: int = 10
+    batch_size: int = Field(default=32, gt=0)
+    epochs: int = Field(default=10, gt=0)
     phases: tuple[Phase, ...] = ()  # one after the other, each from its own rate, instead of epochs and learning_rate
     monitor: Literal["val_loss", "val_accuracy"] = "val_loss"  # says which weights are best and when to stop
     min_delta: float = 0.0  # what counts as better

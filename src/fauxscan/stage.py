@@ -19,3 +19,6 @@ def run(function: Callable[..., Any]) -> None:
         typer.run(function)
     except UserError as error:
         sys.exit(f"{function.__name__}: {error}")
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"{function.__name__}: {where}{error.strerror or error}. Mend it and run the same again.")

@@ -1,11 +1,14 @@
 """Your own directory tree: folders whose names params.yaml declares, each real or made by a named generator."""
 
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from fauxscan.records import FAKE, REAL, TEST, TRAIN, VALIDATION, DatasetCard, Example, UserError
+
+log = logging.getLogger(__name__)
 
 CARD = DatasetCard(
     name="folder",
@@ -96,6 +99,12 @@ def _refuse_undeclared(root: Path, labels: dict[str, str]) -> None:
             found.add(folder.as_posix())
     if found:
         raise UserError(f"folders without a label: {', '.join(sorted(found))}. {CARD.instructions}")
+    for path in sorted(root.iterdir()):
+        if path.is_file() and not _hidden(path.relative_to(root)):
+            log.warning("left out: %s lies in no folder that has a label", path.name)
+    for path in (path for name in labels for path in sorted((root / name).rglob("*"))):
+        if path.is_symlink() and path.is_dir():
+            log.warning("left out: %s is a link to a folder, which is not followed", path.relative_to(root))
 
 
 def _hidden(path: Path) -> bool:

@@ -123,9 +123,8 @@ def _auc(values: Columns, labels: NDArray[Any], cut: list[folds.Fold]) -> float:
 def passes(found: dict[str, Any], params: SplitParams) -> bool:
     """Return whether nothing leaks and nothing that a model sees gives the label away."""
     seen = (auc for name, auc in found["shortcut_auc"].items() if name != "name")
-    return (
-        not any(found["leaking"][kind] for kind in _forbidden(params)) and max(seen, default=0) <= params.shortcut_auc
-    )
+    leaking = sum(found["leaking"].get(kind, 0) for kind in (*_forbidden(params), "exact_copies"))
+    return not leaking and max(seen, default=0) <= params.shortcut_auc
 
 
 def _forbidden(params: SplitParams) -> list[str]:

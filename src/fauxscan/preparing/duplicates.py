@@ -82,13 +82,11 @@ def groups(table: pd.DataFrame, pairs: pd.DataFrame, tokens: list[str]) -> NDArr
     place = dict(zip(table["sha256"], range(len(table)), strict=True))
     known = pairs[pairs["one"].isin(place) & pairs["other"].isin(place)]
     edges = [np.stack([known["one"].map(place), known["other"].map(place)], 1).astype(np.int64)]
-    nodes = len(table)
-    for token in tokens:
-        named = table[token].reset_index(drop=True).explode().dropna()
-        codes, names = pd.factorize(named)
-        edges.append(np.stack([named.index.to_numpy(), codes + nodes], 1))
-        nodes += len(names)
-    component = _components(np.concatenate(edges), nodes)[: len(table)]
+    named = [table[token].reset_index(drop=True).explode().dropna().astype(str) for token in tokens]
+    ties = pd.concat(named) if named else pd.Series(dtype=str)  # a source may be named among identities: of a copy
+    codes, names = pd.factorize(ties)
+    edges.append(np.stack([ties.index.to_numpy(np.int64), codes + len(table)], 1))
+    component = _components(np.concatenate(edges), len(table) + len(names))[: len(table)]
     paths = table["path"].to_numpy(dtype=str)
     order = np.lexsort([paths, component])
     _, first = np.unique(component[order], return_index=True)

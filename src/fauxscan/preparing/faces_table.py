@@ -12,12 +12,13 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fauxscan.records import FACES, MADE, UserError
+from fauxscan.records import FACES, MADE, Status, UserError
 
 CHUNK_BYTES = 128 << 20  # of media: what a killed stage loses at most, and big enough for DVC
 CHUNK_FILES = 2000
 GROUP_ROWS, GROUP_BYTES = 256, 32 << 20  # of a row group, whichever comes first: what is held until it is written
 KEY, DIGEST, ROWS = b"fauxscan.key", b"fauxscan.faces_sha256", b"fauxscan.rows_sha256"
+PASSING = {Status.UNREADABLE, Status.CHANGED_DURING_READ, Status.CRASHED, Status.TIMEOUT}
 Row = dict[str, Any]
 
 
@@ -111,6 +112,8 @@ def damage(folder: Path, chunk: Chunk) -> str | None:
         return f"{made.name} cannot be read: {error}"
     if not whole:
         return f"{made.name} is damaged"
+    if again := sorted(PASSING & set(table["status"].to_pylist())):
+        return f"some of its files were {' or '.join(again)}, which may be over"
     return None if _sha256(faces).encode() == meta[DIGEST] else f"{faces.name} is damaged"
 
 

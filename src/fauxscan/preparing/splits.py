@@ -11,6 +11,7 @@
 
 import json
 import logging
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from fauxscan.records import EXCLUDED, SPLIT, TEST, TRAIN, VALIDATION, Status, U
 
 log = logging.getLogger(__name__)
 HELD = (TEST, VALIDATION)
+MOST_FOLDS = 20  # that a share is made of: enough for 5 %
 TOKENS = {
     "official": ["source", "identities"],
     "identity": ["source", "identities"],
@@ -92,8 +94,9 @@ def published(table: pd.DataFrame, pairs: pd.DataFrame, tokens: list[str]) -> Na
         held = table[result == name]
         near = set(both_ways.loc[both_ways["one"].isin(set(held["sha256"])), "other"])
         tied = table["sha256"].isin(near).to_numpy()
+        names = {name for token in tokens for name in held[token].explode().dropna()}
         for token in tokens:
-            shared = table[token].explode().isin(set(held[token].explode().dropna()))
+            shared = table[token].explode().isin(names)
             tied = tied | shared.groupby(level=0).any().to_numpy()
         result[tied & (result != name) & (result != TEST)] = EXCLUDED
     return result
@@ -124,11 +127,17 @@ def assign(table: pd.DataFrame, params: SplitParams, seed: int) -> Names:
 
 
 def _carve(table: pd.DataFrame, result: Names, name: str, share: float, seed: int) -> None:
-    """Move one stratified fold of whole groups from train to the split `name`."""
+    """Move stratified folds of whole groups, that many of them as make the share, from train to the split `name`."""
     rows = np.flatnonzero(result == TRAIN)
-    strata = table["generator"].fillna("real").to_numpy(dtype=str)[rows]
-    _, chosen = folds.grouped(strata, table["group"].to_numpy(dtype=str)[rows], max(2, round(1 / share)), seed)[0]
-    result[rows[chosen]] = name
+    strata, groups = (
+        table["generator"].fillna("real").to_numpy(dtype=str)[rows],
+        table["group"].to_numpy(dtype=str)[rows],
+    )
+    most = min(MOST_FOLDS, *(len(set(groups[strata == one])) for one in set(strata)))
+    part = Fraction(share).limit_denominator(max(2, most))
+    part = part if 0 < part < 1 else Fraction(1, 2)
+    chosen = folds.grouped(strata, groups, part.denominator, seed)[: part.numerator]
+    result[rows[np.concatenate([fold for _, fold in chosen])]] = name
 
 
 def _refuse_empty(table: pd.DataFrame, result: Names) -> None:

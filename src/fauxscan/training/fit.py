@@ -45,7 +45,7 @@ def train(name: str, params: Params, index: Path, folder: Path, kept: Path, out:
     view = shards.view_for(card.looks_at, dataset.faces)
     with devices.prepare(params.train.precision):
         network, options = begin(model, recipe, folder, view, params)
-        keeper = Keeper(kept / CHECKPOINT, _key(model, recipe, folder, params.seed), recipe)
+        keeper = Keeper(kept / CHECKPOINT, _key(model, recipe, folder, view, params), recipe)
         size = network.input_shape[1]
         try:
             figures = fit(network, recipe, _data(folder, view, size, recipe, params), plots, keeper)
@@ -81,6 +81,7 @@ def train(name: str, params: Params, index: Path, folder: Path, kept: Path, out:
             align=dataset.align,
         ),
     )
+    keeper.finish()
 
 
 def begin(
@@ -168,14 +169,11 @@ def _watchers(recipe: Recipe, epochs: int, keeper: Keeper) -> list[keras.callbac
     return keeper.others
 
 
-def _key(model: ModelParams, recipe: Recipe, folder: Path, seed: int) -> str:
+def _key(model: ModelParams, recipe: Recipe, folder: Path, view: View, params: Params) -> str:
     """Return the digest of all that training follows from: a checkpoint of anything else is no use."""
-    told = [
-        model.model_dump(mode="json"),
-        recipe.model_dump(mode="json"),
-        shards.manifest(folder)["split_digest"],
-        seed,
-    ]
+    declared = [model.model_dump(mode="json"), recipe.model_dump(mode="json"), params.train.model_dump(), params.seed]
+    begun = hashlib.sha256(Path(model.weights).read_bytes()).hexdigest() if model.weights else None
+    told = [*declared, begun, shards.manifest(folder), view]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 

@@ -4,7 +4,9 @@ import json
 import logging
 import os
 from pathlib import Path
+from time import perf_counter
 from typing import Any
+from zipfile import BadZipFile
 
 import keras
 import numpy as np
@@ -24,6 +26,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
 
     def __init__(self, file: Path, key: str, recipe: Recipe) -> None:
         super().__init__()
+        file.parent.mkdir(parents=True, exist_ok=True)
         self.file, self.key, self.recipe = file, key, recipe
         self.sign = -1 if recipe.monitor == "val_loss" else 1
         self.phase, self.epoch, self.history = 0, 0, list[dict[str, float]]()
@@ -63,6 +66,10 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
             self.best = self.model.get_weights()
         self._write()
 
+    def finish(self) -> None:
+        """Forget the checkpoint: who trains again, with code that was edited meanwhile, begins anew."""
+        self.file.unlink(missing_ok=True)
+
     def _write(self) -> None:
         arrays = {"weights": self.model.get_weights(), "best": self.best,
                   "optimizer": [np.asarray(value) for value in self.model.optimizer.variables]}  # fmt: skip
@@ -73,7 +80,6 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         state = {"key": self.key, "phase": self.phase, "epoch": self.epoch, "history": self.history,
                  "counters": counters, "ends": bool(self.model.stop_training)}  # fmt: skip
         named = {f"{kind}{place:05d}": value for kind, found in arrays.items() for place, value in enumerate(found)}
-        self.file.parent.mkdir(parents=True, exist_ok=True)
         aside = self.file.with_suffix(".part")
         with aside.open("wb") as opened:
             np.savez(opened, state=np.frombuffer(json.dumps(state).encode(), np.uint8), **named)
@@ -89,7 +95,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
                 state = json.loads(found["state"].tobytes())
                 kinds = {kind: [found[name] for name in sorted(found.files) if name.startswith(kind)]
                          for kind in ("weights", "optimizer", "best")}  # fmt: skip
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
             log.warning("%s cannot be read (%s): training begins anew", self.file, error)
             return
         if state["key"] != self.key:
@@ -133,7 +139,7 @@ class Bar(keras.callbacks.Callback):  # type: ignore[misc]
         """Begin a bar."""
         total = (self.params.get("steps") or 0) * self.batch or None
         self.bar = tqdm(desc=f"epoch {epoch + 1}", total=total, unit=" images", disable=None, leave=False)
-        self.count = 0
+        self.count, self.begun = 0, perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Count a batch."""
@@ -142,7 +148,7 @@ class Bar(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Say the figures, and how fast it went."""
-        seconds = self.bar.format_dict["elapsed"]
+        seconds = perf_counter() - self.begun
         self.bar.close()
         figures = ", ".join(f"{name} {value:.4g}" for name, value in (logs or {}).items())
         log.info("epoch %d: %s; %.0f images a second", epoch + 1, figures, self.count / max(seconds, 1e-9))
