@@ -113,7 +113,7 @@ def outs(clone: Path, stage: str) -> list[str]:
 
 
 def test_a_stage_that_fails_says_why_and_leaves_the_rest(clone: Path) -> None:
-    done = run(clone, sys.executable, "stages/train.py", "meso5", "i", "s", "o", "p")
+    done = run(clone, sys.executable, "stages/train.py", "meso5", "i", "s", "k", "o", "p")
     assert done.returncode != 0 and "unknown model 'meso5'" in done.stderr
     done = run(clone, sys.executable, "stages/shards.py", "nowhere", "data/demo/split.parquet", "out")
     assert done.returncode != 0 and "run the stage `faces` first" in done.stderr
