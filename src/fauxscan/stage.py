@@ -12,7 +12,7 @@ from fauxscan.records import UserError
 
 
 def run(function: Callable[..., Any]) -> None:
-    """Call `function` with the command line's arguments; a UserError ends the stage with its message."""
+    """Call `function` with the command line's arguments; a UserError or what the disk refuses ends the stage with its message."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
@@ -20,5 +20,5 @@ def run(function: Callable[..., Any]) -> None:
     except UserError as error:
         sys.exit(f"{function.__name__}: {error}")
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        sys.exit(f"{function.__name__}: {where}{error.strerror or error}. Mend it and run the same again.")
+        said = f"{error.filename}: {error.strerror}" if error.filename else f"{type(error).__name__}: {error}"
+        sys.exit(f"{function.__name__}: {said}. Mend it and run the same again.")
