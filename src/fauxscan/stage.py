@@ -12,7 +12,7 @@ from fauxscan.records import UserError
 
 
 def run(function: Callable[..., Any]) -> None:
-    """Call `function` with the command line's arguments; a UserError or what the disk refuses ends the stage with its message."""
+    """Call `function` with the command line's arguments; a person's or the disk's fault ends it with its message."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
