@@ -5,8 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import writing
+
 ROOT = Path(__file__).parents[1]
-START, END = "<!-- dag:start -->", "<!-- dag:end -->"
 NODE = re.compile(r'(node\d+)\["(.+?)"\]')
 EDGE = re.compile(r"(node\d+)-->(node\d+)")
 
@@ -21,20 +22,10 @@ def picture() -> str:
     return "\n".join(["```mermaid", "flowchart LR", *lines, "```"])
 
 
-def drawn(readme: str) -> str:
-    """Return the README with a current picture between its marks."""
-    before, rest = readme.split(START)
-    return f"{before}{START}\n{picture()}\n{END}{rest.split(END)[1]}"
-
-
 def main() -> None:
     """Draw, or check."""
     file = ROOT / "README.md"
-    readme = file.read_text(encoding="utf-8")
-    if "--check" not in sys.argv:
-        file.write_text(drawn(readme), encoding="utf-8")
-    elif drawn(readme) != readme:
-        sys.exit("the DAG in README.md is not that of dvc.yaml: run `python docs/dag.py`")
+    writing.keep(file, writing.between(file.read_text(encoding="utf-8"), "dag", picture()))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """Write docs/datasets.md from the cards: `python docs/datasets.py`. With --check, only say whether it is current."""
 
 import inspect
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
+
+import writing
 
 from fauxscan import datasets
 from fauxscan.records import DatasetCard
@@ -102,10 +103,7 @@ def default(value: Any) -> str:
 
 def main() -> None:
     """Write, or check."""
-    if "--check" not in sys.argv:
-        FILE.write_text(page(), encoding="utf-8")
-    elif not FILE.is_file() or page() != FILE.read_text(encoding="utf-8"):
-        sys.exit("docs/datasets.md is not that of the datasets' cards: run `python docs/datasets.py`")
+    writing.keep(FILE, page())
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """Write the cards into docs/detectors.md: `python docs/detectors.py`. With --check, only say if they are current."""
 
-import sys
 from pathlib import Path
+
+import writing
 
 from fauxscan import detectors
 from fauxscan.records import DetectorCard, Recipe
 
 FILE = Path(__file__).parent / "detectors.md"
-START, END = "<!-- cards:start -->", "<!-- cards:end -->"
 HEAD = "| detector | looks at | input | trains | paper | expected |\n|---|---|---|---|---|---|"
 
 
@@ -35,29 +35,16 @@ def _said(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def written(text: str) -> str:
-    """Return the page with current cards between its marks."""
-    cards = [detectors.get(name).CARD for name in detectors.names()]
-    table = "\n".join(
-        [
-            HEAD,
-            *map(row, cards),
-            "",
-            "What each recipe says, beyond Adam at 1e-3, cross-entropy and 10 epochs in batches of 32:",
-            "",
-        ]
-    )
-    before, rest = text.split(START)
-    return f"{before}{START}\n{table}\n" + "\n".join(map(recipe, cards)) + f"\n{END}{rest.split(END)[1]}"
+def cards() -> str:
+    """Return the table of all cards, and what their recipes say."""
+    found = [detectors.get(name).CARD for name in detectors.names()]
+    said = "What each recipe says, beyond Adam at 1e-3, cross-entropy and 10 epochs in batches of 32:"
+    return "\n".join([HEAD, *map(row, found), "", said, "", *map(recipe, found)])
 
 
 def main() -> None:
     """Write, or check."""
-    text = FILE.read_text(encoding="utf-8")
-    if "--check" not in sys.argv:
-        FILE.write_text(written(text), encoding="utf-8")
-    elif written(text) != text:
-        sys.exit("the table in docs/detectors.md is not that of the cards: run `python docs/detectors.py`")
+    writing.keep(FILE, writing.between(FILE.read_text(encoding="utf-8"), "cards", cards()))
 
 
 if __name__ == "__main__":
