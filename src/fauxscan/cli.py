@@ -187,13 +187,20 @@ def train(
         "decay_factor": decay_factor, "decay_steps": decay_steps, "lowest_rate": lowest_rate,
         "early_stopping": early_stopping, "augmentation": None if augmentation else {},
     }  # fmt: skip
-    recipe = {name: value for name, value in chosen.items() if value is not None}
-    options = {name: value for name, value in {"activation": activation, "size": size}.items() if value is not None}
-    labels = dict.fromkeys(real, "real") | dict.fromkeys(fake, "fake")
+    recipe, options = _given(chosen), _given({"activation": activation, "size": size})
     settings = params.changed(params.load(params_file), "split", {"validation": validation, "on_shortcut": on_shortcut})
-    card = workshop.train(folder, labels, out, detector, settings, options, recipe, faces.value)
+    card = workshop.train(folder, _labels(real, fake), out, detector, settings, options, recipe, faces.value)
     figures = ", ".join(f"{name} {value:.4g}" for name, value in card.figures.items())
     typer.echo(f"{out}: {figures}\nnext: fauxscan predict {out} FOLDER")
+
+
+def _given(values: dict[str, object]) -> dict[str, object]:
+    """Return what was said on the command line."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _labels(real: list[str], fake: list[str]) -> dict[str, str]:
+    return dict.fromkeys(real, "real") | dict.fromkeys(fake, "fake")
 
 
 @app.command()
@@ -224,8 +231,7 @@ def predict(
     ]
     typer.echo(printing.csv_text(rows, ["path", "class", "p_fake"][: 3 if probabilities else 2]), nl=False)
     if report:
-        labels = dict.fromkeys(real or (), "real") | dict.fromkeys(fake or (), "fake")
-        typer.echo("\n" + workshop.report(found, folder, labels))
+        typer.echo("\n" + workshop.report(found, folder, _labels(real or [], fake or [])))
     raise typer.Exit(OK if all(one.label is not None for one in found) else UNJUDGED)
 
 

@@ -190,8 +190,12 @@ def changed(params: Params, section: str, values: dict[str, Any]) -> Params:
     try:
         return Params.model_validate(params.model_dump() | {section: getattr(params, section).model_dump() | given})
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise UserError(f"wrong value: {wrong}") from error
+        raise UserError(f"wrong value: {'; '.join(faults(error))}") from error
+
+
+def faults(error: ValidationError) -> list[str]:
+    """Return where each value was wrong, and why."""
+    return [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
 
 
 def load(path: Path = Path("params.yaml")) -> Params:
@@ -203,5 +207,5 @@ def load(path: Path = Path("params.yaml")) -> Params:
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not valid YAML: {error}") from error
     except ValidationError as error:
-        wrong = (f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise UserError(f"{path} is not as expected; correct or remove:\n" + "\n".join(wrong)) from error
+        wrong = "".join(f"\n  {fault}" for fault in faults(error))
+        raise UserError(f"{path} is not as expected; correct or remove:{wrong}") from error

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from fauxscan import datasets, detectors, models
 from fauxscan.models import ModelCard
-from fauxscan.params import DatasetParams, ModelParams, Params
+from fauxscan.params import DatasetParams, ModelParams, Params, faults
 from fauxscan.records import FAKE, REAL, Status, UserError
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def _model(detector: str, dataset: str, options: dict[str, Any], recipe: dict[st
     try:
         return ModelParams(detector=detector, dataset=dataset, options=options, recipe=recipe)
     except ValidationError as error:
-        raise UserError("; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())) from error
+        raise UserError("; ".join(faults(error))) from error
 
 
 def predict(

@@ -35,10 +35,20 @@ def examples(
     expression = _expression(source)
     fixed = _fixed(root, splits or {})
     _refuse_undeclared(root, declared)
+    _tell_of_loose_files(root)
     for name, made_by in sorted(declared.items()):
-        for file in sorted(f for f in (root / name).rglob("*") if f.is_file() and not _hidden(f.relative_to(root))):
+        for file in _files(root, name):
             example = _example(file.relative_to(root), name, made_by, expression)
             yield replace(example, split=next((s for f, s in fixed.items() if f in file.parents), None))
+
+
+def _files(root: Path, name: str) -> Iterator[Path]:
+    """Give the files below a folder, in order; a link to a folder is not followed, and that is said."""
+    for path in sorted((root / name).rglob("*")):
+        if path.is_file() and not _hidden(path.relative_to(root)):
+            yield path
+        elif path.is_symlink() and path.is_dir():
+            log.warning("left out: %s is a link to a folder, which is not followed", path.relative_to(root))
 
 
 def _example(path: Path, folder: str, made_by: str, expression: re.Pattern[str] | None) -> Example:
@@ -99,12 +109,12 @@ def _refuse_undeclared(root: Path, labels: dict[str, str]) -> None:
             found.add(folder.as_posix())
     if found:
         raise UserError(f"folders without a label: {', '.join(sorted(found))}. {CARD.instructions}")
+
+
+def _tell_of_loose_files(root: Path) -> None:
     for path in sorted(root.iterdir()):
         if path.is_file() and not _hidden(path.relative_to(root)):
             log.warning("left out: %s lies in no folder that has a label", path.name)
-    for path in (path for name in labels for path in sorted((root / name).rglob("*"))):
-        if path.is_symlink() and path.is_dir():
-            log.warning("left out: %s is a link to a folder, which is not followed", path.relative_to(root))
 
 
 def _hidden(path: Path) -> bool:

@@ -30,7 +30,7 @@ def face_logits(model: Model, folder: Path, split: str, view: View, jpeg_quality
 def _pixels(example: dict[str, Any], size: int, jpeg_quality: int | None) -> images.Image:
     image = images.decode(example["image"], example["format"], CAP)
     if jpeg_quality is not None:
-        image = images.decode(images.encode_jpeg(image, jpeg_quality), "jpeg", CAP)
+        image = images.compressed(image, jpeg_quality)
     return pixels.resize(image, size)
 
 

@@ -78,6 +78,11 @@ def encode_jpeg(image: Image, quality: int) -> bytes:
     return data.tobytes()
 
 
+def compressed(image: Image, quality: int) -> Image:
+    """Return what is left of RGB pixels after a JPEG of this quality (0 to 100)."""
+    return decode(encode_jpeg(image, quality), "jpeg", max_pixels=image.size)
+
+
 def _header(data: bytes, form: str) -> Pillow.Image:
     try:
         with warnings.catch_warnings():

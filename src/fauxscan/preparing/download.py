@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError, validate_call
 
 from fauxscan import datasets
-from fauxscan.params import DatasetParams
+from fauxscan.params import DatasetParams, faults
 from fauxscan.preparing import archives, pins, transfer
 from fauxscan.preparing import index as indexing
 from fauxscan.records import Archive, DatasetCard, Example, UserError
@@ -79,9 +79,8 @@ def _called(function: Callable[..., Any], dataset: DatasetParams, **arguments: A
     try:
         return validate_call(function)(**arguments, **dataset.options)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise UserError(
-            f"options of the dataset {dataset.name} in params.yaml: {wrong}."
+            f"options of the dataset {dataset.name} in params.yaml: {'; '.join(faults(error))}."
             f" The options there are: {', '.join(known) or 'none'} (see docs/datasets.md)"
         ) from error
 

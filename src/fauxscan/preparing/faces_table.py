@@ -55,7 +55,7 @@ class ChunkWriter:
     """Writes the two files of a chunk aside, and into their place when both are whole: `made` last."""
 
     def __init__(self, folder: Path, chunk: Chunk) -> None:
-        self.folder, self.chunk, self.rows = folder, chunk, 0
+        self.folder, self.chunk = folder, chunk
         self._faces, self._made = (folder / f"{name}.part" for name in chunk.names)
         self._waiting: list[Row] = []
         self._bytes = 0
@@ -81,7 +81,6 @@ class ChunkWriter:
 
     def _flush(self) -> None:
         self._writer.write_table(pa.Table.from_pylist(self._waiting, FACES))
-        self.rows += len(self._waiting)
         self._waiting, self._bytes = [], 0
 
     def finish(self) -> None:

@@ -94,9 +94,9 @@ def published(table: pd.DataFrame, pairs: pd.DataFrame, tokens: list[str]) -> Na
         held = table[result == name]
         near = set(both_ways.loc[both_ways["one"].isin(set(held["sha256"])), "other"])
         tied = table["sha256"].isin(near).to_numpy()
-        names = {name for token in tokens for name in held[token].explode().dropna()}
+        kept_apart = {value for token in tokens for value in held[token].explode().dropna()}
         for token in tokens:
-            shared = table[token].explode().isin(names)
+            shared = table[token].explode().isin(kept_apart)
             tied = tied | shared.groupby(level=0).any().to_numpy()
         result[tied & (result != name) & (result != TEST)] = EXCLUDED
     return result
@@ -129,10 +129,8 @@ def assign(table: pd.DataFrame, params: SplitParams, seed: int) -> Names:
 def _carve(table: pd.DataFrame, result: Names, name: str, share: float, seed: int) -> None:
     """Move stratified folds of whole groups, that many of them as make the share, from train to the split `name`."""
     rows = np.flatnonzero(result == TRAIN)
-    strata, groups = (
-        table["generator"].fillna("real").to_numpy(dtype=str)[rows],
-        table["group"].to_numpy(dtype=str)[rows],
-    )
+    strata = table["generator"].fillna("real").to_numpy(dtype=str)[rows]
+    groups = table["group"].to_numpy(dtype=str)[rows]
     most = min(MOST_FOLDS, *(len(set(groups[strata == one])) for one in set(strata)))
     part = Fraction(share).limit_denominator(max(2, most))
     part = part if 0 < part < 1 else Fraction(1, 2)

@@ -7,8 +7,6 @@ from rich.table import Table
 
 from fauxscan.preparing.audit import REMEDY, SHOWN
 
-NOTHING = 0.5  # the AUC of a property that tells nothing
-
 
 def show(console: Console, found: dict[str, Any], cap: float) -> None:
     """Print the files by split, each kind of leak, and the AUC of each file property beside its cap."""

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from fauxscan.records import UserError
 
-Shape = tuple[int, ...]
 Filling = tuple[Any, NDArray[np.float32]]  # a Keras variable and what goes into it
 
 
