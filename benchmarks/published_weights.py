@@ -76,7 +76,9 @@ def measured(folder: Path, weights: str, table: pd.DataFrame, settings: Params) 
 
 def told(scored: pd.DataFrame, settings: Params) -> list[str]:
     """Return accuracy at 0.5 and AUC with their intervals."""
-    found = metrics.figures(scored.assign(label=scored["label"].astype(int)), 0.5, settings.evaluate, settings.seed)
+    found = metrics.figures(
+        scored.assign(label=scored["label"].astype(int)), 0.5, 0.5, settings.evaluate, settings.seed
+    )
     return [f"{found[n]:.3f} ({found[f'{n}_low']:.3f} to {found[f'{n}_high']:.3f})" for n in ("accuracy", "auc")]
 
 

@@ -8,8 +8,8 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
-from fauxscan.judging import aggregation, calibration, metrics, panel, publishing
-from fauxscan.judging.panel import EnsembleCard, Panel
+from fauxscan.judging import aggregation, calibration, combining, metrics, panel
+from fauxscan.judging.panel import Dense, EnsembleCard, Panel
 from fauxscan.models import Calibration, Model, ModelCard, TrainedOn
 from fauxscan.params import Params
 from fauxscan.records import Recipe, Verdict, View
@@ -44,6 +44,14 @@ def test_too_few_files_to_say_means_never_sure() -> None:
     assert calibration.lower_cut(np.array([0.7, 0.8, 0.9]), 0.05) == 0.0
 
 
+def test_the_even_cut_divides_its_errors_evenly(settings: Params) -> None:
+    reals, fakes = expit(RNG.normal(-3, 1, 5000)), expit(RNG.normal(-1, 1, 2000))
+    cut = calibration.even_cut(reals, fakes)
+    assert (reals >= cut).mean() == pytest.approx((fakes < cut).mean(), abs=0.002)
+    assert panel.logit(cut) == pytest.approx(-2, abs=0.1)
+    assert calibration.even_cut(np.array([0.1, 0.2]), np.array([0.8, 0.9])) == pytest.approx(0.5)
+
+
 def test_cuts_of_classes_far_apart_leave_the_middle_uncertain(settings: Params) -> None:
     labels = np.repeat([0, 1], 100)
     logits = np.concatenate([RNG.normal(-5, 0.5, 100), RNG.normal(5, 0.5, 100)])
@@ -75,7 +83,7 @@ def test_the_interval_counts_sources_and_not_frames(settings: Params) -> None:
     by_frame = by_source.loc[by_source.index.repeat(30)].reset_index(drop=True)
     width = {}
     for name, table in (("source", by_source), ("frame", by_frame)):
-        found = metrics.figures(table, 0.9, settings.evaluate, seed=1)
+        found = metrics.figures(table, 0.9, 0.5, settings.evaluate, seed=1)
         width[name] = found["accuracy_high"] - found["accuracy_low"]
         assert found["accuracy_low"] <= found["accuracy"] <= found["accuracy_high"]
         assert found["sources"] == 40
@@ -122,8 +130,8 @@ def test_a_model_trained_on_the_demo_is_always_uncertain_and_says_why() -> None:
 
 def test_an_ensemble_weighs_its_members_and_fills_in_for_the_absent() -> None:
     card = EnsembleCard(
-        name="e", method="logistic", dataset="d", weights={"a": 1.5, "b": 0.5}, bias=-1.0, digests={},
-        calibration=CALIBRATION, proof_of_machinery=False,
+        name="e", method="logistic", dataset="d", layers=(Dense(kernel=((1.5,), (0.5,)), bias=(-1.0,)),),
+        digests={"a": "a", "b": "b"}, calibration=CALIBRATION, proof_of_machinery=False,
     )  # fmt: skip
     judges = Panel((member("a"), member("b")), card)
     assert judges.judge({"a": 4.0, "b": 2.0}).p_fake == pytest.approx(expit((1.5 * 2 + 0.5 * 1 - 1) / 2))
@@ -134,10 +142,35 @@ def test_a_fitted_ensemble_leans_on_the_member_that_knows() -> None:
     labels = np.tile([0, 1], 400)
     knows = np.where(labels == 1, 2.0, -2.0) + RNG.normal(0, 2, 800)
     guesses = RNG.normal(0, 2, 800)
-    weights, _ = publishing.fit_weights(np.stack([knows, guesses], 1), labels, "logistic")
-    assert weights[0] > 0.5 and abs(weights[1]) < 0.2
-    equal, bias = publishing.fit_weights(np.stack([knows, guesses], 1), labels, "mean")
-    assert equal.tolist() == [0.5, 0.5] and bias == 0.0
+    (fitted,) = combining.fit(np.stack([knows, guesses], 1), labels, "logistic", 1)
+    assert fitted.kernel[0][0] > 0.5 and abs(fitted.kernel[1][0]) < 0.2
+    (equal,) = combining.fit(np.stack([knows, guesses], 1), labels, "mean", 1)
+    assert equal.kernel == ((0.5,), (0.5,)) and equal.bias == (0.0,)
+
+
+def test_dense32_joins_what_no_weighing_can() -> None:
+    """Two members that are right only together: fake where they agree. No line tells that apart, 32 units do."""
+    logits = RNG.normal(0, 2, (1200, 2))
+    labels = (logits[:, 0] * logits[:, 1] > 0).astype(int)
+    layers = combining.fit(logits, labels, "dense32", 1)
+    assert [np.array(layer.kernel).shape for layer in layers] == [(2, 32), (32, 1)]
+    new = RNG.normal(0, 2, (4000, 2))
+    truth = (new[:, 0] * new[:, 1] > 0).astype(int)
+    assert roc_auc_score(truth, panel.forward(layers, new)) > 0.95
+    assert roc_auc_score(truth, panel.forward(combining.fit(logits, labels, "logistic", 1), new)) < 0.6
+    assert layers == combining.fit(logits, labels, "dense32", 1)
+
+
+def test_a_combiner_is_calibrated_on_sources_that_it_was_not_fitted_on() -> None:
+    """Members that know nothing, five files a source: a fit that saw the source knows it by heart, unseen ones not."""
+    sources = np.repeat([f"v{n}" for n in range(30)], 5)
+    labels = np.repeat(np.tile([0, 1], 15), 5)
+    logits = np.repeat(RNG.normal(0, 1, (30, 4)), 5, axis=0)
+    own = panel.forward(combining.fit(logits, labels, "dense32", 1), logits)
+    assert roc_auc_score(labels, own) > 0.9
+    assert roc_auc_score(labels, combining.cross_fitted(logits, labels, sources, "dense32", 1)) < 0.75
+    few = combining.cross_fitted(logits[:10], labels[:10], sources[:10], "logistic", 1)
+    assert few.shape == (10,), "one source a class: nothing can be left out"
 
 
 def test_sigmoid_and_logit_do_not_overflow() -> None:

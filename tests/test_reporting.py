@@ -25,7 +25,7 @@ def evaluation(folder: Path, name: str, settings: Params) -> None:
             "p_fake": np.clip(labels * 0.4 + RNG.random(80) * 0.6, 0, 1),
         }
     )  # fmt: skip
-    found = metrics.figures(scores, 0.9, settings.evaluate, 1)
+    found = metrics.figures(scores, 0.9, 0.5, settings.evaluate, 1)
     keys = {"unit": "media", "degradation": "none"}
     rows = [{**keys, "generator": generator, **found} for generator in ("all", "gan")]
     (folder / name).mkdir(parents=True)

@@ -12,7 +12,7 @@ import pytest
 from scanning_fixtures import Stub, stub_engine, stub_panel, tiny_params, write_clip, write_folder
 
 from fauxscan.judging.aggregation import media_logit
-from fauxscan.judging.panel import EnsembleCard, Panel, read_ensemble
+from fauxscan.judging.panel import Dense, EnsembleCard, Panel, read_ensemble
 from fauxscan.media import files
 from fauxscan.records import Status, UserError, Verdict
 from fauxscan.scanning import reading, scan, settings, tables
@@ -226,8 +226,7 @@ def ensemble(home: Path, **digests: str) -> Path:
         name="both",
         method="logistic",
         dataset="none",
-        weights={"faces": 0.25, "wholes": 0.75},
-        bias=0.1,
+        layers=(Dense(kernel=((0.25,), (0.75,)), bias=(0.1,)),),
         digests={member.name: member.model_digest for member in members} | digests,
         calibration=members[0].calibration or pytest.fail("the stand-ins are calibrated"),
         proof_of_machinery=False,

@@ -25,6 +25,7 @@ class Calibration(Strict):
     temperature: float  # p_fake = sigmoid(logit / temperature), Guo et al. 2017
     high: float  # p_fake from which on a file is likely_synthetic
     low: float  # p_fake up to which there is no_indication
+    even: float = 0.5  # p_fake at which as large a share of reals lies above as of fakes below: equal error rate
     false_positive_rate: float  # the aim behind `high`
     false_negative_rate: float  # the aim behind `low`
     reals: int

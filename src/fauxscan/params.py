@@ -109,7 +109,7 @@ class CalibrateParams(Strict):
 class CombinerParams(Strict):
     """An ensemble: its members' calibrated logits, joined."""
 
-    method: Literal["mean", "logistic"]
+    method: Literal["mean", "logistic", "dense32"]
     members: tuple[str, ...] = Field(min_length=2)
 
 

@@ -23,6 +23,7 @@ def fit(labels: ArrayLike, logits: ArrayLike, params: CalibrateParams) -> Calibr
         temperature=temperature,
         high=max(low, high),  # where the classes lie apart the cuts cross, and what lies between is uncertain
         low=min(low, high),
+        even=even_cut(p_fake[truth == REAL], p_fake[truth == FAKE]),
         false_positive_rate=params.false_positive_rate,
         false_negative_rate=params.false_negative_rate,
         reals=int((truth == REAL).sum()),
@@ -48,6 +49,15 @@ def upper_cut(reals: NDArray[np.float64], rate: float) -> float:
     """
     k = math.ceil((len(reals) + 1) * (1 - rate))
     return 1.0 if k > len(reals) else min(1.0, float(np.nextafter(np.sort(reals)[k - 1], 2.0)))
+
+
+def even_cut(reals: NDArray[np.float64], fakes: NDArray[np.float64]) -> float:
+    """Return the p_fake with as large a share of reals at or above it as of fakes below it (equal error rate)."""
+    scores = np.unique(np.concatenate([reals, fakes]))
+    above = 1 - np.searchsorted(np.sort(reals), scores) / len(reals)
+    below = np.searchsorted(np.sort(fakes), scores) / len(fakes)
+    nearest = int(np.argmin(np.abs(above - below)))
+    return float(scores[max(nearest - 1, 0) : nearest + 1].mean())  # between two scores, not on one
 
 
 def lower_cut(fakes: NDArray[np.float64], rate: float) -> float:

@@ -11,6 +11,7 @@ from fauxscan.judging import metrics, panel, scoring
 from fauxscan.judging.aggregation import robust_mean
 from fauxscan.judging.panel import Panel, logit
 from fauxscan.judging.scoring import KEY
+from fauxscan.models import Calibration
 from fauxscan.params import EvaluateParams
 from fauxscan.preparing import shards
 from fauxscan.records import REAL, TEST
@@ -28,7 +29,7 @@ def evaluate(name: str, model: Path, folder: Path, faces: str, out: Path, params
         ],
         ignore_index=True,
     )
-    table = pd.DataFrame(_rows(units, _high(judges), params, seed)).assign(evaluation=name)
+    table = pd.DataFrame(_rows(units, judges, params, seed)).assign(evaluation=name)
     out.mkdir(parents=True, exist_ok=True)
     units.to_parquet(out / "scores.parquet", index=False)
     table.to_parquet(out / "figures.parquet", index=False)
@@ -68,25 +69,28 @@ def _by_source(media: pd.DataFrame) -> pd.DataFrame:
     return joined.assign(p_fake=expit(joined.pop("logit")), sha256="")
 
 
-def _rows(units: pd.DataFrame, high: float, params: EvaluateParams, seed: int) -> Iterator[dict[str, object]]:
+def _rows(units: pd.DataFrame, judges: Panel, params: EvaluateParams, seed: int) -> Iterator[dict[str, object]]:
     """Give one row of figures a unit, degradation and generator (each against all reals)."""
+    calibration = _calibration(judges)
+    high, even = (calibration.high, calibration.even) if calibration else (0.5, 0.5)
     for (unit, degradation), scores in units.groupby(["unit", "degradation"], sort=False):
         fakes = scores.loc[scores["label"] != REAL, "generator"]
         for generator in (ALL, *sorted(fakes.unique())):
             chosen = scores[(scores["label"] == REAL) | (scores["generator"] == generator) | (generator == ALL)]
             keys = {"unit": unit, "degradation": degradation, "generator": generator}
-            yield keys | metrics.figures(chosen, high, params, seed)
+            yield keys | metrics.figures(chosen, high, even, params, seed)
 
 
-def _high(judges: Panel) -> float:
+def _calibration(judges: Panel) -> Calibration | None:
     if judges.ensemble:
-        return judges.ensemble.calibration.high
+        return judges.ensemble.calibration
     (model,) = judges.members
-    return model.card.calibration.high if model.card.calibration else 0.5
+    return model.card.calibration
 
 
 def _headline(table: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Return the clean figures over all generators, by unit, for `dvc metrics`."""
     clean = table[(table["degradation"] == CLEAN) & (table["generator"] == ALL)].set_index("unit")
-    shown = ["accuracy", "accuracy_low", "accuracy_high", "auc", "auc_low", "auc_high", "calibration_error"]
+    shown = [f"{name}{end}" for name in ("accuracy", "even_accuracy", "auc") for end in ("", "_low", "_high")]
+    shown.append("calibration_error")
     return {str(unit): {name: round(float(row[name]), 4) for name in shown} for unit, row in clean.iterrows()}

@@ -1,6 +1,8 @@
 """Figures with intervals: resampled by source, since faces of one source are no independent trials."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -30,19 +32,20 @@ class Scored:
         return Scored(table["label"].to_numpy(np.int64), table["p_fake"].to_numpy(np.float64), sources)
 
 
-def figures(table: pd.DataFrame, high: float, params: EvaluateParams, seed: int) -> Figures:
-    """Return counts, accuracy and AUC with their intervals, and the error rates at the cut `high`."""
+Statistic = Callable[[Scored, NDArray[np.float64]], NDArray[np.float64]]
+
+
+def figures(table: pd.DataFrame, high: float, even: float, params: EvaluateParams, seed: int) -> Figures:
+    """Return counts, accuracies at p_fake 0.5 and `even`, AUC, their intervals, and the error rates at `high`."""
     scored = Scored.of(table)
     reals, fakes = scored.p_fake[scored.labels == REAL], scored.p_fake[scored.labels == FAKE]
-    accuracies, aucs = bootstrap(scored, params.bootstrap, seed)
-    tail = 50 * (1 - params.confidence)
-    accuracy_low, accuracy_high = np.nanpercentile(accuracies, [tail, 100 - tail])
-    auc_low, auc_high = np.nanpercentile(aucs, [tail, 100 - tail])
-    once = np.ones((1, int(scored.sources.max()) + 1))
+    statistics: dict[str, Statistic] = {
+        "accuracy": partial(accuracy, cut=0.5), "even_accuracy": partial(accuracy, cut=even), "auc": auc,
+    }  # fmt: skip
     return {
         "reals": len(reals), "fakes": len(fakes), "sources": int(scored.sources.max()) + 1,
-        "accuracy": float(accuracy(scored, once)[0]), "accuracy_low": accuracy_low, "accuracy_high": accuracy_high,
-        "auc": float(auc(scored, once)[0]), "auc_low": auc_low, "auc_high": auc_high,
+        "majority": max(len(reals), len(fakes)) / len(table), "even": even,
+        **with_intervals(scored, statistics, params, seed),
         "average_precision": float(average_precision_score(scored.labels, scored.p_fake)),
         "balanced_accuracy": float(((reals < 0.5).mean() + (fakes >= 0.5).mean()) / 2),
         "false_positive_rate": float((reals >= high).mean()),
@@ -52,21 +55,33 @@ def figures(table: pd.DataFrame, high: float, params: EvaluateParams, seed: int)
     }  # fmt: skip
 
 
-def bootstrap(scored: Scored, resamples: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return accuracy and AUC of each resample of whole sources (Efron and Tibshirani 1993)."""
+def with_intervals(scored: Scored, statistics: Mapping[str, Statistic], params: EvaluateParams, seed: int) -> Figures:
+    """Return each statistic, and as NAME_low and NAME_high what it is in resamples of whole sources."""
+    once, tail = np.ones((1, int(scored.sources.max()) + 1)), 50 * (1 - params.confidence)
+    drawn, found = bootstrap(scored, statistics, params.bootstrap, seed), dict[str, float]()
+    for name, statistic in statistics.items():
+        low, high = np.nanpercentile(drawn[name], [tail, 100 - tail])
+        found |= {name: float(statistic(scored, once)[0]), f"{name}_low": float(low), f"{name}_high": float(high)}
+    return found
+
+
+def bootstrap(
+    scored: Scored, statistics: Mapping[str, Statistic], resamples: int, seed: int
+) -> dict[str, NDArray[np.float64]]:
+    """Return the statistics of each resample of whole sources (Efron and Tibshirani 1993)."""
     rng, count = np.random.default_rng(seed), int(scored.sources.max()) + 1
-    parts = []
+    parts: dict[str, list[NDArray[np.float64]]] = {name: [] for name in statistics}
     for start in range(0, resamples, RESAMPLES_AT_ONCE):
         rows = min(RESAMPLES_AT_ONCE, resamples - start)
         drawn = rng.multinomial(count, np.full(count, 1 / count), size=rows).astype(np.float64)
-        parts.append((accuracy(scored, drawn), auc(scored, drawn)))
-    accuracies, aucs = zip(*parts, strict=True)
-    return np.concatenate(accuracies), np.concatenate(aucs)
+        for name, statistic in statistics.items():
+            parts[name].append(statistic(scored, drawn))
+    return {name: np.concatenate(part) for name, part in parts.items()}
 
 
-def accuracy(scored: Scored, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the accuracy at p_fake 0.5 for each row of `drawn` (resamples, sources)."""
-    right = ((scored.p_fake >= 0.5) == (scored.labels == FAKE)).astype(np.float64)
+def accuracy(scored: Scored, drawn: NDArray[np.float64], cut: float) -> NDArray[np.float64]:
+    """Return the accuracy at a cut in p_fake for each row of `drawn` (resamples, sources)."""
+    right = ((scored.p_fake >= cut) == (scored.labels == FAKE)).astype(np.float64)
     count = int(scored.sources.max()) + 1
     hits = np.bincount(scored.sources, right, minlength=count)
     sizes = np.bincount(scored.sources, minlength=count)

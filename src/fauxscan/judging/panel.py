@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from fauxscan import models
@@ -14,15 +16,21 @@ from fauxscan.records import Strict, UserError, Verdict
 ENSEMBLE, MEMBERS = "ensemble.json", "members"
 
 
+class Dense(Strict):
+    """One layer of a combiner."""
+
+    kernel: tuple[tuple[float, ...], ...]  # (inputs, outputs)
+    bias: tuple[float, ...]  # (outputs,)
+
+
 class EnsembleCard(Strict):
-    """A fitted combiner: logit = bias + sum of weight times calibrated logit over the members."""
+    """A fitted combiner: dense layers, ReLU between them, from the members' calibrated logits to one logit."""
 
     name: str
     method: str
     dataset: str
-    weights: dict[str, float]  # member -> weight
-    bias: float
-    digests: dict[str, str]  # member -> model_digest
+    layers: tuple[Dense, ...]
+    digests: dict[str, str]  # member -> model_digest, in the order of the inputs
     calibration: Calibration
     proof_of_machinery: bool
 
@@ -90,7 +98,7 @@ def seat(folders: Sequence[Path]) -> Seats:
     if len(folders) > 1:
         raise UserError(f"{ensembles[0]} is an ensemble and joins its own members: name it alone")
     card = read_ensemble(ensembles[0])
-    seats = _seats(tuple(ensembles[0] / MEMBERS / name for name in card.weights), card)
+    seats = _seats(tuple(ensembles[0] / MEMBERS / name for name in card.digests), card)
     stale = [member.name for member in seats.cards if card.digests.get(member.name) != member.model_digest]
     if stale:
         raise UserError(
@@ -126,7 +134,15 @@ def join(calibrated: Mapping[str, float], ensemble: EnsembleCard | None) -> floa
     mean = sum(calibrated.values()) / len(calibrated)
     if ensemble is None:
         return mean
-    return ensemble.bias + sum(w * calibrated.get(name, mean) for name, w in ensemble.weights.items())
+    return float(forward(ensemble.layers, np.array([[calibrated.get(name, mean) for name in ensemble.digests]]))[0])
+
+
+def forward(layers: Sequence[Dense], calibrated: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the joint logits (n,) of calibrated logits (n, members)."""
+    *hidden, last = [(np.array(layer.kernel), np.array(layer.bias)) for layer in layers]
+    for kernel, bias in hidden:
+        calibrated = np.maximum(calibrated @ kernel + bias, 0)
+    return np.asarray((calibrated @ last[0] + last[1])[:, 0])
 
 
 def calibrate(raw: float, calibration: Calibration | None) -> float:

@@ -3,12 +3,10 @@
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from sklearn.linear_model import LogisticRegression
 
 from fauxscan import models
-from fauxscan.judging import calibration, panel, scoring
+from fauxscan.judging import calibration, combining, panel, scoring
 from fauxscan.judging.panel import EnsembleCard
 from fauxscan.models import ModelCard
 from fauxscan.params import CalibrateParams, CombinerParams
@@ -30,21 +28,20 @@ def calibrate(trained: Path, folder: Path, out: Path, params: CalibrateParams) -
     media.to_parquet(out / LOGITS_FILE, index=False)
 
 
-def combine(name: str, combiner: CombinerParams, folder: Path, out: Path, params: CalibrateParams) -> None:
+def combine(name: str, combiner: CombinerParams, folder: Path, out: Path, params: CalibrateParams, seed: int) -> None:
     """Fit an ensemble on its members' validation logits and publish it, members and all, to `out`."""
     cards = {member: models.read_card(folder / member) for member in combiner.members}
     dataset = _one_dataset(cards)
     table = _joined(cards, folder)
-    weights, bias = fit_weights(table[list(cards)].to_numpy(), table["label"].to_numpy(), combiner.method)
-    logits = table[list(cards)].to_numpy() @ weights + bias
+    inputs, labels = table[list(cards)].to_numpy(), table["label"].to_numpy()
+    unseen = combining.cross_fitted(inputs, labels, table["source"].to_numpy(), combiner.method, seed)
     card = EnsembleCard(
         name=name,
         method=combiner.method,
         dataset=dataset,
-        weights=dict(zip(cards, map(float, weights), strict=True)),
-        bias=bias,
+        layers=combining.fit(inputs, labels, combiner.method, seed),
         digests={member: card.model_digest for member, card in cards.items()},
-        calibration=calibration.fit(table["label"], logits, params),
+        calibration=calibration.fit(labels, unseen, params),
         proof_of_machinery=any(card.trained_on.proof_of_machinery for card in cards.values()),
     )
     for member in cards:
@@ -61,20 +58,12 @@ def _one_dataset(cards: dict[str, ModelCard]) -> str:
 
 
 def _joined(cards: dict[str, ModelCard], folder: Path) -> pd.DataFrame:
-    """Return one row a media file that every member could judge: label, and a calibrated logit a member."""
+    """Return one row a media file that every member could judge: label, source, and a calibrated logit a member."""
     table: pd.DataFrame | None = None
     for member, card in cards.items():
         media = pd.read_parquet(folder / member / LOGITS_FILE).set_index("sha256")
         column = media["logit"].map(lambda raw, card=card: panel.calibrate(raw, card.calibration)).rename(member)
-        table = media[["label"]].join(column) if table is None else table.join(column, how="inner")
+        table = media[["label", "source"]].join(column) if table is None else table.join(column, how="inner")
     if table is None or table["label"].nunique() < 2:
         raise UserError(f"{', '.join(cards)} judged no reals and fakes in common: an ensemble cannot be fitted")
     return table
-
-
-def fit_weights(calibrated: np.ndarray, labels: np.ndarray, method: str) -> tuple[np.ndarray, float]:
-    """Return weights (members,) and bias that join calibrated logits (n, members)."""
-    if method == "mean":
-        return np.full(calibrated.shape[1], 1 / calibrated.shape[1]), 0.0
-    fitted = LogisticRegression().fit(calibrated, labels)
-    return fitted.coef_[0], float(fitted.intercept_[0])
