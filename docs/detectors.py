@@ -5,7 +5,7 @@ from pathlib import Path
 import writing
 
 from fauxscan import detectors
-from fauxscan.records import DetectorCard, Recipe
+from fauxscan.records import Archive, DetectorCard, Recipe
 
 FILE = Path(__file__).parent / "detectors.md"
 HEAD = "| detector | looks at | input | trains | paper | expected |\n|---|---|---|---|---|---|"
@@ -22,8 +22,16 @@ def recipe(card: DetectorCard) -> str:
     plain = Recipe().model_dump(mode="json")
     told = {name: value for name, value in card.recipe.model_dump(mode="json").items() if value != plain[name]}
     words = [f"{name.replace('_', ' ')} {_said(value)}" for name, value in told.items()]
-    words += [f"ImageNet weights: {card.weights}, {card.weights_licence}"] if card.weights else []
+    words += [f"ImageNet weights {_weights(card.weights)}, {card.weights_licence}"] if card.weights else []
     return f"- `{card.name}`: {'; '.join(words)}"
+
+
+def _weights(archive: Archive) -> str:
+    """Return which file it is, where from, and by what it is known."""
+    sums = {"SHA-256": archive.sha256, "MD5": archive.md5}
+    (known_by,) = (f"{kind} {value}" for kind, value in sums.items() if value)
+    place = f"in the Python package {archive.package}" if archive.package else f"<{archive.address}>"
+    return f"`{archive.name}` {place}, {known_by}"
 
 
 def _said(value: object) -> str:

@@ -1,10 +1,13 @@
-"""What tests share: the real data's folder, the committed parameters, photographs."""
+"""What tests share: the real data's folder, the committed parameters, photographs, a web server."""
 
 import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from loopback import Server
 from numpy.typing import NDArray
 
 from fauxscan import params
@@ -35,3 +38,12 @@ def photograph() -> NDArray[np.uint8]:
     from skimage import data
 
     return np.asarray(data.astronaut(), np.uint8)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A web server whose pages the test writes."""
+    with Server() as running:
+        threading.Thread(target=running.serve_forever, args=[0.01], daemon=True).start()
+        yield running
+        running.shutdown()

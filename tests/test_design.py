@@ -183,7 +183,7 @@ def by_name(block: dict[str, Any]) -> set[Path]:
 
 
 def test_only_dvc_yaml_names_data_paths() -> None:
-    outs = ("data/", "models/", "ensembles/", "evaluations/", "training/", "reports/", "scores/")
+    outs = ("data/", "models/", "ensembles/", "evaluations/", "training/", "reports/", "scores/", "weights/")
     for file in sources("stages"):
         strings = [
             n.value for n in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(n, ast.Constant)

@@ -1,8 +1,11 @@
 """The contract of every detector found in the folder, and of the model folder it is saved to."""
 
 import ast
+import importlib
+import inspect
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from fauxscan.media import images, pixels
 from fauxscan.models import ModelCard, TrainedOn
 from fauxscan.params import Params
 from fauxscan.records import Recipe, UserError, View
+from fauxscan.weights import importing
 
 NAMES = detectors.names()
 SMALL = 96  # pixels: the least that all take is 75
@@ -67,7 +71,24 @@ def test_card_and_network_agree(name: str) -> None:
     assert network.input_shape == (None, size, size, 3)
     assert network.output_shape == (None, 1)
     assert trainable(network) == module.CARD.parameters
-    assert (module.CARD.weights is None) == (module.CARD.weights_licence is None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_published_weights_have_a_sum_a_place_and_a_licence(name: str) -> None:
+    card = detectors.get(name).CARD
+    assert (card.weights is None) == (card.weights_licence is None)
+    if card.weights:
+        sha256, md5 = card.weights.sha256 or "", card.weights.md5 or ""
+        assert re.fullmatch("[0-9a-f]{8,64}", sha256) or re.fullmatch("[0-9a-f]{32}", md5)
+        assert (card.weights.address or "").startswith("https://") or "==" in (card.weights.package or "")
+
+
+@pytest.mark.parametrize(("name", "function"), [("inception_v3", "InceptionV3"), ("xception", "Xception")])
+def test_kerass_own_weights_are_named_as_keras_names_them(name: str, function: str) -> None:
+    theirs = importlib.import_module(f"keras.src.applications.{name}")
+    weights = detectors.get(name).CARD.weights
+    assert weights.address == theirs.WEIGHTS_PATH_NO_TOP
+    assert re.search(rf'{weights.name}",[^)]*"{weights.md5}"', inspect.getsource(getattr(theirs, function)))
 
 
 def test_only_registered_layers_and_a_logit_in_float32(small: tuple[str, keras.Model]) -> None:
@@ -198,10 +219,11 @@ def test_a_trunk_takes_a_weight_file_as_keras_publishes_them(name: str, tmp_path
     pretrained = given(include_top=False, weights=None, input_shape=(SMALL, SMALL, 3))
     with h5py.File(tmp_path / "notop.h5", "w") as file:
         legacy_h5_format.save_weights_to_hdf5_group(file, pretrained)
-    trunk = detectors.get(name).build(size=SMALL).get_layer("trunk")
+    network = detectors.get(name).build(size=SMALL)
+    trunk = network.get_layer("trunk")
     seen = (pictures(SMALL) / 127.5 - 1).astype(np.float32)
     assert not np.allclose(trunk(seen, training=False), pretrained(seen, training=False))
-    trunk.load_weights(tmp_path / "notop.h5")
+    importing.into(network, tmp_path / "notop.h5", trunk=True)
     np.testing.assert_array_equal(trunk(seen, training=False), pretrained(seen, training=False))
 
 

@@ -1,7 +1,7 @@
 """Transfers against a real server that misbehaves, archives that attack, pins, and datasets put in place."""
 
 import contextlib
-import http.server
+import hashlib
 import io
 import json
 import os
@@ -13,76 +13,20 @@ import threading
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import multivolumefile
 import py7zr
 import pyarrow.parquet as pq
 import pytest
+from loopback import Handler, Server
 
 from fauxscan import datasets
 from fauxscan.params import DatasetParams
-from fauxscan.preparing import archives, download, drive, pins, transfer
+from fauxscan.preparing import archives, download, drive, fetching, pins, transfer
 from fauxscan.records import Archive, UserError
 
 DATA = os.urandom(3 << 20)
-Handle = Callable[["Handler"], None]
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers as the test's function for its path says, and notes what was asked."""
-
-    protocol_version = "HTTP/1.1"
-    server: "Server"
-
-    def do_GET(self) -> None:
-        path = self.path.split("?")[0]
-        self.server.asked.append((self.path, self.headers.get("Range", "")))
-        self.server.pages[path](self) if path in self.server.pages else self.answer(404, b"nothing here")
-        self.close_connection = True
-
-    def answer(self, status: int, body: bytes, announced: int | None = None, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {"Content_Type": "application/zip", **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", str(len(body) if announced is None else announced))
-        self.send_header("Connection", "close")  # said, so that nobody asks again on it
-        self.end_headers()
-        self.wfile.write(body)
-
-    def serve(self, data: bytes, drop_after: int | None = None, **headers: str) -> None:
-        """Honour Range and If-Range as RFC 9110 has it; hang up after so many bytes."""
-        same = self.headers.get("If-Range") in (None, headers.get("ETag"), headers.get("Last_Modified"))
-        start = int(self.headers["Range"][6:-1]) if same and "Range" in self.headers else 0
-        if start >= len(data):
-            self.answer(416, b"", Content_Range=f"bytes */{len(data)}")
-            return
-        if start:
-            headers["Content_Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-        body = data[start:]
-        self.answer(206 if start else 200, body[:drop_after], announced=len(body), **headers)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class Server(http.server.ThreadingHTTPServer):
-    """A server on loopback whose pages the test writes."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.pages: dict[str, Handle] = {}
-        self.asked: list[tuple[str, str]] = []
-        self.at = f"http://127.0.0.1:{self.server_port}"
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server() as running:
-        threading.Thread(target=running.serve_forever, args=[0.01], daemon=True).start()
-        yield running
-        running.shutdown()
 
 
 @pytest.fixture(autouse=True)
@@ -566,9 +510,15 @@ def test_an_archive_that_cannot_be_unpacked_is_not_pinned(local: Path, tmp_path:
     put(local, tmp_path)
 
 
-def test_a_published_sum_is_held_to(local: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("digits", [64, 8])
+def test_a_published_sum_or_its_first_digits_are_held_to(local: Path, tmp_path: Path, digits: int) -> None:
+    data = (local / "real.zip").read_bytes()
+    sha256, md5 = hashlib.sha256(data).hexdigest(), hashlib.md5(data).hexdigest()
+    pins.check(local / "real.zip", Archive("real.zip", sha256=sha256[:digits], md5=md5), "here", tmp_path)
+    with pytest.raises(UserError, match=rf"is not the published real\.zip: MD5 {md5}, expected 000"):
+        pins.check(local / "real.zip", Archive("real.zip", md5="0" * 32), "here", tmp_path)
     with pytest.raises(UserError, match=r"is not the published real\.zip: SHA-256 .*, expected 000"):
-        pins.check(local / "real.zip", Archive("real.zip", sha256="0" * 64), "here", tmp_path)
+        pins.check(local / "real.zip", Archive("real.zip", sha256="0" * digits), "here", tmp_path)
 
 
 # === The stage, over the net ===
@@ -646,7 +596,7 @@ def test_ctrl_c_ends_a_long_transfer(published: Server, tmp_path: Path) -> None:
 def test_an_address_of_ones_own_is_asked_for_every_name(
     published: Server, local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "HTTPS", "http://")  # the loopback server has no certificate
+    monkeypatch.setattr(fetching, "HTTPS", "http://")  # the loopback server has no certificate
     listed = (Archive("real.zip", "https://example.org/real.zip"), Archive("s.zip", aliases=("stylegan.zip",)))
     monkeypatch.setattr(datasets.get("stylegan_ffhq"), "archives", lambda: listed)
     published.pages["/mine/real.zip"] = lambda h: h.serve((local / "real.zip").read_bytes())

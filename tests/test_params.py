@@ -27,6 +27,8 @@ def write(folder: Path, text: str) -> Path:
         ("recipe: {epochs: 3,", "recipe: {epoch: 3,", "epoch"),
         ("  working_size: 640\n", "", "faces.working_size"),
         ("name: demo", "nam: demo", "datasets.demo.nam"),
+        ("weights: scratch", "weights: xception", "scratch, or meso4 for the detector's own"),
+        ("weights: scratch", "weights: meso4", r"models\.meso4\.weights is 'meso4', .*`weights` has: scratch"),
     ],
 )
 def test_a_wrong_key_or_value_is_refused_by_name(tmp_path: Path, old: str, new: str, named: str) -> None:
@@ -53,6 +55,17 @@ def test_as_committed_nothing_is_downloaded(settings: params.Params) -> None:
     assert {dataset.name for dataset in settings.datasets.values()} == {"demo"}
 
 
+@pytest.mark.parametrize("file", [ROOT / "params.yaml", *(ROOT / "presets").glob("*.yaml")], ids=lambda file: file.stem)
+def test_what_the_pipelines_templates_ask_for_is_written_out(file: Path) -> None:
+    """`${item.weights}` in dvc.yaml knows no default, and entries that a preset does not name stay those of another."""
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert set(presets.ENTRIES) <= set(content)
+    for model in content["models"].values():
+        assert model["weights"] in content["weights"]
+    for dataset in content["datasets"].values():
+        assert {"name", "faces", "align"} <= set(dataset)
+
+
 @pytest.mark.parametrize("preset", sorted(file.stem for file in (ROOT / "presets").glob("*.yaml")))
 def test_every_preset_gives_valid_parameters(tmp_path: Path, preset: str) -> None:
     target = write(tmp_path, COMMITTED)
@@ -76,13 +89,23 @@ def test_nothing_is_left_of_the_preset_before(tmp_path: Path) -> None:
             assert params.load(target) == alone, f"{first}, then {last}"
 
 
+def test_a_preset_takes_published_weights(tmp_path: Path) -> None:
+    target = write(tmp_path, COMMITTED)
+    model = "models.meso4={detector: resnet50, dataset: deepfake_database, weights: resnet50}"
+    with pytest.raises(UserError, match=r"`weights` has: scratch"):
+        presets.apply("deepfake_database", ROOT / "presets", target, [model])
+    presets.apply("deepfake_database", ROOT / "presets", target, ["weights.resnet50={archives: null}", model])
+    assert params.load(target).published_weights("resnet50").archives is None
+
+
 def test_a_preset_takes_settings_and_refuses_what_it_does_not_know(tmp_path: Path) -> None:
     target = write(tmp_path, COMMITTED)
     setting = "datasets.deepfake_database.archives=/some/folder"
     presets.apply("deepfake_database", ROOT / "presets", target, [setting, "models.meso4.recipe={epochs: 2}"])
     loaded = yaml.safe_load(target.read_text(encoding="utf-8"))
     assert loaded["datasets"]["deepfake_database"]["archives"] == "/some/folder"
-    assert loaded["models"] == {"meso4": {"detector": "meso4", "dataset": "deepfake_database", "recipe": {"epochs": 2}}}
+    meso4 = {"detector": "meso4", "dataset": "deepfake_database", "weights": "scratch", "recipe": {"epochs": 2}}
+    assert loaded["models"] == {"meso4": meso4}
     assert loaded["split"]["on_shortcut"] == "warn" and loaded["split"]["near_duplicate_bits"] == 4
 
     before = target.read_text(encoding="utf-8")

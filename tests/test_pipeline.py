@@ -14,7 +14,6 @@ import yaml
 from conftest import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
-ENTRIES = ("datasets", "models", "combiners", "evaluations", "scores")
 
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
@@ -100,6 +99,19 @@ def test_changing_one_models_recipe_touches_only_that_model(clone: Path) -> None
         file.write_text(before, encoding="utf-8")
 
 
+def test_published_weights_touch_only_the_model_that_begins_from_them(clone: Path) -> None:
+    file = clone / "params.yaml"
+    before = file.read_text(encoding="utf-8")
+    params = yaml.safe_load(before)
+    params["weights"]["meso4"] = {"archives": None}
+    params["models"]["meso4"]["weights"] = "meso4"
+    file.write_text(yaml.safe_dump(params), encoding="utf-8")
+    try:
+        assert changed(clone) == {"weights@meso4", "train@meso4"}
+    finally:
+        file.write_text(before, encoding="utf-8")
+
+
 def test_the_same_inputs_give_the_same_bytes(clone: Path) -> None:
     stages = ("faces@demo", "split@demo", "report", "score@demo")
     before = {stage: outs(clone, stage) for stage in stages}
@@ -113,7 +125,7 @@ def outs(clone: Path, stage: str) -> list[str]:
 
 
 def test_a_stage_that_fails_says_why_and_leaves_the_rest(clone: Path) -> None:
-    done = run(clone, sys.executable, "stages/train.py", "meso5", "i", "s", "k", "o", "p")
+    done = run(clone, sys.executable, "stages/train.py", "meso5", "i", "s", "w", "k", "o", "p")
     assert done.returncode != 0 and "unknown model 'meso5'" in done.stderr
     done = run(clone, sys.executable, "stages/shards.py", "nowhere", "data/demo/split.parquet", "out")
     assert done.returncode != 0 and "run the stage `faces` first" in done.stderr

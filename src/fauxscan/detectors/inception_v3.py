@@ -1,14 +1,14 @@
 """Inception-v3 with its first 90 layers frozen and a head of four dense layers (Szegedy et al. 2016; Xu 2019).
 
-The write-up's text says 2e-4 for 15 epochs, which stands here; its listing says 0.002 for 30. The trunk starts from
-ImageNet when `network.get_layer("trunk").load_weights(FILE)` is called with the file that the card names.
+The write-up's text says 2e-4 for 15 epochs, which stands here; its listing says 0.002 for 30. The card's weights are
+Keras's own.
 """
 
 import keras
 from keras import layers
 
 from fauxscan.layers import Moments, logit_head, scaled
-from fauxscan.records import DetectorCard, Recipe, View
+from fauxscan.records import Archive, DetectorCard, Recipe, View
 
 CARD = DetectorCard(
     name="inception_v3",
@@ -31,7 +31,12 @@ CARD = DetectorCard(
         },
     ),
     expected="about 0.8 validation accuracy on 500 images a class of FFHQ and StyleGAN",
-    weights="trunk: inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    weights=Archive(
+        "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        "https://storage.googleapis.com/tensorflow/keras-applications/"
+        "inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        md5="bcbd6486424b2319ff4ef7d526e38f63",
+    ),
     weights_licence="Apache-2.0 (Keras)",
 )
 FROZEN = 90

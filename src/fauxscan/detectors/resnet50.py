@@ -9,7 +9,7 @@ import keras
 from keras import layers, ops
 
 from fauxscan.layers import imagenet_scaled, logit_head
-from fauxscan.records import DetectorCard, Plateau, Recipe, View
+from fauxscan.records import Archive, DetectorCard, Plateau, Recipe, View
 
 CARD = DetectorCard(
     name="resnet50",
@@ -33,7 +33,9 @@ CARD = DetectorCard(
     ),
     expected="ProGAN to 13 generators, mean accuracy and average precision: 0.744 and 0.912 with blur and JPEG at 0.5, "
     "0.806 and 0.932 at 0.1; the write-up, on cats and dogs: 0.65 accuracy",
-    weights="whole network but fc: resnet50-0676ba61.pth (torchvision)",
+    weights=Archive(
+        "resnet50-0676ba61.pth", "https://download.pytorch.org/models/resnet50-0676ba61.pth", sha256="0676ba61"
+    ),
     weights_licence="BSD-3-Clause (torchvision)",
 )
 STAGES = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))  # width, blocks, stride of the first

@@ -2,15 +2,14 @@
 
 The write-up puts its layers on the 1000 class probabilities of the whole network, and tells neither rate nor epochs of
 the second pass, only that without it the results are much worse. Here they stand on the pooled features, and the second
-pass has a tenth of the rate. The trunk starts from ImageNet when `network.get_layer("trunk").load_weights(FILE)` is
-called with the file that the card names.
+pass has a tenth of the rate. The card's weights are Keras's own.
 """
 
 import keras
 from keras import layers
 
 from fauxscan.layers import logit_head
-from fauxscan.records import DetectorCard, Phase, Recipe, View
+from fauxscan.records import Archive, DetectorCard, Phase, Recipe, View
 
 CARD = DetectorCard(
     name="xception",
@@ -28,7 +27,12 @@ CARD = DetectorCard(
         early_stopping=3,
     ),
     expected="a few points above the tuned CNN's 0.9 accuracy once unfrozen, much worse frozen (write-up's own data)",
-    weights="trunk: xception_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    weights=Archive(
+        "xception_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        "https://storage.googleapis.com/tensorflow/keras-applications/"
+        "xception/xception_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        md5="b0042744bf5b25fce3cb969f33bebb97",
+    ),
     weights_licence="MIT (Keras)",
 )
 

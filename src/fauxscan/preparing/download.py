@@ -4,9 +4,7 @@ import inspect
 import logging
 import os
 import shutil
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path, PurePosixPath
 from types import ModuleType
@@ -16,14 +14,11 @@ from pydantic import ValidationError, validate_call
 
 from fauxscan import datasets
 from fauxscan.params import DatasetParams, faults
-from fauxscan.preparing import archives, pins, transfer
+from fauxscan.preparing import archives, fetching, pins
 from fauxscan.preparing import index as indexing
-from fauxscan.records import Archive, DatasetCard, Example, UserError
+from fauxscan.records import Archive, Example, UserError
 
 log = logging.getLogger(__name__)
-HEARKEN = 0.5  # seconds
-AT_ONCE = 4  # archives fetched at a time
-HTTPS = "https://"
 
 
 def download(dataset: DatasetParams, seed: int, fetched: Path, media: Path, index: Path) -> None:
@@ -42,7 +37,7 @@ def _provide(module: ModuleType, dataset: DatasetParams, seed: int, fetched: Pat
         module.make(media, seed)
         return examples
     listed = _archives(module, dataset)
-    tree = _local(dataset, module.CARD)
+    tree = fetching.local(_source(module, dataset))
     if tree and (not listed or _holds(tree, module.CARD.layout)):
         return _linked(_examples(module, dataset, tree), tree, media)
     if not listed:
@@ -88,17 +83,8 @@ def _called(function: Callable[..., Any], dataset: DatasetParams, **arguments: A
 # === Local trees ===
 
 
-def _local(dataset: DatasetParams, card: DatasetCard) -> Path | None:
-    """Return the local folder that `archives` names, if it names one. Raise UserError if it is not there."""
-    place = dataset.archives
-    if not place or place.startswith(HTTPS):
-        return None
-    if "://" in place:
-        raise UserError(f"archives of {dataset.name} are at {place}: name a local folder or an https address")
-    folder = Path(place).expanduser()
-    if not folder.is_dir():
-        raise UserError(f"there is no folder {folder}. {card.instructions}")
-    return folder
+def _source(module: ModuleType, dataset: DatasetParams) -> fetching.Source:
+    return fetching.Source(dataset.name, dataset.archives, module.CARD.instructions, module.CARD.layout)
 
 
 def _holds(tree: Path, layout: Iterable[str]) -> bool:
@@ -135,7 +121,7 @@ def _unpack(
     listed: tuple[Archive, ...], module: ModuleType, dataset: DatasetParams, fetched: Path, media: Path
 ) -> None:
     """Find or fetch all archives, check them, unpack what is wanted, and pin what was seen for the first time."""
-    found = _located(listed, dataset, module.CARD, fetched)
+    found = fetching.gather(listed, _source(module, dataset), fetched)
     seen = {archive.name: pins.check(file, archive, source, fetched) for archive, file, source in found}
     first = set(archives.first_volumes([file for _, file, _ in found]))
     for archive, file, _ in found:
@@ -149,61 +135,3 @@ def _wants(module: ModuleType, dataset: DatasetParams, into: str, name: str) -> 
     if not hasattr(module, "wants"):
         return True
     return bool(module.wants(str(PurePosixPath(into, name)), **_taken(module.wants, dataset)))
-
-
-def _located(
-    listed: tuple[Archive, ...], dataset: DatasetParams, card: DatasetCard, fetched: Path
-) -> list[tuple[Archive, Path, str]]:
-    """Return each archive with its file and where that is from; several are fetched at once. Raise UserError."""
-    local = _local(dataset, card)
-    if local:
-        return [(archive, file := _found(archive, local, card), str(file)) for archive in listed]
-    _refuse_what_needs_a_hand(listed, dataset, card, fetched)
-    stop, problems = threading.Event(), []
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        try:
-            waiting = [pool.submit(_fetched, archive, dataset, fetched, stop) for archive in listed]
-            while wait(waiting, timeout=HEARKEN).not_done:
-                pass  # a Ctrl-C that came just before a wait without end would not be heard
-            problems = [str(error) for job in waiting if (error := job.exception())]
-            if not problems:
-                return [job.result() for job in waiting]
-        except BaseException:  # a person's Ctrl-C must not wait for what may take hours
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-            raise
-    raise UserError("\n".join(problems))
-
-
-def _found(archive: Archive, folder: Path, card: DatasetCard) -> Path:
-    for name in (archive.name, *archive.aliases):
-        if (folder / name).is_file():
-            return folder / name
-    unpacked = f", nor its unpacked folders ({', '.join(card.layout)})" if card.layout else ""
-    raise UserError(f"{archive.name} is not in {folder}{unpacked}. {card.instructions}")
-
-
-def _addresses(archive: Archive, dataset: DatasetParams) -> list[str]:
-    if dataset.archives:
-        return [f"{dataset.archives.rstrip('/')}/{name}" for name in (archive.name, *archive.aliases)]
-    return [address for address in (archive.address, *archive.mirrors) if address]
-
-
-def _refuse_what_needs_a_hand(
-    listed: Iterable[Archive], dataset: DatasetParams, card: DatasetCard, fetched: Path
-) -> None:
-    """Raise UserError for archives that are neither here nor to be had without a person."""
-    missing = [a.name for a in listed if not _addresses(a, dataset) and not (fetched / a.name).is_file()]
-    if missing:
-        raise UserError(f"{', '.join(missing)} of {dataset.name} must be fetched by hand. {card.instructions}")
-
-
-def _fetched(
-    archive: Archive, dataset: DatasetParams, fetched: Path, stop: threading.Event
-) -> tuple[Archive, Path, str]:
-    """Return an archive with its file, fetched now or by an earlier run."""
-    target = fetched / archive.name
-    if target.is_file():
-        earlier = pins.read(fetched).get(archive.name)
-        return archive, target, earlier.source if earlier else "an earlier run"
-    return archive, target, transfer.fetch(_addresses(archive, dataset), target, archive.bytes, stop)

@@ -19,13 +19,11 @@ class Pin(Strict):
 
 def check(file: Path, archive: Archive, source: str, folder: Path) -> Pin:
     """Return what `file` is. Raise UserError if that is not what was published, or pinned in `folder` at first use."""
-    with file.open("rb") as opened:
-        found = Pin(sha256=hashlib.file_digest(opened, "sha256").hexdigest(), bytes=file.stat().st_size, source=source)
-    if archive.sha256 and found.sha256 != archive.sha256:
-        raise UserError(
-            f"{file} is not the published {archive.name}: SHA-256 {found.sha256}, expected {archive.sha256};"
-            " delete it and get it again"
-        )
+    found = Pin(sha256=_digest(file, "sha256"), bytes=file.stat().st_size, source=source)
+    if archive.sha256:
+        _hold(file, archive, "SHA-256", found.sha256, archive.sha256)
+    if archive.md5:
+        _hold(file, archive, "MD5", _digest(file, "md5"), archive.md5)
     pinned = read(folder).get(archive.name)
     if pinned and found.sha256 != pinned.sha256:
         raise UserError(
@@ -34,6 +32,19 @@ def check(file: Path, archive: Archive, source: str, folder: Path) -> Pin:
             f" to have changed it, delete its entry in {folder / FILE}"
         )
     return pinned or found
+
+
+def _hold(file: Path, archive: Archive, kind: str, found: str, published: str) -> None:
+    if not found.startswith(published):
+        raise UserError(
+            f"{file} is not the published {archive.name}: {kind} {found}, expected {published};"
+            " delete it and get it again"
+        )
+
+
+def _digest(file: Path, kind: str) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, kind).hexdigest()
 
 
 def read(folder: Path) -> dict[str, Pin]:

@@ -62,7 +62,7 @@ def fetch(addresses: Sequence[str], target: Path, size: int | None = None, stop:
             failures.append(f"\n  {address}: {error}")
     raise UserError(
         f"cannot fetch {target.name}:{''.join(failures)}\nRun again to go on where it broke off, or fetch it by hand"
-        " and name the folder that holds it as `archives` of the dataset in params.yaml"
+        " and name the folder that holds it as its `archives` in params.yaml"
     )
 
 

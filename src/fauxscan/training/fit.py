@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from fauxscan import detectors, models
 from fauxscan.models import ModelCard, TrainedOn
-from fauxscan.params import ModelParams, Params
+from fauxscan.params import SCRATCH, ModelParams, Params
 from fauxscan.preparing import index as indexing
 from fauxscan.preparing import shards
 from fauxscan.records import TRAIN, DetectorCard, Phase, Recipe, UserError, View
@@ -33,19 +33,23 @@ class Data:
     fakes: int
 
 
-def train(name: str, params: Params, index: Path, folder: Path, kept: Path, out: Path, plots: Path) -> None:
+def train(
+    name: str, params: Params, index: Path, folder: Path, weights: Path, kept: Path, out: Path, plots: Path
+) -> None:
     """Train the model `name` on the shards in `folder`; write the network and card to `out`, curves to `plots`.
 
-    `kept` holds what an interrupted run goes on from. Raise UserError.
+    `weights` is the folder with the published ones, if the model begins from such; `kept` holds what an interrupted run
+    goes on from. Raise UserError.
     """
     model = params.model(name)
     dataset, data = params.dataset(model.dataset), indexing.read_card(index)
     card: DetectorCard = detectors.get(model.detector).CARD
     recipe = Recipe.model_validate({**card.recipe.model_dump(), **model.recipe})
     view = shards.view_for(card.looks_at, dataset.faces)
+    begun = _begun(model, card, weights)
     with devices.prepare(params.train.precision):
-        network, options = begin(model, recipe, folder, view, params)
-        keeper = Keeper(kept / CHECKPOINT, _key(model, recipe, folder, view, params), recipe)
+        network, options = begin(model, recipe, begun, folder, view, params)
+        keeper = Keeper(kept / CHECKPOINT, _key(model, recipe, begun, folder, view, params), recipe)
         size = network.input_shape[1]
         try:
             figures = fit(network, recipe, _data(folder, view, size, recipe, params), plots, keeper)
@@ -76,7 +80,7 @@ def train(name: str, params: Params, index: Path, folder: Path, kept: Path, out:
             recipe=recipe,
             trained_on=trained_on,
             figures=figures,
-            licence=_licence(model, card, data.licence),
+            licence=_licence(model, card, begun, data.licence),
             model_digest=models.digest(trained),
             align=dataset.align,
         ),
@@ -84,10 +88,19 @@ def train(name: str, params: Params, index: Path, folder: Path, kept: Path, out:
     keeper.finish()
 
 
+def _begun(model: ModelParams, card: DetectorCard, folder: Path) -> Path | None:
+    """Return the file of weights that training begins from, None from scratch. Raise UserError if it is not there."""
+    if model.weights == SCRATCH:
+        return None
+    if not card.weights or not (folder / card.weights.name).is_file():
+        raise UserError(f"{folder} holds no published weights of {model.weights}: run the stage `weights` first")
+    return folder / card.weights.name
+
+
 def begin(
-    model: ModelParams, recipe: Recipe, folder: Path, view: View, params: Params
+    model: ModelParams, recipe: Recipe, begun: Path | None, folder: Path, view: View, params: Params
 ) -> tuple[keras.Model, dict[str, Any]]:
-    """Return the network before its first batch, trunk weights in place, and the options it was built with."""
+    """Return the network before its first batch, the weights in `begun` in it, and the options it was built with."""
     options = dict(model.options)
     if recipe.featurewise:
         size = models.build(model.detector, options, params.seed, mirrored=True).input_shape[1]
@@ -95,8 +108,8 @@ def begin(
         batches = inputs.training(folder, view, size, plain, params.seed, params.shards.cache_bytes)
         options["featurewise"] = augmentation.moments(images for images, _ in batches)
     network = models.build(model.detector, options, params.seed, mirrored=True)
-    if model.weights:
-        importing.into(network, Path(model.weights), trunk=True)
+    if begun:
+        importing.into(network, begun, trunk=True)
     return network, options
 
 
@@ -169,14 +182,14 @@ def _watchers(recipe: Recipe, epochs: int, keeper: Keeper) -> list[keras.callbac
     return keeper.others
 
 
-def _key(model: ModelParams, recipe: Recipe, folder: Path, view: View, params: Params) -> str:
+def _key(model: ModelParams, recipe: Recipe, begun: Path | None, folder: Path, view: View, params: Params) -> str:
     """Return the digest of all that training follows from: a checkpoint of anything else is no use."""
     declared = [model.model_dump(mode="json"), recipe.model_dump(mode="json"), params.train.model_dump(), params.seed]
-    begun = hashlib.sha256(Path(model.weights).read_bytes()).hexdigest() if model.weights else None
-    told = [*declared, begun, shards.manifest(folder), view]
+    weights = hashlib.sha256(begun.read_bytes()).hexdigest() if begun else None
+    told = [*declared, weights, shards.manifest(folder), view]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
-def _licence(model: ModelParams, card: DetectorCard, data: str) -> str:
-    begun = f"; begun from {Path(model.weights).name}: {card.weights_licence}" if model.weights else ""
-    return f"trained on {model.dataset}: {data}{begun}"
+def _licence(model: ModelParams, card: DetectorCard, begun: Path | None, data: str) -> str:
+    weights = f"; begun from {begun.name}: {card.weights_licence}" if begun else ""
+    return f"trained on {model.dataset}: {data}{weights}"
