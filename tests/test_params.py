@@ -105,7 +105,7 @@ def test_a_preset_takes_settings_and_refuses_what_it_does_not_know(tmp_path: Pat
     loaded = yaml.safe_load(target.read_text(encoding="utf-8"))
     assert loaded["datasets"]["deepfake_database"]["archives"] == "/some/folder"
     meso4 = {"detector": "meso4", "dataset": "deepfake_database", "weights": "scratch", "recipe": {"epochs": 2}}
-    assert loaded["models"] == {"meso4": meso4}
+    assert loaded["models"]["meso4"] == meso4
     assert loaded["split"]["on_shortcut"] == "warn" and loaded["split"]["near_duplicate_bits"] == 4
 
     before = target.read_text(encoding="utf-8")
