@@ -8,7 +8,7 @@ from fauxscan.params import SCRATCH, WeightsParams
 from fauxscan.preparing import fetching, pins
 from fauxscan.records import Archive, UserError
 
-NOTE = "scratch.txt"  # DVC warns of a folder with nothing in it
+NOTE = "scratch.txt"  # DVC warns of folders with nothing in them
 
 
 def provide(name: str, weights: WeightsParams, fetched: Path, out: Path) -> None:
@@ -20,7 +20,8 @@ def provide(name: str, weights: WeightsParams, fetched: Path, out: Path) -> None
     fetched.mkdir(parents=True, exist_ok=True)
     out.mkdir(parents=True, exist_ok=True)
     if archive is None:
-        (out / NOTE).write_text("Training begins from random weights.\n", encoding="utf-8")
+        for folder in (fetched, out):
+            (folder / NOTE).write_text("Training begins from random weights.\n", encoding="utf-8")
         return
     told = f"Get it by hand and name its folder as weights.{name}.archives in params.yaml."
     [(_, file, source)] = fetching.gather([archive], fetching.Source(name, weights.archives, told), fetched)
