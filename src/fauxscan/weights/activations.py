@@ -56,4 +56,4 @@ def _activations(layer: dict[str, Any]) -> Iterator[str]:
 
 
 def _told(found: Counter[str]) -> str:
-    return ", ".join(f"{name} {count} times" for name, count in sorted(found.items())) or "none"
+    return ", ".join(f"{name} ({count})" for name, count in sorted(found.items())) or "none"
