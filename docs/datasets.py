@@ -67,7 +67,14 @@ def section(name: str) -> str:
         ("Options", options(module.examples) or "none"),
     ]
     said = [f"- {word}: {text}" for word, text in facts if text]
-    return "\n".join([f"## {name}", "", *said, "", module.CARD.instructions, ""])
+    told = [line for text in (module.CARD.instructions, explained(module.examples)) if text for line in (text, "")]
+    return "\n".join([f"## {name}", "", *said, "", *told])
+
+
+def explained(function: Callable[..., Any]) -> str:
+    """Return what the docstring of a dataset's function says beyond its first paragraph, on one line."""
+    _, _, rest = (inspect.getdoc(function) or "").partition("\n\n")
+    return " ".join(rest.split())
 
 
 def archives(module: ModuleType) -> str:

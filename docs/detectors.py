@@ -5,7 +5,7 @@ from pathlib import Path
 import writing
 
 from fauxscan import detectors
-from fauxscan.records import Archive, DetectorCard, Recipe
+from fauxscan.records import Archive, DetectorCard
 
 FILE = Path(__file__).parent / "detectors.md"
 HEAD = "| detector | looks at | input | trains | paper | expected |\n|---|---|---|---|---|---|"
@@ -19,8 +19,7 @@ def row(card: DetectorCard) -> str:
 
 def recipe(card: DetectorCard) -> str:
     """Return what of a card's recipe differs from the plainest one, and the weights that fit, as a list's item."""
-    plain = Recipe().model_dump(mode="json")
-    told = {name: value for name, value in card.recipe.model_dump(mode="json").items() if value != plain[name]}
+    told = card.recipe.model_dump(mode="json", exclude_defaults=True)
     words = [f"{name.replace('_', ' ')} {_said(value)}" for name, value in told.items()]
     words += [f"ImageNet weights {_weights(card.weights)}, {card.weights_licence}"] if card.weights else []
     return f"- `{card.name}`: {'; '.join(words)}"

@@ -167,13 +167,37 @@ def test_meso4_is_as_small_as_its_paper_says() -> None:
 
 @pytest.mark.parametrize("name", ["meso4", "mesoinception4"])
 def test_the_mesonets_take_any_activation_and_size(name: str) -> None:
-    for activation, size in (("relu", 299), ("elu", 224), ("leaky_relu", 64)):
+    for activation, size in (("relu", 299), ("elu", 224)):
         network = detectors.get(name).build(size=size, activation=activation)
         found = {
             keras.activations.serialize(layer.activation) for layer in everything_in(network) if is_convolution(layer)
         }
         assert found == {activation}
         assert np.isfinite(np.asarray(network(pictures(size).astype(np.float32)))).all()
+
+
+@pytest.mark.parametrize("name", ["meso4", "mesoinception4", "cross_domain"])
+@pytest.mark.parametrize(("activation", "slope"), [("leaky_relu", 0.3), ({"leaky_relu": 0.05}, 0.05)])
+def test_leaky_relu_has_its_slope_after_loading_too(
+    tmp_path: Path, settings: Params, name: str, activation: layers.Activation, slope: float
+) -> None:
+    network = models.build(name, {"size": 64, "activation": activation})
+    models.save(tmp_path, network, card_of(name, network, settings))
+    loaded = models.load(tmp_path).network
+    below = np.linspace(-2, 0, 5, dtype=np.float32)
+    of_spectrum = 4 if name == "cross_domain" else 0  # its convolutions keep ReLU
+    for each in (network, loaded):
+        found = [np.asarray(layer.activation(below)) for layer in everything_in(each) if is_convolution(layer)]
+        leaky = [values for values in found if values.any()]
+        assert len(leaky) == len(found) - of_spectrum >= 4
+        np.testing.assert_allclose(leaky, np.tile(slope * below, (len(leaky), 1)), rtol=1e-6)
+    np.testing.assert_array_equal(*(np.asarray(each(pictures(64).astype(np.float32))) for each in (network, loaded)))
+
+
+@pytest.mark.parametrize("wrong", [{"elu": 1.0}, {"leaky_relu": 0.1, "elu": 1.0}, "leeky_relu", {}])
+def test_an_unknown_activation_is_refused(wrong: object) -> None:
+    with pytest.raises(UserError, match="meso4 does not take the options"):
+        models.build("meso4", {"size": 64, "activation": wrong})
 
 
 def is_convolution(layer: keras.Layer) -> bool:

@@ -118,3 +118,27 @@ def test_a_preset_takes_settings_and_refuses_what_it_does_not_know(tmp_path: Pat
     with pytest.raises(UserError, match="unknown preset 'mesonet'"):
         presets.apply("mesonet", ROOT / "presets", target, [])
     assert target.read_text(encoding="utf-8") == before
+
+
+@pytest.mark.parametrize(
+    "broken", [b"models: [a, {", b"- a list", b"", b"models:\n\tmeso4: 1", b"a: \xff\xfe", b"a: 1\na: 2"]
+)
+def test_broken_yaml_is_said_whichever_file_it_is_in(tmp_path: Path, broken: bytes) -> None:
+    target = write(tmp_path, COMMITTED)
+    (tmp_path / "mine.yaml").write_bytes(broken)
+    with pytest.raises(UserError, match=r"mine\.yaml (is not valid YAML|holds no sections)"):
+        presets.apply("mine", tmp_path, target, [])
+    assert target.read_bytes() == COMMITTED.encode()
+    target.write_bytes(broken)
+    with pytest.raises(UserError, match=rf"{target.name} (is not valid YAML|holds no sections)"):
+        presets.apply("folder", ROOT / "presets", target, [])
+    assert target.read_bytes() == broken
+
+
+@pytest.mark.parametrize("wrong", ["train: 3", "trian: {precision: float32}", "models: [meso4]"])
+def test_a_preset_with_wrong_sections_changes_nothing(tmp_path: Path, wrong: str) -> None:
+    target = write(tmp_path, COMMITTED)
+    (tmp_path / "mine.yaml").write_text(wrong, encoding="utf-8")
+    with pytest.raises(UserError, match=wrong.partition(":")[0]):
+        presets.apply("mine", tmp_path, target, [])
+    assert target.read_text(encoding="utf-8") == COMMITTED

@@ -23,7 +23,7 @@ from fauxscan.media import pixels
 from fauxscan.params import ModelParams, Params
 from fauxscan.preparing import sharding, shards, splits
 from fauxscan.records import FAKE, TEST, Archive, Example, Phase, Plateau, Recipe, UserError, View
-from fauxscan.training import fit, inputs, losses, schedules
+from fauxscan.training import devices, fit, inputs, losses, schedules
 from fauxscan.training.progress import Bar, Keeper
 
 ARGUMENTS = {"zoom": {"factor": 0.2}, "rotation": {"degrees": 20}, "shift": {"factor": 0.1}, "flip": {}}
@@ -247,6 +247,33 @@ with devices.prepare("float32", ["CPU:0", "CPU:1"]):
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_on_a_cpu_training_is_not_compiled_and_half_precision_leaves_float32(
+    prepared: Path, tmp_path: Path, settings: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = params_for(settings, batch_size=16, augmentation={}, epochs=2)
+    params = params.model_copy(update={"train": params.train.model_copy(update={"precision": "mixed_float16"})})
+    found: set[tuple[bool, str]] = set()
+    monkeypatch.setattr(
+        Bar,
+        "on_train_begin",
+        lambda self, logs=None: found.add((self.model.jit_compile, self.model.layers[2].compute_dtype)),
+    )
+    trained(params, prepared, tmp_path)
+    assert found == {(False, "float16")}
+    model, figures = models.load(tmp_path / "t"), models.read_card(tmp_path / "t").figures
+    assert np.isfinite(list(figures.values())).all()
+    assert {str(weight.dtype) for weight in model.network.weights} == {"float32"}
+    assert model.network.layers[2].compute_dtype == "float32"
+
+
+def test_one_gpu_compiles_and_several_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not devices.compiles()
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [f"{kind}:0"])
+    assert devices.compiles()
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        assert not devices.compiles()
 
 
 def test_augmentation_is_drawn_anew_each_epoch_and_only_in_training(prepared: Path) -> None:

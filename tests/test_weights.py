@@ -123,12 +123,20 @@ class Plain:
         return x.reshape(height // pool, pool, width // pool, pool, channels).max((1, 3))
 
 
+LAYERS: dict[str, Callable[[], keras.Layer]] = {
+    "relu": keras.layers.ReLU,
+    "elu": keras.layers.ELU,
+    "leaky_relu": lambda: keras.layers.LeakyReLU(negative_slope=0.3),  # Keras 2's default
+    "less leaky": lambda: keras.layers.LeakyReLU(negative_slope=0.2),
+}
+
+
 def package_model(activation: str, path: Path) -> keras.Model:
     """A whole model as the MesoNet package saves it: activations are layers, the output is a probability."""
     image = keras.Input((64, 64, 3))
     x = image
     for filters, kernel, pool in ((8, 3, 2), (8, 5, 2), (16, 5, 2), (16, 5, 4)):
-        x = keras.layers.Activation(activation)(keras.layers.Conv2D(filters, kernel, padding="same")(x))
+        x = LAYERS[activation]()(keras.layers.Conv2D(filters, kernel, padding="same")(x))
         x = keras.layers.MaxPooling2D(pool, padding="same")(keras.layers.BatchNormalization()(x))
     x = keras.layers.LeakyReLU(negative_slope=0.1)(keras.layers.Dense(16)(keras.layers.Flatten()(x)))
     network = keras.Model(image, keras.layers.Dense(1, activation="sigmoid")(x))
@@ -136,18 +144,42 @@ def package_model(activation: str, path: Path) -> keras.Model:
         if weight.name != "moving_variance":
             weight.assign(weight + np.random.default_rng(1).normal(0, 0.02, weight.shape))
     network.save(path)
+    with h5py.File(path, "r+") as file:  # the slope's name in Keras 2
+        file.attrs["model_config"] = file.attrs["model_config"].replace('"negative_slope": ', '"alpha": ')
     return network
 
 
-@pytest.mark.parametrize("activation", ["relu", "elu"])
+GIVEN: dict[str, object] = {"less leaky": {"leaky_relu": 0.2}}  # else by the layer's name
+
+
+@pytest.mark.parametrize("activation", LAYERS)
 def test_whole_models_of_the_mesonet_package(tmp_path: Path, settings: Params, activation: str) -> None:
     theirs = package_model(activation, tmp_path / "whole.hdf5")
-    options = {"size": 64, "activation": activation}
+    options = {"size": 64, "activation": GIVEN.get(activation, activation)}
     importing.import_weights(tmp_path / "whole.hdf5", tmp_path / "m", "meso4", options, REAL, settings.faces)
     images = np.random.default_rng(2).integers(0, 256, (3, 64, 64, 3)).astype(np.uint8)
     expected = np.asarray(theirs(images / np.float32(255)))[:, 0]
     assert expected.min() > 0.01 and expected.max() < 0.99 and np.ptp(expected) > 0.001
     np.testing.assert_allclose(1 - p_fake(models.load(tmp_path / "m"), list(images)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("activation", LAYERS)
+def test_a_whole_model_is_refused_with_other_activations(tmp_path: Path, settings: Params, activation: str) -> None:
+    package_model(activation, tmp_path / "whole.hdf5")
+    for other in set(LAYERS) - {activation}:
+        options = {"size": 64, "activation": GIVEN.get(other, other)}
+        with pytest.raises(UserError, match=r"wrong activation: .* \(4\).*, and this detector"):
+            importing.import_weights(tmp_path / "whole.hdf5", tmp_path / "m", "meso4", options, REAL, settings.faces)
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("config", ["{", "[1]", "{}", '{"class_name": "Model", "config": 3}', "[" * 100_000])
+def test_a_configuration_that_is_none_is_refused(tmp_path: Path, settings: Params, config: str) -> None:
+    package_model("relu", tmp_path / "whole.hdf5")
+    with h5py.File(tmp_path / "whole.hdf5", "r+") as file:
+        file.attrs["model_config"] = config[:60_000]
+    with pytest.raises(UserError, match="its configuration cannot be read"):
+        importing.import_weights(tmp_path / "whole.hdf5", tmp_path / "m", "meso4", {"size": 64}, REAL, settings.faces)
 
 
 def test_code_in_a_whole_model_is_never_run(tmp_path: Path, settings: Params) -> None:

@@ -7,13 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import tensorflow as tf
 from conftest import ROOT
+from PIL import Image as Pillow
 from preparing_fixtures import picture, save
 
 from fauxscan import cli, detectors, models, workshop
 from fauxscan.params import Params, WeightsParams
 from fauxscan.records import Archive
+from fauxscan.reporting import figures
+from fauxscan.training import curves
+from fauxscan.training.progress import Keeper
 
 PARAMS = ["--params", str(ROOT / "params.yaml")]
 QUICK = ["--detector", "meso4", "--size", "32", "--batch-size", "16", "--learning-rate", "0.01", "--no-augmentation"]
@@ -86,10 +92,75 @@ def test_training_may_begin_from_published_weights(
     assert (tmp_path / "m.work" / "weights" / "w.h5").is_file()
 
 
+def events(folder: Path) -> list[tuple[str, str, int]]:
+    """Part, name and step of each point in event files, as TensorFlow reads them; what is no scalar is not expected."""
+    found = []
+    for file in sorted(folder.rglob("events.out.tfevents.*")):
+        for event in tf.compat.v1.train.summary_iterator(str(file)):
+            for value in event.summary.value:
+                assert value.metadata.plugin_data.plugin_name == "scalars" and tf.make_ndarray(value.tensor).ndim == 0
+                found.append((file.parent.name, value.tag, event.step))
+    return found
+
+
+def test_a_killed_training_goes_on_with_its_curves(
+    tmp_path: Path, settings: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = {"batch_size": 16, "epochs": 4, "augmentation": {}}
+    warn = settings.model_copy(update={"split": settings.split.model_copy(update={"on_shortcut": "warn"})})
+    folder, out = tree(tmp_path / "faces", 0, 60), tmp_path / "m"
+    labels, options = {"camera": "real", "made": "gan"}, {"size": 32, "activation": {"leaky_relu": 0.1}}
+
+    def train() -> None:
+        shown = {"tensorboard": tmp_path / "tb", "plot": tmp_path / "curves.png"}
+        workshop.train(folder, labels, out, "meso4", warn, options, recipe, **shown)
+
+    written = Keeper._write
+
+    def killed_after_two(self: Keeper) -> None:
+        written(self)
+        if len(self.history) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Keeper, "_write", killed_after_two)
+    with pytest.raises(KeyboardInterrupt):
+        train()
+    assert (tmp_path / "m.work" / "kept" / "progress.npz").is_file() and not (tmp_path / "curves.png").exists()
+    monkeypatch.setattr(Keeper, "_write", written)
+    train()
+    names = {"train": ("loss", "accuracy", "learning_rate"), "validation": ("loss", "accuracy")}
+    expected = [(part, name, step) for part in names for name in names[part] for step in range(1, 5)]
+    assert sorted(events(tmp_path / "tb")) == sorted(expected)
+    picture = Pillow.open(tmp_path / "curves.png")
+    assert picture.format == "PNG" and len(picture.convert("RGB").getcolors(1 << 20)) > 20
+    assert models.read_card(out).options["activation"] == {"leaky_relu": 0.1}
+
+
+def test_curves_are_written_from_the_first_epoch_if_they_are_asked_for_later(tmp_path: Path) -> None:
+    figures = {"loss": 0.5, "val_loss": 0.7}
+    curves.EventFiles(tmp_path, [figures, figures])
+    curves.EventFiles(tmp_path, [figures, figures])._log(figures)
+    found = events(tmp_path)
+    assert sorted(found) == [(part, "loss", step) for part in ("train", "validation") for step in (1, 2, 3)]
+
+
+def test_the_figure_has_both_parts(tmp_path: Path) -> None:
+    columns = ("loss", "val_loss", "accuracy", "val_accuracy")
+    history = pd.DataFrame({name: np.linspace(place, place + 1, 7) for place, name in enumerate(columns)})
+    figures.training(history, tmp_path / "one.svg")
+    figures.training(history, tmp_path / "two.svg")
+    text = (tmp_path / "one.svg").read_text()
+    assert (tmp_path / "two.svg").read_text() == text, "the same history gives the same picture"
+    assert all(text.count(f">{word}<") == 2 for word in ("training", "validation", "epoch"))
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (["--imagenet"], "no ImageNet weights of meso4 are published"),
+        (["--plot", "curves.gif"], "curves.gif: a figure is drawn as svg or png"),
+        (["--activation", "{leaky_relu"], "no value as YAML has them"),
+        (["--activation", "{elu: 1}"], "leaky_relu: slope"),
         (["--real", "reals"], "labels name the folder 'reals'"),
         (["--detector", "meso5"], "unknown detector"),
         (["--loss", "hinge"], "loss"),

@@ -159,10 +159,19 @@ def train(
     detector: Annotated[str, typer.Option("--detector", help="The network, as in docs/detectors.md.")],
     real: Annotated[list[str], typer.Option("--real", metavar="FOLDER", help="A folder of reals; repeatable.")],
     fake: Annotated[list[str], typer.Option("--fake", metavar="FOLDER", help="A folder of fakes; repeatable.")],
-    out: Annotated[Path, typer.Option("--out", help="The model folder to write.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            help="The model folder to write. Until then the best weights and a checkpoint are kept in OUT.work: "
+            "killed, the same command goes on after the last epoch.",
+        ),
+    ],
     faces: FacesOption = Faces.WHOLE,
     imagenet: Annotated[bool, typer.Option("--imagenet", help="Begin from the detector's ImageNet weights.")] = False,
-    activation: Annotated[str | None, typer.Option(help="relu, elu or leaky_relu, for the whole net.")] = None,
+    activation: Annotated[
+        str | None, typer.Option(help="relu, elu, leaky_relu or '{leaky_relu: SLOPE}', for the whole net.")
+    ] = None,
     size: Annotated[int | None, typer.Option(help="Side of the input, in pixels.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training part.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a batch.")] = None,
@@ -178,6 +187,12 @@ def train(
     validation: Annotated[float | None, typer.Option(help="Share of sources to validate on.")] = None,
     augmentation: Annotated[bool, typer.Option(help="As the recipe says, or none.")] = True,
     on_shortcut: Annotated[str, typer.Option(help="fail or warn, if files alone give the label away.")] = "fail",
+    tensorboard: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write the curves as event files of TensorBoard.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw loss and accuracy over the epochs, as .png or .svg.")
+    ] = None,
     params_file: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Train a detector on a folder, without the pipeline; by default as its paper did."""
@@ -188,12 +203,24 @@ def train(
         "decay_factor": decay_factor, "decay_steps": decay_steps, "lowest_rate": lowest_rate,
         "early_stopping": early_stopping, "augmentation": None if augmentation else {},
     }  # fmt: skip
-    recipe, options = _given(chosen), _given({"activation": activation, "size": size})
+    options = _given({"activation": activation and _value(activation), "size": size})
     settings = params.changed(params.load(params_file), "split", {"validation": validation, "on_shortcut": on_shortcut})
-    labels = _labels(real, fake)
-    card = workshop.train(folder, labels, out, detector, settings, options, recipe, faces.value, imagenet=imagenet)
+    card = workshop.train(
+        folder, _labels(real, fake), out, detector, settings, options, _given(chosen), faces.value,
+        imagenet=imagenet, tensorboard=tensorboard, plot=plot,
+    )  # fmt: skip
     figures = ", ".join(f"{name} {value:.4g}" for name, value in card.figures.items())
     typer.echo(f"{out}: {figures}\nnext: fauxscan predict {out} FOLDER")
+
+
+def _value(text: str) -> object:
+    """Return what a text means in YAML: 299, elu, {leaky_relu: 0.3}. Raise UserError if it is none."""
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"{text!r} is no value as YAML has them: {error}") from error
 
 
 def _given(values: dict[str, object]) -> dict[str, object]:
@@ -273,11 +300,9 @@ def import_weights(
     params_file: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Make a model folder of weights trained elsewhere; arrays are read, nothing in the file is run."""
-    import yaml
-
     from fauxscan.weights import importing
 
-    given = {name: yaml.safe_load(value) for name, value in _pairs("--option", options or [], "NAME=VALUE").items()}
+    given = {name: _value(value) for name, value in _pairs("--option", options or [], "NAME=VALUE").items()}
     faces = params.load(params_file).faces
     card = importing.import_weights(file, out, detector, given, fake_is, faces, licence)
     typer.echo(importing.told(card, out))

@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 from fauxscan.records import Recipe
 
 Moments = dict[str, list[float]]  # "mean" and "variance" of each channel
+Activation = str | dict[str, float]  # a name of Keras's, or {leaky_relu: slope}
+SLOPE = (
+    0.3  # of leaky_relu: the MesoNet package's, as Keras 2's layer has it; the function of that name in Keras has 0.2
+)
 
 MESONET_RECIPE = Recipe(  # Afchar et al. 2018, section 4; how far images are changed is not told there
     loss="mean_squared_error",
@@ -77,6 +81,17 @@ def logit_head(features: keras.KerasTensor, name: str = "logit") -> keras.KerasT
     return keras.layers.Dense(1, dtype="float32", name=name)(features)
 
 
+def activated(named: Activation) -> Any:
+    """Return the activation of that name; LeakyReLU, with its slope, is a layer. Raise ValueError for any other."""
+    if named == "leaky_relu":
+        named = {"leaky_relu": SLOPE}
+    if not isinstance(named, dict):
+        return keras.activations.get(named)
+    if set(named) != {"leaky_relu"}:
+        raise ValueError(f"activation is a name, or {{leaky_relu: slope}}, and not {named}")
+    return keras.layers.LeakyReLU(negative_slope=named["leaky_relu"])
+
+
 def scaled(image: keras.KerasTensor, featurewise: Moments | None) -> keras.KerasTensor:
     """Return RGB in 0..255 as 0..1, or centred and scaled by the training set's moments (training/augmentation.py)."""
     if featurewise is None:
@@ -90,8 +105,9 @@ def imagenet_scaled(image: keras.KerasTensor) -> keras.KerasTensor:
     return keras.layers.Normalization(mean=[255 * mean for mean in (0.485, 0.456, 0.406)], variance=variance)(image)
 
 
-def meso_inception(x: keras.KerasTensor, activation: str) -> keras.KerasTensor:
+def meso_inception(x: keras.KerasTensor, named: Activation) -> keras.KerasTensor:
     """Return MesoInception-4's features (batch, n / 32, n / 32, 16) of scaled images (Afchar et al. 2018)."""
+    activation = activated(named)
     for filters in ((1, 4, 4, 2), (2, 4, 4, 2)):
         x = keras.layers.BatchNormalization()(_inception(x, filters, activation))
         x = keras.layers.MaxPooling2D(2, padding="same")(x)
@@ -102,7 +118,7 @@ def meso_inception(x: keras.KerasTensor, activation: str) -> keras.KerasTensor:
     return x
 
 
-def _inception(x: keras.KerasTensor, filters: tuple[int, int, int, int], activation: str) -> keras.KerasTensor:
+def _inception(x: keras.KerasTensor, filters: tuple[int, int, int, int], activation: Any) -> keras.KerasTensor:
     """Return four branches side by side: 1x1, and 1x1 followed by 3x3 at dilations 1, 2 and 3."""
     first, *others = filters
     branches = [keras.layers.Conv2D(first, 1, padding="same", activation=activation)(x)]

@@ -22,8 +22,8 @@ def apply(name: str, folder: Path, target: Path, settings: Sequence[str]) -> Non
     if not target.is_file():
         raise UserError(f"no parameters at {target}: run from the project's folder, or name the file with --params")
     yaml = YAML()
-    document, before = yaml.load(target), target.read_text(encoding="utf-8")
-    for section, content in yaml.load(file).items():
+    document, before = _sections(yaml, target), target.read_text(encoding="utf-8")
+    for section, content in _sections(yaml, file).items():
         _merge(document, section, content)
     for setting in settings:
         _set(document, setting, yaml)
@@ -35,8 +35,19 @@ def apply(name: str, folder: Path, target: Path, settings: Sequence[str]) -> Non
         raise
 
 
+def _sections(yaml: YAML, file: Path) -> Any:
+    """Return the sections of a YAML file, comments and all. Raise UserError if it has none."""
+    try:
+        found = yaml.load(file)
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} is not valid YAML: {error}") from error
+    if not isinstance(found, dict):
+        raise UserError(f"{file} holds no sections such as `models:`; correct it, or bring it back with git checkout")
+    return found
+
+
 def _merge(document: Any, section: str, content: Any) -> None:
-    if section in ENTRIES:
+    if section in ENTRIES or not (isinstance(content, dict) and isinstance(document.get(section), dict)):
         document[section] = content
     else:
         document[section].update(content)

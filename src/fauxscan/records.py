@@ -117,6 +117,7 @@ class Phase(Strict):
     epochs: int = Field(gt=0)
     learning_rate: float
     unfrozen: bool = False  # every layer learns; else those that build() left trainable
+    sources: tuple[str, ...] = ()  # shell patterns of the training sources it sees; none: all of them
 
 
 class Plateau(Strict):

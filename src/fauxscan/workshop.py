@@ -37,19 +37,25 @@ class Prediction:
 def train(
     tree: Path, labels: Mapping[str, str], out: Path, detector: str, params: Params,
     options: Mapping[str, Any] | None = None, recipe: Mapping[str, Any] | None = None, faces: Faces = "whole",
-    *, imagenet: bool = False,
+    *, imagenet: bool = False, tensorboard: Path | None = None, plot: Path | None = None,
 ) -> ModelCard:  # fmt: skip
     """Train a detector on the labelled folders of `tree` and write the calibrated model to `out`; return its card.
 
-    `labels` says of each folder `real`, or what made its fakes. `imagenet`: it begins from published weights.
-    What is made on the way is kept in `<out>.work`, from which a killed training goes on. Raise UserError.
+    `labels` says of each folder `real`, or what made its fakes. `imagenet`: it begins from published weights. What is
+    made on the way is kept in `<out>.work`, from which a killed training goes on. Curves go into the folder
+    `tensorboard`, as event files, and the file `plot` (.png or .svg), if they are given. Raise UserError.
     """
+    import pandas as pd
+
     from fauxscan.judging import publishing
     from fauxscan.preparing import faces as making
     from fauxscan.preparing import index as indexing
     from fauxscan.preparing import published, sharding, splits
+    from fauxscan.reporting import figures
     from fauxscan.training import fit
 
+    if plot:
+        figures.form_of(plot)
     if out.exists():
         raise UserError(f"{out} is already there: name another folder for the model")
     if not tree.is_dir():
@@ -68,7 +74,9 @@ def train(
     splits.split(home / "faces", home / "split.parquet", home / "audit.json", params.split, params.seed)
     sharding.write_shards(home / "faces", home / "split.parquet", home / "shards", params.shards)
     made = [home / name for name in ("index.parquet", "shards", "weights", "kept", "model", "plots")]
-    fit.train(out.name, declared, *made)
+    history = fit.train(out.name, declared, *made, tensorboard=tensorboard)
+    if plot:
+        figures.training(pd.DataFrame(history), plot)
     publishing.calibrate(home / "model", home / "shards", out, params.calibrate)
     return models.read_card(out)
 

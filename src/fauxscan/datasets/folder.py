@@ -28,8 +28,10 @@ def examples(
 ) -> Iterator[Example]:
     """Give every file in a declared folder. Raise UserError for labels or folders that leave a doubt.
 
-    `source` is a regular expression with one group, which names the source where it is found in the path below the
-    folder; else the folder below, if any, is the source. `splits` says which split a folder already is.
+    `labels` says of each folder `real`, or what made the fakes in it. `source` is a regular expression with one group,
+    which names the source (video, shoot, person: what no split divides) where it is found in the path below that
+    folder, for example 'id(\\d+)_'; else what lies in one folder there is one source, and a file in none is its own.
+    `splits` says of a folder that it is the train, validation or test split already, for example {held_out: test}.
     """
     declared = _declared(root, labels or {})
     expression = _expression(source)

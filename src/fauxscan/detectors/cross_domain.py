@@ -8,6 +8,7 @@ import keras
 from keras import layers
 
 from fauxscan.layers import (
+    Activation,
     RandomBlur,
     RandomCentreCrop,
     RandomQuarterTurn,
@@ -36,7 +37,7 @@ CARD = DetectorCard(
 )
 
 
-def build(size: int = CARD.input_size, activation: str = "relu") -> keras.Model:
+def build(size: int = CARD.input_size, activation: Activation = "relu") -> keras.Model:
     """Return the network: RGB in 0..255 (batch, size, size, 3) -> logit of P(fake) (batch, 1)."""
     image = keras.Input((size, size, 3), name="image")
 

@@ -7,7 +7,7 @@ epochs of batches of 32 with a decay that reaches 1e-6 at the end (the MesoNet p
 import keras
 from keras import layers
 
-from fauxscan.layers import MESONET_RECIPE, Moments, meso_head, scaled
+from fauxscan.layers import MESONET_RECIPE, Activation, Moments, activated, meso_head, scaled
 from fauxscan.records import DetectorCard, View
 
 CARD = DetectorCard(
@@ -21,14 +21,16 @@ CARD = DetectorCard(
 )
 
 
-def build(size: int = CARD.input_size, activation: str = "relu", featurewise: Moments | None = None) -> keras.Model:
+def build(
+    size: int = CARD.input_size, activation: Activation = "relu", featurewise: Moments | None = None
+) -> keras.Model:
     """Return the network: RGB in 0..255 (batch, size, size, 3) -> logit of P(fake) (batch, 1)."""
     image = keras.Input((size, size, 3), name="image")
-    x = scaled(image, featurewise)
+    x, act = scaled(image, featurewise), activated(activation)
 
     # === Four blocks: convolution, normalisation, pooling ===
     for filters, kernel, pool in ((8, 3, 2), (8, 5, 2), (16, 5, 2), (16, 5, 4)):
-        x = layers.Conv2D(filters, kernel, padding="same", activation=activation)(x)
+        x = layers.Conv2D(filters, kernel, padding="same", activation=act)(x)
         x = layers.BatchNormalization()(x)
         x = layers.MaxPooling2D(pool, padding="same")(x)
 

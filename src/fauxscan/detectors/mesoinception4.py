@@ -7,7 +7,7 @@ augmentation that cross_domain.py holds.
 
 import keras
 
-from fauxscan.layers import MESONET_RECIPE, Moments, meso_head, meso_inception, scaled
+from fauxscan.layers import MESONET_RECIPE, Activation, Moments, meso_head, meso_inception, scaled
 from fauxscan.records import DetectorCard, View
 
 CARD = DetectorCard(
@@ -21,7 +21,9 @@ CARD = DetectorCard(
 )
 
 
-def build(size: int = CARD.input_size, activation: str = "relu", featurewise: Moments | None = None) -> keras.Model:
+def build(
+    size: int = CARD.input_size, activation: Activation = "relu", featurewise: Moments | None = None
+) -> keras.Model:
     """Return the network: RGB in 0..255 (batch, size, size, 3) -> logit of P(fake) (batch, 1)."""
     image = keras.Input((size, size, 3), name="image")
     x = meso_inception(scaled(image, featurewise), activation)

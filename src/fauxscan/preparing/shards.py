@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -95,11 +96,35 @@ def records(folder: Path, split: str, view: View, side_by_side: bool = False) ->
     )
 
 
+def of_sources(data: Any, sources: Collection[str]) -> Any:
+    """Return the serialised examples whose source is one of these."""
+    import tensorflow as tf
+
+    names = tf.constant(sorted(sources))
+    known = tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer(names, tf.ones_like(names, tf.int32)), default_value=0
+    )
+    return data.filter(lambda record: known.lookup(parse(record, ("source",))["source"]) == 1)
+
+
 def extent(folder: Path, split: str, view: View) -> tuple[int, int]:
     """Return the number of examples of a split and view, and the bytes of their shards."""
     known = manifest(folder)["shards"]
     names = [Path(file).name for file in shard_files(folder, split, view)]
     return sum(known[name]["examples"] for name in names), sum(known[name]["bytes"] for name in names)
+
+
+def sources(folder: Path, split: str, view: View) -> dict[str, list[int]]:
+    """Return the sources of a split and view, and how many reals and fakes there are of each."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    wanted = (pc.field("split") == split) & (pc.field("view") == view.value)
+    rows = pq.read_table(folder / INDEX, columns=["source", "label"], filters=wanted)
+    found: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for row in rows.group_by(["source", "label"]).aggregate([([], "count_all")]).to_pylist():
+        found[row["source"]][row["label"]] = row["count_all"]
+    return dict(found)
 
 
 def dataset(folder: Path, split: str, view: View) -> Any:

@@ -1,31 +1,64 @@
-"""Figures of a report, as SVG text that stands inside a page."""
+"""Figures: of a report, as SVG text that stands inside a page, and of a training, as a file."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import roc_curve
 
 from fauxscan.judging.metrics import BINS
-from fauxscan.records import FAKE
+from fauxscan.records import FAKE, UserError
 
+Content = Callable[[Axes], None]
 COLOURS = ("#1b6ca8", "#d1495b", "#2e8b57", "#8d6a9f", "#c77d0a", "#475569", "#0f9aa8", "#a3243b")
+NO_DATE: dict[str, dict[str, Any]] = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}  # by form
+DPI = 150  # of a PNG
 
 
-def draw(content: Callable[[Axes], None], width: float = 6.0, height: float = 3.6) -> str:
+def draw(content: Content, width: float = 6.0, height: float = 3.6) -> str:
     """Return the SVG of one pair of axes that `content` fills; the same inputs give the same text."""
+    text = io.StringIO()
+    _draw([content], text, "svg", width, height)
+    return text.getvalue()[text.getvalue().index("<svg") :]
+
+
+def _draw(contents: Sequence[Content], out: Any, form: str, width: float, height: float) -> None:
+    """Write the pairs of axes that `contents` fill, side by side, to a file or stream."""
     with mpl.rc_context({"svg.hashsalt": "fauxscan", "svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=(width, height), layout="constrained")
-        axes = figure.subplots()
-        axes.spines[["top", "right"]].set_visible(False)
-        content(axes)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return text.getvalue()[text.getvalue().index("<svg") :]
+        for axes, content in zip(figure.subplots(1, len(contents), squeeze=False)[0], contents, strict=True):
+            axes.spines[["top", "right"]].set_visible(False)
+            content(axes)
+        figure.savefig(out, format=form, dpi=DPI, metadata=NO_DATE[form])
+
+
+def training(history: pd.DataFrame, file: Path) -> None:
+    """Draw loss and accuracy, of training and of validation, over the epochs (rows of `history`) into a PNG or SVG."""
+
+    def content(name: str, axes: Axes) -> None:
+        for colour, (part, column) in zip(COLOURS, (("training", name), ("validation", f"val_{name}")), strict=False):
+            axes.plot(range(1, len(history) + 1), history[column], color=colour, marker=".", label=part)
+        axes.set(xlabel="epoch", ylabel=name)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(frameon=False, fontsize=8)
+
+    _draw([partial(content, "loss"), partial(content, "accuracy")], file, form_of(file), width=9.0, height=3.6)
+
+
+def form_of(file: Path) -> str:
+    """Return the form of a picture, by its ending. Raise UserError for any other."""
+    form = file.suffix.lower().removeprefix(".")
+    if form not in NO_DATE:
+        raise UserError(f"{file}: a figure is drawn as {' or '.join(NO_DATE)}; name it so")
+    return form
 
 
 def roc(scores: pd.DataFrame) -> str:

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,11 @@ from fauxscan.models import ModelCard, TrainedOn
 from fauxscan.params import SCRATCH, ModelParams, Params
 from fauxscan.preparing import index as indexing
 from fauxscan.preparing import shards
-from fauxscan.records import TRAIN, DetectorCard, Phase, Recipe, UserError, View
+from fauxscan.records import DetectorCard, Phase, Recipe, UserError, View
 from fauxscan.training import augmentation, devices, inputs, losses, schedules
-from fauxscan.training.progress import Bar, Curves, Keeper
+from fauxscan.training.curves import Curves, EventFiles
+from fauxscan.training.parts import Part, parts, phases
+from fauxscan.training.progress import Bar, Keeper
 from fauxscan.weights import importing
 
 CHECKPOINT = "progress.npz"
@@ -25,21 +29,22 @@ CHECKPOINT = "progress.npz"
 
 @dataclass(frozen=True)
 class Data:
-    """Batches to train and to validate on, and how many reals and fakes there are to train on."""
+    """What each phase trains on, the batches of such a part, and those to validate on."""
 
-    training: tf.data.Dataset
+    parts: list[Part]
+    training: Callable[[Part], tf.data.Dataset]
     validation: tf.data.Dataset
-    reals: int
-    fakes: int
 
 
 def train(
-    name: str, params: Params, index: Path, folder: Path, weights: Path, kept: Path, out: Path, plots: Path
-) -> None:
-    """Train the model `name` on the shards in `folder`; write the network and card to `out`, curves to `plots`.
+    name: str, params: Params, index: Path, folder: Path, weights: Path, kept: Path, out: Path, plots: Path,
+    *, tensorboard: Path | None = None,
+) -> list[dict[str, float]]:  # fmt: skip
+    """Train the model `name` on the shards in `folder`; write network and card to `out`; return each epoch's figures.
 
-    `weights` is the folder with the published ones, if the model begins from such; `kept` holds what an interrupted run
-    goes on from. Raise UserError.
+    They go into `plots` as curves for DVC, and into the folder `tensorboard`, if there is one. `weights` is the folder
+    with the published ones, if the model begins from such; `kept` holds what an interrupted run goes on from. Raise
+    UserError.
     """
     model = params.model(name)
     dataset, data = params.dataset(model.dataset), indexing.read_card(index)
@@ -52,7 +57,7 @@ def train(
         keeper = Keeper(kept / CHECKPOINT, _key(model, recipe, begun, folder, view, params), recipe)
         size = network.input_shape[1]
         try:
-            figures = fit(network, recipe, _data(folder, view, size, recipe, params), plots, keeper)
+            figures = fit(network, recipe, _data(folder, view, size, recipe, params), keeper, plots, tensorboard)
         except tf.errors.ResourceExhaustedError as error:
             raise UserError(
                 f"out of memory with batches of {recipe.batch_size}:"
@@ -86,6 +91,7 @@ def train(
         ),
     )
     keeper.finish()
+    return keeper.history
 
 
 def _begun(model: ModelParams, card: DetectorCard, folder: Path) -> Path | None:
@@ -114,34 +120,40 @@ def begin(
 
 
 def _data(folder: Path, view: View, size: int, recipe: Recipe, params: Params) -> Data:
-    counts, memory = shards.manifest(folder)["counts"], params.shards.cache_bytes
+    memory = params.shards.cache_bytes
     return Data(
-        inputs.training(folder, view, size, recipe, params.seed, memory),
+        parts(folder, view, recipe),
+        # of one part at a time: with its batches goes what was kept of it in memory
+        lru_cache(1)(lambda part: inputs.training(folder, view, size, recipe, params.seed, memory, part)),
         inputs.validation(folder, view, size, recipe, memory),
-        counts.get(f"{TRAIN}-{view}-real", 0),
-        counts.get(f"{TRAIN}-{view}-fake", 0),
     )
 
 
-def fit(network: keras.Model, recipe: Recipe, data: Data, plots: Path, keeper: Keeper) -> dict[str, float]:
+def fit(
+    network: keras.Model, recipe: Recipe, data: Data, keeper: Keeper, plots: Path, tensorboard: Path | None
+) -> dict[str, float]:
     """Train in place through all phases, set the best weights, and return the figures of their epoch.
 
     Where `validate_every` is given, an epoch is what lies between two validations.
     """
-    curves, batches = Curves(plots, keeper.history), len(data.training)
-    steps = recipe.validate_every or batches
-    for number, phase in enumerate(recipe.phases or (Phase(epochs=recipe.epochs, learning_rate=recipe.learning_rate),)):
-        epochs = math.ceil(phase.epochs * batches / steps)
-        _compile(network, recipe, phase, epochs * steps, data)
+    curves = Curves(plots, keeper.history)
+    drawn = [curves, *([EventFiles(tensorboard, keeper.history)] if tensorboard else [])]
+    for number, phase in enumerate(phases(recipe)):
+        if phase.unfrozen:
+            network.trainable = True
         if number < keeper.phase:  # an earlier run was through with it
             continue
+        part = data.parts[number]
+        training = data.training(part)
+        epochs, steps = _epochs(recipe, phase, len(training))
+        _compile(network, recipe, phase, epochs * steps, part)
         network.fit(
-            data.training.repeat(),
+            training.repeat(),
             validation_data=data.validation,
             initial_epoch=min(keeper.begins(number), epochs),
             epochs=epochs,
             steps_per_epoch=steps,
-            callbacks=[*_watchers(recipe, epochs, keeper), curves, Bar(recipe.batch_size), keeper],
+            callbacks=[*_watchers(recipe, epochs, keeper), *drawn, Bar(recipe.batch_size), keeper],
             verbose=0,
             shuffle=False,  # the input shuffles
         )
@@ -150,13 +162,18 @@ def fit(network: keras.Model, recipe: Recipe, data: Data, plots: Path, keeper: K
     return {"epoch": float(keeper.chosen + 1), **keeper.history[keeper.chosen]}
 
 
-def _compile(network: keras.Model, recipe: Recipe, phase: Phase, steps: int, data: Data) -> None:
-    if phase.unfrozen:
-        network.trainable = True
+def _epochs(recipe: Recipe, phase: Phase, batches: int) -> tuple[int, int]:
+    """Return the epochs of a phase, and the batches of one."""
+    steps = recipe.validate_every or batches
+    return math.ceil(phase.epochs * batches / steps), steps
+
+
+def _compile(network: keras.Model, recipe: Recipe, phase: Phase, steps: int, part: Part) -> None:
     network.compile(
         optimizer=_optimizer(recipe, schedules.rate(recipe, phase, steps)),
-        loss=losses.loss(recipe, data.reals, data.fakes),
+        loss=losses.loss(recipe, part.reals, part.fakes),
         metrics=[losses.accuracy()],
+        jit_compile=devices.compiles(),  # Keras says if a layer cannot be compiled, and goes on without
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from fauxscan.records import Recipe
+from fauxscan.records import Recipe, UserError
 
 Loss = Callable[[Any, Any], Any]
 
@@ -37,8 +37,10 @@ def loss(recipe: Recipe, reals: int, fakes: int) -> Loss:
 
 
 def class_weights(recipe: Recipe, reals: int, fakes: int) -> tuple[float, float]:
-    """Return the weights of reals and of fakes; `balanced` gives both classes the same say."""
+    """Return the weights of reals and of fakes; `balanced`: both have one say. Raise UserError if one is missing."""
     if recipe.class_weights == "balanced":
+        if not (reals and fakes):
+            raise UserError(f"class_weights: balanced takes reals and fakes to train on; there are {reals} and {fakes}")
         return (reals + fakes) / (2 * reals), (reals + fakes) / (2 * fakes)
     return recipe.class_weights or (1.0, 1.0)
 

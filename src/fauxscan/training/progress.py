@@ -1,4 +1,4 @@
-"""What training leaves behind at each epoch's end: the best weights, curves, and a checkpoint to go on from."""
+"""What training does at each epoch's end: keeps the best weights and a checkpoint to go on from, tells its speed."""
 
 import json
 import logging
@@ -10,7 +10,6 @@ from zipfile import BadZipFile
 
 import keras
 import numpy as np
-from dvclive import Live
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -107,25 +106,6 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         if state["ends"]:
             self.epoch = 1 << 30  # this phase was over
         log.info("training goes on after epoch %d", len(self.history))
-
-
-class Curves(keras.callbacks.Callback):  # type: ignore[misc]
-    """Writes each epoch's figures as DVCLive curves, for `dvc plots`; those of an earlier run first."""
-
-    def __init__(self, folder: Path, earlier: list[dict[str, float]]) -> None:
-        super().__init__()
-        self.live = Live(str(folder), save_dvc_exp=False, dvcyaml=None, monitor_system=False)
-        for figures in earlier:
-            self._log(figures)
-
-    def _log(self, figures: dict[str, float]) -> None:
-        for name, value in figures.items():
-            self.live.log_metric(name, float(value))
-        self.live.next_step()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Log one step."""
-        self._log({name: value for name, value in (logs or {}).items() if name != "learning_rate"})
 
 
 class Bar(keras.callbacks.Callback):  # type: ignore[misc]

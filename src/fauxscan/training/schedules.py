@@ -27,7 +27,7 @@ def rate(recipe: Recipe, phase: Phase, steps: int) -> Any:
 def decay_steps(recipe: Recipe, phase: Phase, steps: int) -> int:
     """Return the batches between two drops: as declared, or so many that the lowest rate comes with the last drop.
 
-    The latter is how the MesoNet package computes its decay from a limit.
+    The latter is after the MesoNet package, whose last drop falls on the end: nothing is trained at the limit there.
     """
     if recipe.decay_steps or not 0 < recipe.lowest_rate < phase.learning_rate or recipe.decay_factor >= 1:
         return max(1, recipe.decay_steps)

@@ -9,7 +9,7 @@ from fauxscan import detectors, models
 from fauxscan.models import ModelCard, Origin, TrainedOn
 from fauxscan.params import FaceParams
 from fauxscan.records import REAL, UserError, View
-from fauxscan.weights import filling, keras2, torch_state
+from fauxscan.weights import activations, filling, keras2, torch_state
 
 READERS = {  # by a file's first bytes, never by its name
     keras2.MAGIC: keras2,
@@ -26,7 +26,11 @@ def into(network: Any, file: Path, trunk: bool = False) -> None:
     """
     layers = filling.waiting(network, trunk)
     try:
-        filling.fill(_reader(file).fillings(file, layers, trunk))
+        reader = _reader(file)
+        fitting = reader.fillings(file, layers, trunk)
+        if reader is keras2 and not trunk:
+            activations.check(file, network)
+        filling.fill(fitting)
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
 

@@ -1,8 +1,9 @@
 """Weights in Keras 2 HDF5 files, `save_weights` and whole models alike: datasets read by position, nothing else opened.
 
 A whole model keeps its layers' weights below `model_weights`, and beside them its configuration, in which a Lambda
-layer's code may stand: that is never read. An HDF5 file may also point at other files of the machine, by links or by
-external storage, and so bring their bytes into a model: whatever points anywhere is refused.
+layer's code may stand: activations.py reads it as text, and nothing is built from it. An HDF5 file may also point at
+other files of the machine, by links or by external storage, and so bring their bytes into a model: whatever points
+anywhere is refused.
 """
 
 from collections.abc import Sequence

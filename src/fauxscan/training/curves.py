@@ -1,0 +1,62 @@
+"""The figures of each epoch as curves: for `dvc plots`, and for TensorBoard where somebody asks for it."""
+
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+from dvclive import Live
+
+VALIDATION = "val_"
+
+
+class Curves(keras.callbacks.Callback):  # type: ignore[misc]
+    """Writes each epoch's figures as DVCLive curves, for `dvc plots`; those of an earlier run first."""
+
+    def __init__(self, folder: Path, earlier: list[dict[str, float]]) -> None:
+        super().__init__()
+        self.live = Live(str(folder), save_dvc_exp=False, dvcyaml=None, monitor_system=False)
+        for figures in earlier:
+            self._log(figures)
+
+    def _log(self, figures: dict[str, float]) -> None:
+        for name, value in figures.items():
+            self.live.log_metric(name, float(value))
+        self.live.next_step()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Log one step."""
+        self._log({name: value for name, value in (logs or {}).items() if name != "learning_rate"})
+
+
+class EventFiles(keras.callbacks.Callback):  # type: ignore[misc]
+    """Writes each epoch's figures as event files, in `train` and `validation`: TensorBoard draws both in one chart.
+
+    A training that goes on adds to those that are there. Keras's own callback needs TensorBoard to be installed.
+    """
+
+    def __init__(self, folder: Path, earlier: list[dict[str, float]]) -> None:
+        super().__init__()
+        begun = any(folder.rglob("events.out.tfevents.*"))
+        self.parts = {part: tf.summary.create_file_writer(str(folder / part)) for part in ("train", "validation")}
+        self.epoch = len(earlier) if begun else 0
+        for figures in earlier[self.epoch :]:
+            self._log(figures)
+
+    def _log(self, figures: dict[str, float]) -> None:
+        self.epoch += 1
+        for name, value in figures.items():
+            part = "validation" if name.startswith(VALIDATION) else "train"
+            with self.parts[part].as_default(self.epoch):
+                tf.summary.write(name.removeprefix(VALIDATION), tf.constant(value, tf.float32), metadata=_scalar())
+        for writer in self.parts.values():
+            writer.flush()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Write one step, with the learning rate that it ended at."""
+        self._log({**(logs or {}), "learning_rate": float(self.model.optimizer.learning_rate)})
+
+
+def _scalar() -> tf.compat.v1.SummaryMetadata:
+    """Return what marks a number as a point of a curve; `tf.summary.scalar` would ask for TensorBoard itself."""
+    kind = tf.compat.v1.SummaryMetadata
+    return kind(plugin_data=kind.PluginData(plugin_name="scalars"))
