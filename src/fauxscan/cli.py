@@ -158,7 +158,12 @@ def train(
     *,
     detector: Annotated[str, typer.Option("--detector", help="The network, as in docs/detectors.md.")],
     real: Annotated[list[str], typer.Option("--real", metavar="FOLDER", help="A folder of reals; repeatable.")],
-    fake: Annotated[list[str], typer.Option("--fake", metavar="FOLDER", help="A folder of fakes; repeatable.")],
+    fake: Annotated[
+        list[str] | None, typer.Option("--fake", metavar="FOLDER", help="A folder of fakes; repeatable.")
+    ] = None,
+    self_blended: Annotated[
+        bool, typer.Option("--self-blended", help="Make the fakes of the reals, for a detector of faces.")
+    ] = False,
     out: Annotated[Path, typer.Option("--out", help="The model folder to write.")],
     faces: FacesOption = Faces.WHOLE,
     activation: Annotated[str | None, typer.Option(help="relu, elu or leaky_relu, for the whole net.")] = None,
@@ -186,10 +191,11 @@ def train(
         "epochs": epochs, "batch_size": batch_size, "loss": loss, "learning_rate": learning_rate, "monitor": monitor,
         "decay_factor": decay_factor, "decay_steps": decay_steps, "lowest_rate": lowest_rate,
         "early_stopping": early_stopping, "augmentation": None if augmentation else {},
+        "self_blended": self_blended or None,
     }  # fmt: skip
     recipe, options = _given(chosen), _given({"activation": activation, "size": size})
     settings = params.changed(params.load(params_file), "split", {"validation": validation, "on_shortcut": on_shortcut})
-    card = workshop.train(folder, _labels(real, fake), out, detector, settings, options, recipe, faces.value)
+    card = workshop.train(folder, _labels(real, fake or []), out, detector, settings, options, recipe, faces.value)
     figures = ", ".join(f"{name} {value:.4g}" for name, value in card.figures.items())
     typer.echo(f"{out}: {figures}\nnext: fauxscan predict {out} FOLDER")
 

@@ -40,8 +40,8 @@ def train(
 ) -> ModelCard:  # fmt: skip
     """Train a detector on the labelled folders of `tree` and write the calibrated model to `out`; return its card.
 
-    `labels` says of each folder `real`, or what made its fakes. What is made on the way is kept in `<out>.work`, from
-    which a killed training goes on. Raise UserError.
+    `labels` says of each folder `real`, or what made its fakes, which a recipe with `self_blended` does not need. What
+    is made on the way is kept in `<out>.work`, from which a killed training goes on. Raise UserError.
     """
     from fauxscan.judging import publishing
     from fauxscan.preparing import faces as making
@@ -53,10 +53,12 @@ def train(
         raise UserError(f"{out} is already there: name another folder for the model")
     if not tree.is_dir():
         raise UserError(f"there is no folder {tree}")
+    model = _model(detector, tree.name, dict(options or {}), dict(recipe or {}))
+    if not fit.recipe_of(model).self_blended and set(labels.values()) == {"real"}:
+        raise UserError("no folder of fakes is named: name one, or have fakes made of the reals (--self-blended)")
     home, own = out.with_name(f"{out.name}.work"), datasets.get("folder")
     home.mkdir(parents=True, exist_ok=True)
     dataset = DatasetParams(name=own.CARD.name, archives=str(tree), options={"labels": dict(labels)}, faces=faces)
-    model = _model(detector, tree.name, dict(options or {}), dict(recipe or {}))
     declared = params.model_copy(update={"datasets": {tree.name: dataset}, "models": {out.name: model}})
 
     indexing.write(own.examples(tree, labels=dict(labels)), tree, home / "index.parquet", own.CARD, None)

@@ -41,7 +41,7 @@ def train(name: str, params: Params, index: Path, folder: Path, kept: Path, out:
     model = params.model(name)
     dataset, data = params.dataset(model.dataset), indexing.read_card(index)
     card: DetectorCard = detectors.get(model.detector).CARD
-    recipe = Recipe.model_validate({**card.recipe.model_dump(), **model.recipe})
+    recipe = recipe_of(model)
     view = shards.view_for(card.looks_at, dataset.faces)
     with devices.prepare(params.train.precision):
         network, options = begin(model, recipe, folder, view, params)
@@ -62,6 +62,7 @@ def train(name: str, params: Params, index: Path, folder: Path, kept: Path, out:
         faces=dataset.faces,
         split_digest=shards.manifest(folder)["split_digest"],
         proof_of_machinery=data.proof_of_machinery,
+        self_blended=recipe.self_blended,
     )
     models.save(
         out,
@@ -84,6 +85,19 @@ def train(name: str, params: Params, index: Path, folder: Path, kept: Path, out:
     keeper.finish()
 
 
+def recipe_of(model: ModelParams) -> Recipe:
+    """Return the detector's recipe with what the model changes. Raise UserError if the detector cannot follow it."""
+    card: DetectorCard = detectors.get(model.detector).CARD
+    recipe = Recipe.model_validate({**card.recipe.model_dump(), **model.recipe})
+    if recipe.self_blended and card.looks_at is not View.FACE:
+        looking = [name for name in detectors.names() if detectors.get(name).CARD.looks_at is View.FACE]
+        raise UserError(
+            f"{card.name} looks at whole images, and self-blending makes fakes of faces: choose one of"
+            f" {', '.join(looking)}, or leave self_blended out of the recipe"
+        )
+    return recipe
+
+
 def begin(
     model: ModelParams, recipe: Recipe, folder: Path, view: View, params: Params
 ) -> tuple[keras.Model, dict[str, Any]]:
@@ -92,7 +106,7 @@ def begin(
     if recipe.featurewise:
         size = models.build(model.detector, options, params.seed, mirrored=True).input_shape[1]
         plain = recipe.model_copy(update={"augmentation": {}})
-        batches = inputs.training(folder, view, size, plain, params.seed, params.shards.cache_bytes)
+        batches = _data(folder, view, size, plain, params).training
         options["featurewise"] = augmentation.moments(images for images, _ in batches)
     network = models.build(model.detector, options, params.seed, mirrored=True)
     if model.weights:
@@ -101,12 +115,19 @@ def begin(
 
 
 def _data(folder: Path, view: View, size: int, recipe: Recipe, params: Params) -> Data:
-    counts, memory = shards.manifest(folder)["counts"], params.shards.cache_bytes
+    memory, margin = params.shards.cache_bytes, params.faces.margin
+    reals, fakes = shards.reals_and_fakes(folder, TRAIN, view)
+    fakes = reals if recipe.self_blended else fakes
+    if not reals or not fakes:
+        raise UserError(
+            f"{folder} has {reals} reals and {fakes} fakes to train on: add what is missing; reals alone are enough"
+            " for a detector of faces whose recipe says `self_blended: true`"
+        )
     return Data(
-        inputs.training(folder, view, size, recipe, params.seed, memory),
-        inputs.validation(folder, view, size, recipe, memory),
-        counts.get(f"{TRAIN}-{view}-real", 0),
-        counts.get(f"{TRAIN}-{view}-fake", 0),
+        inputs.training(folder, view, size, recipe, params.seed, memory, margin),
+        inputs.validation(folder, view, size, recipe, memory, margin),
+        reals,
+        fakes,
     )
 
 
@@ -173,7 +194,7 @@ def _key(model: ModelParams, recipe: Recipe, folder: Path, view: View, params: P
     """Return the digest of all that training follows from: a checkpoint of anything else is no use."""
     declared = [model.model_dump(mode="json"), recipe.model_dump(mode="json"), params.train.model_dump(), params.seed]
     begun = hashlib.sha256(Path(model.weights).read_bytes()).hexdigest() if model.weights else None
-    told = [*declared, begun, shards.manifest(folder), view]
+    told = [*declared, begun, shards.manifest(folder), view, recipe.self_blended and params.faces.margin]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
