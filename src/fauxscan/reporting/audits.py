@@ -19,7 +19,7 @@ def show(console: Console, found: dict[str, Any], cap: float) -> None:
         leaks.add_row(kind.replace("_", " "), str(found["leaking"][kind]), "; ".join(names[:SHOWN]) or "-")
     console.print(leaks, "")
     if not found["shortcut_auc"]:
-        console.print(NOT_AUDITED)
+        console.print(NOT_AUDITED, soft_wrap=True)
         return
     tells = Table("what the file tells", "AUC", f"cap {cap}", "what to do", box=None)
     for name, auc in found["shortcut_auc"].items():
