@@ -230,13 +230,13 @@ def test_self_blended_members_are_joined_and_others_refused(trained: Path, tmp_p
         on = card.trained_on.model_copy(update={"self_blended": name != "other"})
         models.write_card(tmp_path / name, card.model_copy(update={"name": name, "trained_on": on}))
     both = CombinerParams(method="mean", members=("a", "b"))
-    publishing.combine("both", both, tmp_path, tmp_path / "both", settings.calibrate)
+    publishing.combine("both", both, tmp_path, tmp_path / "both", settings.calibrate, 1)
     joint = json.loads((tmp_path / "both" / "ensemble.json").read_text())["calibration"]
     assert card.calibration is not None
     assert (joint["reals"], joint["fakes"]) == (card.calibration.reals, card.calibration.fakes)
     with pytest.raises(UserError, match="a of a, other learned from self-blended images"):
         torn = CombinerParams(method="mean", members=("a", "other"))
-        publishing.combine("torn", torn, tmp_path, tmp_path / "torn", settings.calibrate)
+        publishing.combine("torn", torn, tmp_path, tmp_path / "torn", settings.calibrate, 1)
 
 
 def test_a_tree_of_reals_is_audited(reals: Path, capsys: pytest.CaptureFixture[str]) -> None:

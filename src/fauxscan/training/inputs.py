@@ -26,7 +26,8 @@ def training(
     """
     layers = augmentation.pipeline(recipe.augmentation, seed)
     data = _records(folder, TRAIN, view, recipe, side_by_side=True)  # one shard alone would wait for the disk
-    kept = _bytes(folder, TRAIN, view, size, count(folder, TRAIN, view, recipe) // (2 if recipe.self_blended else 1))
+    images = count(folder, TRAIN, view, recipe) // (2 if recipe.self_blended else 1)  # of an epoch's, reals are kept
+    kept = _bytes(folder, TRAIN, view, size, images)
     data = _decoded(data, partial(_decode, size), kept, memory, seed)
     if recipe.self_blended:  # after the cache, or each epoch would see the blends of the first
         data = pairs.drawn(data, margin, seed)
