@@ -15,7 +15,7 @@ from fauxscan.params import ModelParams, Params
 from fauxscan.preparing import sharding, shards, splits
 from fauxscan.records import TRAIN, Example, Recipe, UserError, View
 from fauxscan.training import fit, inputs, losses
-from fauxscan.training.parts import parts
+from fauxscan.training.parts import of_phases
 from fauxscan.training.progress import Keeper
 
 KINDS = ("cat", "dog", "person", "car")
@@ -73,9 +73,9 @@ def there(prepared: Path) -> Counter[str]:
 @pytest.mark.parametrize("memory", [1 << 30, 600_000, 0])  # kept decoded, encoded, not at all
 def test_a_part_holds_its_sources_each_once_an_epoch(prepared: Path, memory: int) -> None:
     recipe = Recipe(batch_size=8, phases=BLOCKS)
-    of_phase, all_of_them = parts(prepared / "shards", View.WHOLE, recipe), there(prepared)
+    of_phase, all_of_them = of_phases(prepared / "shards", View.WHOLE, recipe), there(prepared)
     for part, kinds in zip(of_phase, (("cat", "dog"), ("person", "car"), KINDS), strict=True):
-        data = inputs.training(prepared / "shards", View.WHOLE, 32, recipe, 1, memory, part)
+        data = inputs.training(prepared / "shards", View.WHOLE, 32, recipe, 1, memory, part=part)
         for _ in range(2):
             batches = [(images.numpy(), labels.numpy()) for images, labels in data]
             assert Counter(kind for images, _ in batches for kind in kinds_of(images)) == {

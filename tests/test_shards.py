@@ -42,8 +42,10 @@ def test_an_index_holds_each_content_once_and_no_contradiction(
         assert index_of(labels, tmp_path) == ["a.jpg", "b.jpg"]
     assert "3 files left out: 2 called both real and fake, 1 exact copies" in caplog.text
     assert indexing.read_card(tmp_path / "i.parquet").proof_of_machinery
-    with pytest.raises(UserError, match="does not hold both reals and fakes: 1 files"):
-        index_of({"a.jpg": REAL}, tmp_path)
+    with pytest.raises(UserError, match="holds no reals: 1 files"):
+        index_of({"b.jpg": FAKE}, tmp_path)
+    with caplog.at_level(logging.WARNING):
+        assert index_of({"a.jpg": REAL}, tmp_path) == ["a.jpg"] and "holds no fakes" in caplog.text
 
 
 def test_an_index_is_whole_beyond_one_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,7 +158,6 @@ def train(
     *,
     detector: Annotated[str, typer.Option("--detector", help="The network, as in docs/detectors.md.")],
     real: Annotated[list[str], typer.Option("--real", metavar="FOLDER", help="A folder of reals; repeatable.")],
-    fake: Annotated[list[str], typer.Option("--fake", metavar="FOLDER", help="A folder of fakes; repeatable.")],
     out: Annotated[
         Path,
         typer.Option(
@@ -167,6 +166,12 @@ def train(
             "killed, the same command goes on after the last epoch.",
         ),
     ],
+    fake: Annotated[
+        list[str] | None, typer.Option("--fake", metavar="FOLDER", help="A folder of fakes; repeatable.")
+    ] = None,
+    self_blended: Annotated[
+        bool, typer.Option("--self-blended", help="Make the fakes of the reals, for a detector of faces.")
+    ] = False,
     faces: FacesOption = Faces.WHOLE,
     imagenet: Annotated[bool, typer.Option("--imagenet", help="Begin from the detector's ImageNet weights.")] = False,
     activation: Annotated[
@@ -202,11 +207,12 @@ def train(
         "epochs": epochs, "batch_size": batch_size, "loss": loss, "learning_rate": learning_rate, "monitor": monitor,
         "decay_factor": decay_factor, "decay_steps": decay_steps, "lowest_rate": lowest_rate,
         "early_stopping": early_stopping, "augmentation": None if augmentation else {},
+        "self_blended": self_blended or None,
     }  # fmt: skip
     options = _given({"activation": activation and _value(activation), "size": size})
     settings = params.changed(params.load(params_file), "split", {"validation": validation, "on_shortcut": on_shortcut})
     card = workshop.train(
-        folder, _labels(real, fake), out, detector, settings, options, _given(chosen), faces.value,
+        folder, _labels(real, fake or []), out, detector, settings, options, _given(chosen), faces.value,
         imagenet=imagenet, tensorboard=tensorboard, plot=plot,
     )  # fmt: skip
     figures = ", ".join(f"{name} {value:.4g}" for name, value in card.figures.items())

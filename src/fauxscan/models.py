@@ -39,6 +39,7 @@ class TrainedOn(Strict):
     faces: str  # detect, whole or both
     split_digest: str
     proof_of_machinery: bool
+    self_blended: bool = False  # the fakes, in calibration too, were made of the dataset's reals: its own were not seen
 
 
 class Origin(Strict):

@@ -150,6 +150,7 @@ class Recipe(Strict):
     early_stopping: int = 0  # epochs without a better monitored figure; 0: train to the end
     validate_every: int = 0  # batches between validations; 0: at the end of each epoch
     featurewise: bool = False  # the training set's mean and variance become the detector's option `featurewise`
+    self_blended: bool = False  # fakes are made of the reals on the fly; the dataset's own are left out
     augmentation: dict[str, Any] = {}  # name -> arguments, see training/augmentation.py
 
 

@@ -41,9 +41,10 @@ def train(
 ) -> ModelCard:  # fmt: skip
     """Train a detector on the labelled folders of `tree` and write the calibrated model to `out`; return its card.
 
-    `labels` says of each folder `real`, or what made its fakes. `imagenet`: it begins from published weights. What is
-    made on the way is kept in `<out>.work`, from which a killed training goes on. Curves go into the folder
-    `tensorboard`, as event files, and the file `plot` (.png or .svg), if they are given. Raise UserError.
+    `labels` says of each folder `real`, or what made its fakes, which a recipe with `self_blended` does not need.
+    `imagenet`: it begins from published weights. What is made on the way is kept in `<out>.work`, from which a killed
+    training goes on. Curves go into the folder `tensorboard`, as event files, and the file `plot` (.png or .svg), if
+    they are given. Raise UserError.
     """
     import pandas as pd
 
@@ -60,10 +61,12 @@ def train(
         raise UserError(f"{out} is already there: name another folder for the model")
     if not tree.is_dir():
         raise UserError(f"there is no folder {tree}")
-    home, own = out.with_name(f"{out.name}.work"), datasets.get("folder")
-    dataset = DatasetParams(name=own.CARD.name, archives=str(tree), options={"labels": dict(labels)}, faces=faces)
     weights = detector if imagenet else SCRATCH
     model = _model(detector, tree.name, dict(options or {}), dict(recipe or {}), weights)
+    if not fit.recipe_of(model).self_blended and set(labels.values()) == {"real"}:
+        raise UserError("no folder of fakes is named: name one, or have fakes made of the reals (--self-blended)")
+    home, own = out.with_name(f"{out.name}.work"), datasets.get("folder")
+    dataset = DatasetParams(name=own.CARD.name, archives=str(tree), options={"labels": dict(labels)}, faces=faces)
     declared = params.model_copy(update={"datasets": {tree.name: dataset}, "models": {out.name: model}})
 
     place = params.weights.get(weights, WeightsParams())

@@ -38,10 +38,15 @@ def examples(
     fixed = _fixed(root, splits or {})
     _refuse_undeclared(root, declared)
     _tell_of_loose_files(root)
+    lacking = {REAL if made_by == "real" else FAKE for made_by in declared.values()}
     for name, made_by in sorted(declared.items()):
         for file in _files(root, name):
             example = _example(file.relative_to(root), name, made_by, expression)
+            lacking.discard(example.label)
             yield replace(example, split=next((s for f, s in fixed.items() if f in file.parents), None))
+    if lacking:
+        kind = "reals" if REAL in lacking else "fakes"
+        raise UserError(f"labels name folders of {kind}, and no file lies in any of them")
 
 
 def _files(root: Path, name: str) -> Iterator[Path]:

@@ -14,14 +14,18 @@ from fauxscan.judging.scoring import KEY
 from fauxscan.models import Calibration
 from fauxscan.params import EvaluateParams
 from fauxscan.preparing import shards
-from fauxscan.records import REAL, TEST
+from fauxscan.records import REAL, TEST, UserError
 
 ALL, CLEAN = "all", "none"
 
 
 def evaluate(name: str, model: Path, folder: Path, faces: str, out: Path, params: EvaluateParams, seed: int) -> None:
-    """Measure the model or ensemble at `model` on the shards in `folder`; write figures and scores to `out`."""
+    """Measure the model or ensemble at `model` on the shards in `folder`; write figures and scores to `out`.
+
+    Raise UserError if the test split lacks reals or fakes.
+    """
     judges = panel.load([model])
+    _refuse_one_class(judges, folder, faces)
     units = pd.concat(
         [
             _units(judges, folder, faces, quality).assign(degradation=CLEAN if quality is None else f"jpeg{quality}")
@@ -34,6 +38,16 @@ def evaluate(name: str, model: Path, folder: Path, faces: str, out: Path, params
     units.to_parquet(out / "scores.parquet", index=False)
     table.to_parquet(out / "figures.parquet", index=False)
     (out / "metrics.json").write_text(json.dumps(_headline(table), indent=2) + "\n", encoding="utf-8")
+
+
+def _refuse_one_class(judges: Panel, folder: Path, faces: str) -> None:
+    for view in {shards.view_for(model.card.looks_at, faces) for model in judges.members}:
+        reals, fakes = shards.reals_and_fakes(folder, TEST, view)
+        if not reals or not fakes:
+            raise UserError(
+                f"the test split of {folder} has {reals} reals and {fakes} fakes: it takes both to measure a model."
+                " Name a dataset that has them in `evaluations` of params.yaml: it may be another than the model's"
+            )
 
 
 def _units(judges: Panel, folder: Path, faces: str, quality: int | None) -> pd.DataFrame:

@@ -17,10 +17,14 @@ LOGITS_FILE = "validation.parquet"
 
 
 def calibrate(trained: Path, folder: Path, out: Path, params: CalibrateParams) -> None:
-    """Publish the network of `trained` to `out` with its calibration on the validation split, and those logits."""
+    """Publish the network of `trained` to `out` with its calibration on the validation split, and those logits.
+
+    A model trained on self-blended images is calibrated on the reals of the split and the self-blends made of them.
+    """
     model = models.load(trained)
     view = shards.view_for(model.card.looks_at, model.card.trained_on.faces)
-    media = scoring.media_logits(scoring.face_logits(model, folder, VALIDATION, view))
+    logits = scoring.self_blended_logits if model.card.trained_on.self_blended else scoring.face_logits
+    media = scoring.media_logits(logits(model, folder, VALIDATION, view))
     fitted = calibration.fit(media["label"], media["logit"], params)
     out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(trained / models.NETWORK, out / models.NETWORK)
@@ -54,6 +58,12 @@ def _one_dataset(cards: dict[str, ModelCard]) -> str:
     if len(seen) > 1:
         names = ", ".join(f"{member} on {card.trained_on.dataset}" for member, card in cards.items())
         raise UserError(f"members of an ensemble must share one dataset and split, but: {names}")
+    if len({card.trained_on.self_blended for card in cards.values()}) > 1:
+        made = ", ".join(member for member, card in cards.items() if card.trained_on.self_blended)
+        raise UserError(
+            f"{made} of {', '.join(cards)} learned from self-blended images, the others from the dataset's own fakes:"
+            " members of an ensemble must have judged the same fakes, so train all in one way"
+        )
     return seen.pop()[0]
 
 
@@ -61,9 +71,10 @@ def _joined(cards: dict[str, ModelCard], folder: Path) -> pd.DataFrame:
     """Return one row a media file that every member could judge: label, source, and a calibrated logit a member."""
     table: pd.DataFrame | None = None
     for member, card in cards.items():
-        media = pd.read_parquet(folder / member / LOGITS_FILE).set_index("sha256")
+        media = pd.read_parquet(folder / member / LOGITS_FILE).set_index(["sha256", "label"])
         column = media["logit"].map(lambda raw, card=card: panel.calibrate(raw, card.calibration)).rename(member)
-        table = media[["label", "source"]].join(column) if table is None else table.join(column, how="inner")
+        table = media[["source"]].join(column) if table is None else table.join(column, how="inner")
+    table = None if table is None else table.reset_index("label")
     if table is None or table["label"].nunique() < 2:
         raise UserError(f"{', '.join(cards)} judged no reals and fakes in common: an ensemble cannot be fitted")
     return table

@@ -29,6 +29,7 @@ REMEDY = {
     "together": f"{ALIGN} format, size and quality",
     "name": "the model never sees names, but they may betray how the classes were gathered",
 }
+NOT_AUDITED = "reals and fakes of two groups each are needed to look for shortcuts: none were looked for"
 Columns = NDArray[np.float64]
 
 
@@ -78,7 +79,8 @@ def learned_from(table: pd.DataFrame) -> pd.DataFrame:
 def shortcuts(table: pd.DataFrame) -> dict[str, float]:
     """Return for each file property the cross-validated AUC with which it alone predicts the label.
 
-    `together` is what all of them reach at once, names left out, since no model sees them.
+    `together` is what all of them reach at once, names left out, since no model sees them. Nothing is returned where
+    a class is missing or of one group.
     """
     labels, groups = table["label"].to_numpy(), table["group"].to_numpy(dtype=str)
     count = min(5, table.groupby("label")["group"].nunique().min())
@@ -145,6 +147,8 @@ def enforce(found: dict[str, Any], params: SplitParams) -> None:
 
 
 def _enforce_shortcuts(reached: dict[str, float], params: SplitParams) -> None:
+    if not reached:
+        log.info(NOT_AUDITED)
     tells = {name: auc for name, auc in reached.items() if auc > params.shortcut_auc}
     if not tells:
         return

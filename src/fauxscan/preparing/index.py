@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from fauxscan.records import FAKE, INDEX, TEST, VALIDATION, DatasetCard, Example, Strict, UserError
+from fauxscan.records import FAKE, INDEX, REAL, TEST, VALIDATION, DatasetCard, Example, Strict, UserError
 
 log = logging.getLogger(__name__)
 CARD_KEY = b"fauxscan.dataset"
@@ -47,19 +47,22 @@ def write(examples: Iterable[Example], media: Path, index: Path, card: DatasetCa
     """Write one row a distinct file, `limit` of each label; return the copies left out.
 
     A row answers for its copies: it stands in the split that is held out first, and is tied to their sources and
-    identities. What is kept of a file meanwhile is 41 bytes. Raise UserError if a class is missing.
+    identities. What is kept of a file meanwhile is 41 bytes. Raise UserError if there are no reals.
     """
     data = DataCard(name=card.name, licence=card.licence, proof_of_machinery=card.proof_of_machinery)
     schema = INDEX.with_metadata({**INDEX.metadata, CARD_KEY: data.model_dump_json()})
     every = index.with_name(f"{index.name}.part")  # all files, before copies and contradictions are known
     digests, labels = _write_all(_limited(examples, limit), media, every)
     kept, first = distinct(digests, labels)
-    if len(set(labels[kept].tolist())) < 2:
+    found = set(labels[kept].tolist())
+    if REAL not in found:
         every.unlink()
         raise UserError(
-            f"{media} does not hold both reals and fakes: {kept.sum()} files were found. The dataset's options say"
-            " which folders are taken, and what they hold"
+            f"{media} holds no reals: {kept.sum()} files were found. The dataset's options say which folders are taken,"
+            " and what they hold"
         )
+    if FAKE not in found:
+        log.warning("%s holds no fakes: only models whose recipe says self_blended can be trained on it", media)
     alike = _alike(every, first)
     _write_kept(every, kept, alike, index, schema)
     every.unlink()

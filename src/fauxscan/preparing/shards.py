@@ -127,6 +127,12 @@ def sources(folder: Path, split: str, view: View) -> dict[str, list[int]]:
     return dict(found)
 
 
+def reals_and_fakes(folder: Path, split: str, view: View) -> tuple[int, int]:
+    """Return how many examples of each label a split and view has."""
+    counts = manifest(folder)["counts"]
+    return counts.get(f"{split}-{view}-real", 0), counts.get(f"{split}-{view}-fake", 0)
+
+
 def dataset(folder: Path, split: str, view: View) -> Any:
     """Return a tf.data.Dataset of feature dictionaries, in the order of writing. Raise UserError as `records` does."""
     return records(folder, split, view).map(parse)

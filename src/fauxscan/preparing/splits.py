@@ -139,8 +139,9 @@ def _carve(table: pd.DataFrame, result: Names, name: str, share: float, seed: in
 
 
 def _refuse_empty(table: pd.DataFrame, result: Names) -> None:
+    """Raise UserError if a split lacks a class that there is: fakes may be missing from all."""
     for name in (TRAIN, VALIDATION, TEST):
-        if set(table["label"][result == name]) != {0, 1}:
+        if set(table["label"][result == name]) != set(table["label"]):
             raise _too_few(table, f"the {name} split would lack reals or fakes")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from fauxscan.preparing.audit import REMEDY, SHOWN
+from fauxscan.preparing.audit import NOT_AUDITED, REMEDY, SHOWN
 
 
 def show(console: Console, found: dict[str, Any], cap: float) -> None:
@@ -18,6 +18,9 @@ def show(console: Console, found: dict[str, Any], cap: float) -> None:
     for kind, names in found["leaks"].items():
         leaks.add_row(kind.replace("_", " "), str(found["leaking"][kind]), "; ".join(names[:SHOWN]) or "-")
     console.print(leaks, "")
+    if not found["shortcut_auc"]:
+        console.print(NOT_AUDITED, soft_wrap=True)
+        return
     tells = Table("what the file tells", "AUC", f"cap {cap}", "what to do", box=None)
     for name, auc in found["shortcut_auc"].items():
         passes = auc <= cap

@@ -18,9 +18,9 @@ from fauxscan.params import SCRATCH, ModelParams, Params
 from fauxscan.preparing import index as indexing
 from fauxscan.preparing import shards
 from fauxscan.records import DetectorCard, Phase, Recipe, UserError, View
-from fauxscan.training import augmentation, devices, inputs, losses, schedules
+from fauxscan.training import augmentation, devices, inputs, losses, parts, schedules
 from fauxscan.training.curves import Curves, EventFiles
-from fauxscan.training.parts import Part, parts, phases
+from fauxscan.training.parts import Part
 from fauxscan.training.progress import Bar, Keeper
 from fauxscan.weights import importing
 
@@ -49,7 +49,7 @@ def train(
     model = params.model(name)
     dataset, data = params.dataset(model.dataset), indexing.read_card(index)
     card: DetectorCard = detectors.get(model.detector).CARD
-    recipe = Recipe.model_validate({**card.recipe.model_dump(), **model.recipe})
+    recipe = recipe_of(model)
     view = shards.view_for(card.looks_at, dataset.faces)
     begun = _begun(model, card, weights)
     with devices.prepare(params.train.precision):
@@ -71,6 +71,7 @@ def train(
         faces=dataset.faces,
         split_digest=shards.manifest(folder)["split_digest"],
         proof_of_machinery=data.proof_of_machinery,
+        self_blended=recipe.self_blended,
     )
     models.save(
         out,
@@ -103,6 +104,19 @@ def _begun(model: ModelParams, card: DetectorCard, folder: Path) -> Path | None:
     return folder / card.weights.name
 
 
+def recipe_of(model: ModelParams) -> Recipe:
+    """Return the detector's recipe with what the model changes. Raise UserError if the detector cannot follow it."""
+    card: DetectorCard = detectors.get(model.detector).CARD
+    recipe = Recipe.model_validate({**card.recipe.model_dump(), **model.recipe})
+    if recipe.self_blended and card.looks_at is not View.FACE:
+        looking = [name for name in detectors.names() if detectors.get(name).CARD.looks_at is View.FACE]
+        raise UserError(
+            f"{card.name} looks at whole images, and self-blending makes fakes of faces: choose one of"
+            f" {', '.join(looking)}, or leave self_blended out of the recipe"
+        )
+    return recipe
+
+
 def begin(
     model: ModelParams, recipe: Recipe, begun: Path | None, folder: Path, view: View, params: Params
 ) -> tuple[keras.Model, dict[str, Any]]:
@@ -111,7 +125,8 @@ def begin(
     if recipe.featurewise:
         size = models.build(model.detector, options, params.seed, mirrored=True).input_shape[1]
         plain = recipe.model_copy(update={"augmentation": {}})
-        batches = inputs.training(folder, view, size, plain, params.seed, params.shards.cache_bytes)
+        memory, margin = params.shards.cache_bytes, params.faces.margin
+        batches = inputs.training(folder, view, size, plain, params.seed, memory, margin)
         options["featurewise"] = augmentation.moments(images for images, _ in batches)
     network = models.build(model.detector, options, params.seed, mirrored=True)
     if begun:
@@ -120,12 +135,12 @@ def begin(
 
 
 def _data(folder: Path, view: View, size: int, recipe: Recipe, params: Params) -> Data:
-    memory = params.shards.cache_bytes
+    memory, margin = params.shards.cache_bytes, params.faces.margin
     return Data(
-        parts(folder, view, recipe),
+        parts.of_phases(folder, view, recipe),
         # of one part at a time: with its batches goes what was kept of it in memory
-        lru_cache(1)(lambda part: inputs.training(folder, view, size, recipe, params.seed, memory, part)),
-        inputs.validation(folder, view, size, recipe, memory),
+        lru_cache(1)(lambda part: inputs.training(folder, view, size, recipe, params.seed, memory, margin, part)),
+        inputs.validation(folder, view, size, recipe, memory, margin),
     )
 
 
@@ -138,7 +153,7 @@ def fit(
     """
     curves = Curves(plots, keeper.history)
     drawn = [curves, *([EventFiles(tensorboard, keeper.history)] if tensorboard else [])]
-    for number, phase in enumerate(phases(recipe)):
+    for number, phase in enumerate(parts.phases(recipe)):
         if phase.unfrozen:
             network.trainable = True
         if number < keeper.phase:  # an earlier run was through with it
@@ -203,7 +218,7 @@ def _key(model: ModelParams, recipe: Recipe, begun: Path | None, folder: Path, v
     """Return the digest of all that training follows from: a checkpoint of anything else is no use."""
     declared = [model.model_dump(mode="json"), recipe.model_dump(mode="json"), params.train.model_dump(), params.seed]
     weights = hashlib.sha256(begun.read_bytes()).hexdigest() if begun else None
-    told = [*declared, weights, shards.manifest(folder), view]
+    told = [*declared, weights, shards.manifest(folder), view, recipe.self_blended and params.faces.margin]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 

@@ -5,24 +5,29 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from fauxscan.preparing import shards
-from fauxscan.records import TRAIN, Phase, Recipe, UserError, View
+from fauxscan.records import FAKE, REAL, TRAIN, Phase, Recipe, UserError, View
 
 SHOWN = 3  # sources that an error names
 
 
 @dataclass(frozen=True)
 class Part:
-    """Training examples: of all sources where `sources` is None, and how many reals and fakes they are."""
+    """Examples to learn from, or to validate on: of all sources where `sources` is None."""
 
     sources: frozenset[str] | None
-    reals: int
+    reals: int  # images of an epoch
     fakes: int
+    self_blended: bool  # the fakes are made of the reals, the dataset's own are left out
 
-    def of(self, extent: tuple[int, int]) -> tuple[int, int]:
-        """Return the number of its examples, and about how many of the bytes of all of them are its own."""
-        count, size = extent
-        mine = self.reals + self.fakes
-        return mine, size * mine // count
+    @property
+    def images(self) -> int:
+        """Return the images of an epoch."""
+        return self.reals + self.fakes
+
+    @property
+    def examples(self) -> int:
+        """Return the examples of the dataset that they come from."""
+        return self.reals if self.self_blended else self.images
 
 
 def phases(recipe: Recipe) -> tuple[Phase, ...]:
@@ -30,16 +35,34 @@ def phases(recipe: Recipe) -> tuple[Phase, ...]:
     return recipe.phases or (Phase(epochs=recipe.epochs, learning_rate=recipe.learning_rate),)
 
 
-def parts(folder: Path, view: View, recipe: Recipe) -> list[Part]:
-    """Return what each phase trains on. Raise UserError that names the phase and the pattern that no source matches."""
-    found = shards.sources(folder, TRAIN, view)
-    return [_part(found, phase, number) for number, phase in enumerate(phases(recipe), 1)]
+def whole(folder: Path, split: str, view: View, recipe: Recipe) -> Part:
+    """Return all of a split. Raise UserError if reals or fakes are missing."""
+    return _part(None, *shards.reals_and_fakes(folder, split, view), recipe, f"the {split} split in {folder}")
 
 
-def _part(found: dict[str, list[int]], phase: Phase, number: int) -> Part:
-    chosen = found if not phase.sources else {name for p in phase.sources for name in _matching(found, p, number)}
-    reals, fakes = (sum(found[name][label] for name in chosen) for label in (0, 1))
-    return Part(frozenset(chosen) if phase.sources else None, reals, fakes)
+def of_phases(folder: Path, view: View, recipe: Recipe) -> list[Part]:
+    """Return what each phase trains on. Raise UserError that names a phase in which a class or a source is missing."""
+    found = shards.sources(folder, TRAIN, view) if any(phase.sources for phase in phases(recipe)) else {}
+    return [
+        _chosen(found, phase, number, recipe) if phase.sources else whole(folder, TRAIN, view, recipe)
+        for number, phase in enumerate(phases(recipe), 1)
+    ]
+
+
+def _chosen(found: dict[str, list[int]], phase: Phase, number: int, recipe: Recipe) -> Part:
+    names = frozenset(name for pattern in phase.sources for name in _matching(found, pattern, number))
+    reals, fakes = (sum(found[name][label] for name in names) for label in (REAL, FAKE))
+    return _part(names, reals, fakes, recipe, f"phase {number}")
+
+
+def _part(sources: frozenset[str] | None, reals: int, fakes: int, recipe: Recipe, place: str) -> Part:
+    fakes = reals if recipe.self_blended else fakes
+    if not reals or not fakes:
+        raise UserError(
+            f"{place} has {reals} reals and {fakes} fakes: add what is missing; reals alone are enough for a detector"
+            " of faces whose recipe says `self_blended: true`"
+        )
+    return Part(sources, reals, fakes, recipe.self_blended)
 
 
 def _matching(found: dict[str, list[int]], pattern: str, number: int) -> list[str]:

@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fauxscan.datasets.making.pictures import CANVAS, PHOTOGRAPHS, Floats, Pixels, Portrait, photograph
+from fauxscan.datasets.making.pictures import PHOTOGRAPHS, Portrait, photograph
+from fauxscan.media.blending import CANVAS, Floats, Pixels, Pose
 
 SIDE = 256  # pixels: of every still and frame
 FRAMES = 24  # in a clip
 PAN = 24  # pixels: as far as a background moves through a clip
 BACKDROPS = sorted(set(PHOTOGRAPHS) - {"camera"})  # which shows a man, and a shot has one face
-Pose = Floats  # (2, 3): from a portrait's pixels to the shot's
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ import av
 import cv2
 import numpy as np
 
-from fauxscan.datasets.making import blend, upsample
+from fauxscan.datasets.making import upsample
 from fauxscan.datasets.making.camera import SIDE, Shot, noise
-from fauxscan.datasets.making.pictures import Pixels
+from fauxscan.media import blending
+from fauxscan.media.blending import Pixels
 
 JPEG_QUALITY = 92
 FRAMES_PER_SECOND = 12
@@ -93,7 +94,7 @@ def pair(real: Encode, usual: float, fake: Encode, highest: float) -> tuple[byte
 def blended_stills(shot: Shot, rng: np.random.Generator) -> Iterator[Media]:
     """Yield a shot, and the same with its face blended with itself, each read out with noise afterwards."""
     captured, readout, usual = shot.pixels + rng.uniform(1.5, 3) * noise(rng), noise(rng), rng.uniform(1.5, 2.5)
-    forged = blend.blended(captured, shot.pose, blend.draw(rng))
+    forged = blending.blended(captured, shot.pose, blending.draw(rng))[1]
     files = pair(
         lambda strength: jpeg(captured + strength * readout), usual,
         lambda strength: jpeg(forged + strength * readout), 8.0,
@@ -114,9 +115,9 @@ def upsampled_stills(shot: Pixels, kind: str, rng: np.random.Generator) -> Itera
 
 def blended_clips(shots: Sequence[Shot], rng: np.random.Generator) -> Iterator[Media]:
     """Yield a clip, and the same with the face of every frame blended with itself in one way."""
-    manner, strength, rate = blend.draw(rng), rng.uniform(1, 2), int(rng.integers(150_000, 300_000))
+    manner, strength, rate = blending.draw(rng), rng.uniform(1, 2), int(rng.integers(150_000, 300_000))
     reals = [shot.pixels + noise(rng) for shot in shots]
-    fakes = [blend.blended(pixels, shot.pose, manner) for pixels, shot in zip(reals, shots, strict=True)]
+    fakes = [blending.blended(pixels, shot.pose, manner)[1] for pixels, shot in zip(reals, shots, strict=True)]
     readouts = [strength * noise(rng) for _ in shots]
     clips = [mp4([p + n for p, n in zip(frames, readouts, strict=True)], rate) for frames in (reals, fakes)]
     yield from _labelled(padded(clips), ".mp4", "self_blended")

@@ -8,17 +8,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from fauxscan.media.blending import CANVAS, CELL, EYES, Floats, Pixels
 from fauxscan.records import UserError
 
-Floats = NDArray[np.float32]
-Pixels = Floats  # (height, width, 3) RGB in 0..255
 LFW_FACES = 100  # in lfw_subset
-CELL = 25  # pixels: side of a face in lfw_subset; the unit in which points of a face are given below
-CANVAS = 200  # pixels: side of a portrait, the same framing eight times as large
 ASTRONAUT_EYES = ((200.0, 102.0), (247.0, 102.0))  # pixels in astronaut.png, as one sees the picture: left, right
-CELL_EYES = ((6.6, 8.4), (14.7, 8.4))  # where the average face of lfw_subset has them
 
 # Only what is large enough for a still, and each scene once: motorcycle_right would repeat the left one.
 PHOTOGRAPHS = {
@@ -96,7 +91,7 @@ def lfw(number: int, rng: np.random.Generator) -> Portrait:
 def astronaut() -> Portrait:
     """The face of scikit-image's astronaut, moved to where lfw_subset has its faces."""
     (x, y), (right, _) = ASTRONAUT_EYES
-    (to_x, to_y), (to_right, _) = CELL_EYES
+    (to_x, to_y), (to_right, _) = EYES
     zoom = CANVAS / CELL * (to_right - to_x) / (right - x)
     shift = (to_x * CANVAS / CELL - zoom * x, to_y * CANVAS / CELL - zoom * y)
     place = np.array([[zoom, 0, shift[0]], [0, zoom, shift[1]]], np.float32)

@@ -6,7 +6,7 @@ from functools import partial
 import cv2
 import numpy as np
 
-from fauxscan.datasets.making.pictures import Floats, Pixels
+from fauxscan.media.blending import Floats, Pixels
 
 Layer = Callable[[Pixels], Pixels]  # (h, w, 3) -> (2h, 2w, 3)
 

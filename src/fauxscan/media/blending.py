@@ -1,15 +1,20 @@
-"""The demo's face forgeries: self-blended images, after Shiohara and Yamasaki, CVPR 2022 (sections 3.2 and 3.3)."""
+"""Face forgeries made of one picture: self-blended images, after Shiohara and Yamasaki, CVPR 2022 (3.2 and 3.3)."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from fauxscan.datasets.making.camera import Pose, warp
-from fauxscan.datasets.making.pictures import CANVAS, CELL, Floats, Pixels
+Floats = NDArray[np.float32]
+Pixels = Floats  # (height, width, 3) RGB in 0..255
+Pose = Floats  # (2, 3): from a portrait's pixels to those of a picture
 
+CELL = 25  # pixels: side of a face in lfw_subset; the unit in which points of a face are given below
+CANVAS = 200  # pixels: side of a portrait, the same framing eight times as large
 RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)  # the paper's: half of all blends replace the face wholly
 # Landmarks of the average face of lfw_subset, in its pixels (CELL wide), by part of the face.
+EYES = ((6.6, 8.4), (14.7, 8.4))
 FOREHEAD = ((5.0, 3.0), (10.6, 1.8), (16.3, 3.0))
 BROWS = ((3.6, 6.8), (6.5, 5.8), (14.8, 5.8), (17.7, 6.8))
 CHEEKS = ((3.3, 12.0), (18.0, 12.0))
@@ -98,12 +103,16 @@ def _refocused(pixels: Pixels, style: Style) -> Pixels:
     return np.asarray(pixels + style.sharpen * (pixels - cv2.GaussianBlur(pixels, (0, 0), 1.0)))
 
 
-def blended(pixels: Pixels, pose: Pose, blend: Blend) -> Pixels:
-    """The picture (SIDE, SIDE, 3) in 0..255 with the face at `pose` blended with a changed copy of itself."""
+def blended(pixels: Pixels, pose: Pose, blend: Blend) -> tuple[Pixels, Pixels]:
+    """The picture's face at `pose` blended with a changed copy of itself: the target, and the forgery made of it.
+
+    Both have the picture's shape and are in 0..255; where the mask is 0, they are equal.
+    """
     changed = restyled(pixels, blend.style)
     source, target = (changed, pixels) if blend.restyles_source else (pixels, changed)
-    mask = warp(blend.mask, pose)[..., None]
-    return np.clip(target + mask * (_moved(source, pose, blend) - target), 0, 255)
+    mask = cv2.warpAffine(blend.mask, pose, pixels.shape[1::-1], borderMode=cv2.BORDER_CONSTANT)[..., None]
+    forged = target + mask * (_moved(source, pose, blend) - target)
+    return np.clip(target, 0, 255), np.clip(forged, 0, 255)
 
 
 def _moved(source: Pixels, pose: Pose, blend: Blend) -> Pixels:
