@@ -22,6 +22,7 @@ def apply(name: str, folder: Path, target: Path, settings: Sequence[str]) -> Non
     if not target.is_file():
         raise UserError(f"no parameters at {target}: run from the project's folder, or name the file with --params")
     yaml = YAML()
+    yaml.preserve_quotes = True  # params.yaml is read by PyYAML, which takes `00???` in brackets for a key's mark
     document, before = _sections(yaml, target), target.read_text(encoding="utf-8")
     for section, content in _sections(yaml, file).items():
         _merge(document, section, content)
