@@ -13,6 +13,8 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from fauxscan import params, presets
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 
@@ -130,3 +132,16 @@ def test_a_stage_that_fails_says_why_and_leaves_the_rest(clone: Path) -> None:
     done = run(clone, sys.executable, "stages/shards.py", "nowhere", "data/demo/split.parquet", "out")
     assert done.returncode != 0 and "run the stage `faces` first" in done.stderr
     assert changed(clone) == set()
+
+
+@pytest.mark.parametrize("preset", sorted(file.stem for file in (ROOT / "presets").glob("*.yaml")))
+def test_every_preset_is_a_pipeline_that_dvc_reads(clone: Path, preset: str) -> None:
+    before = (clone / "params.yaml").read_text(encoding="utf-8")
+    presets.apply(preset, clone / "presets", clone / "params.yaml", [])
+    chosen = params.load(clone / "params.yaml")
+    done = run(clone, "dvc", "stage", "list", "--name-only")
+    (clone / "params.yaml").write_text(before, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    expected = {f"train@{model}" for model in chosen.models} | {f"weights@{name}" for name in chosen.weights}
+    expected |= {f"evaluate@{name}" for name in chosen.evaluations}
+    assert expected <= set(done.stdout.split())
