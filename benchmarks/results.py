@@ -106,7 +106,7 @@ def training(name: str, settings: Params, log: str) -> list[object]:
     folder = Path("data", model.dataset, "shards")
     view = shards.view_for(detectors.get(model.detector).CARD.looks_at, settings.dataset(model.dataset).faces)
     images, _ = shards.extent(folder, TRAIN, view)
-    minutes = sum(images / speed for speed in speeds) / 60
+    minutes = sum(images / max(speed, 0.5) for speed in speeds) / 60
     return [len(speeds), images, f"{minutes:.1f}", f"{statistics.median(speeds):.0f}" if speeds else "-"]
 
 

@@ -8,7 +8,7 @@ from fauxscan.training import fit
 
 def train(model: str, index: Path, shards: Path, weights: Path, kept: Path, out: Path, plots: Path) -> None:
     """Write the trained network and its card to `out`, its curves to `plots`; `kept` is for going on after a kill."""
-    fit.train(model, params.load(), index, shards, weights, kept, out, plots)
+    fit.train(model, params.load(), index, shards, weights, kept, out, plots).finish()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import tensorflow as tf
 import yaml
 from conftest import ROOT
 from preparing_fixtures import made_faces, picture, save
+from pydantic import ValidationError
 
 from fauxscan import detectors, models
 from fauxscan.judging import publishing, scoring
@@ -223,7 +224,7 @@ def test_too_little_memory_names_the_batch_to_try(
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
     monkeypatch.setattr(fit, "fit", full)
-    with pytest.raises(UserError, match=r"models\.tiny\.recipe\.batch_size to 8 in params"):
+    with pytest.raises(UserError, match=r"batch_size in the recipe of tiny to 8"):
         trained(params_for(settings, batch_size=16, augmentation={}, epochs=1), prepared, tmp_path)
 
 
@@ -302,3 +303,29 @@ def test_training_sees_the_pixels_that_scoring_sees(prepared: Path) -> None:
     network = models.build("meso4", {"size": 32})
     logits = [np.asarray(network(batch.astype(np.float32), training=False)) for batch in (trained, scanned)]
     np.testing.assert_allclose(logits[0], logits[1], atol=5e-3)
+
+
+def test_what_is_asked_of_a_recipe_is_not_overruled_by_its_card() -> None:
+    def of(detector: str, **recipe: object) -> Recipe:
+        return fit.recipe_of(ModelParams(detector=detector, dataset="d", recipe=recipe))
+
+    assert len(of("xception").phases) == 2 and not of("xception", epochs=3).phases
+    assert of("cross_domain").reduce_on_plateau and not of("cross_domain", decay_factor=0.5).reduce_on_plateau
+    assert of("efficientnet_lite0").one_cycle and not of("efficientnet_lite0", decay_steps=10).one_cycle
+    with pytest.raises(UserError, match="decay_steps 0 is computed from lowest_rate"):
+        of("dct_cnn", decay_factor=0.1, decay_steps=0)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"learning_rate": -1}, {"decay_factor": 0}, {"early_stopping": -3}, {"batch_size": 0}, {"min_delta": -1}]
+)
+def test_numbers_that_no_recipe_can_have_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        ModelParams(detector="meso4", dataset="d", recipe=wrong)
+
+
+@pytest.mark.parametrize(("keep", "chosen"), [("best", 1), ("last", 2)])
+def test_the_best_weights_are_kept_or_the_last(tmp_path: Path, keep: str, chosen: int) -> None:
+    keeper = Keeper(tmp_path / "kept.npz", "key", Recipe(keep=keep))
+    keeper.history = [{"val_loss": 3.0}, {"val_loss": 1.0}, {"val_loss": 2.0}]
+    assert keeper.chosen == chosen

@@ -57,10 +57,10 @@ def test_a_folder_is_told_apart(trained: Path, tmp_path: Path, capsys: pytest.Ca
     code = cli.run(["predict", str(trained), str(new), "--probabilities", "--report", *CLASSES, *PARAMS])
     table, report = capsys.readouterr().out.split("\n\n", 1)
     rows = list(csv.DictReader(io.StringIO(table)))
-    right = [(row["class"] == "fake") == ("made" in row["path"]) for row in rows]
+    right = [(row["class"] == "made") == ("made" in row["path"]) for row in rows]
     assert code == 0 and len(rows) == 40 and np.mean(right) > 0.9
-    assert all((float(row["p_fake"]) >= 0.5) == (row["class"] == "fake") for row in rows)
-    assert "precision" in report and "f1-score" in report and "20" in report
+    assert all((float(row["p_fake"]) >= 0.5) == (row["class"] == "made") for row in rows)
+    assert "precision" in report and "f1-score" in report and "20" in report and "camera" in report
 
 
 def test_the_threshold_moves_the_cut_and_what_cannot_be_judged_is_said(
@@ -70,7 +70,29 @@ def test_the_threshold_moves_the_cut_and_what_cannot_be_judged_is_said(
     (new / "notes.txt").write_text("no picture")
     assert cli.run(["predict", str(trained), str(new), "--threshold", "0", *PARAMS]) == 2
     found = {row["path"]: row["class"] for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
-    assert found.pop(str(new / "notes.txt")) == "unsupported" and set(found.values()) == {"fake"}
+    assert found.pop(str(new / "notes.txt")) == "unsupported" and set(found.values()) == {"made"}
+
+
+def test_a_report_needs_folders_that_are_there(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = tree(tmp_path, 3000, 4)
+    assert cli.run(["predict", str(trained), str(new), "--report", *PARAMS]) == 3
+    assert "--real FOLDER and --fake FOLDER" in capsys.readouterr().err
+    assert cli.run(["predict", str(trained), str(new), "--report", "--real", "cameras", *PARAMS]) == 3
+    assert "no folder cameras" in capsys.readouterr().err
+
+
+def test_it_is_tested_on_sources_that_it_never_saw(trained: Path, settings: Params) -> None:
+    found = workshop.held_out_figures(trained, settings)["media"]
+    assert found["auc"] > 0.9 and found["auc_low"] <= found["auc"] <= found["auc_high"]
+
+
+def test_shares_of_the_split_are_what_was_asked_for(settings: Params) -> None:
+    asked = cli._shares(settings, 0.1, 0.05)
+    assert asked == {"train": pytest.approx(0.85), "validation": 0.1}
+    usual = cli._shares(settings, None, None)
+    assert usual == {"train": pytest.approx(settings.split.train), "validation": settings.split.validation}
 
 
 def test_training_may_begin_from_published_weights(

@@ -189,7 +189,8 @@ def train(
     early_stopping: Annotated[
         int | None, typer.Option(help="Epochs without a better one, after which it ends.")
     ] = None,
-    validation: Annotated[float | None, typer.Option(help="Share of sources to validate on.")] = None,
+    validation: Annotated[float | None, typer.Option(help="Share of sources to validate and calibrate on.")] = None,
+    test: Annotated[float | None, typer.Option(help="Share of sources to test on, never trained on.")] = None,
     augmentation: Annotated[bool, typer.Option(help="As the recipe says, or none.")] = True,
     on_shortcut: Annotated[str, typer.Option(help="fail or warn, if files alone give the label away.")] = "fail",
     tensorboard: Annotated[
@@ -210,13 +211,34 @@ def train(
         "self_blended": self_blended or None,
     }  # fmt: skip
     options = _given({"activation": activation and _value(activation), "size": size})
-    settings = params.changed(params.load(params_file), "split", {"validation": validation, "on_shortcut": on_shortcut})
+    settings = params.load(params_file)
+    settings = params.changed(settings, "split", _shares(settings, validation, test) | {"on_shortcut": on_shortcut})
     card = workshop.train(
         folder, _labels(real, fake or []), out, detector, settings, options, _given(chosen), faces.value,
         imagenet=imagenet, tensorboard=tensorboard, plot=plot,
     )  # fmt: skip
     figures = ", ".join(f"{name} {value:.4g}" for name, value in card.figures.items())
+    if not self_blended:
+        typer.echo(_tested(out, settings))
     typer.echo(f"{out}: {figures}\nnext: fauxscan predict {out} FOLDER")
+
+
+def _tested(model: Path, settings: params.Params) -> str:
+    """Return what a model reaches on the sources that were held out, or why that cannot be said."""
+    from fauxscan import workshop
+
+    try:
+        found = workshop.held_out_figures(model, settings)["media"]
+    except UserError as error:
+        return f"not tested: {error}"
+    return f"on sources it never saw: {', '.join(f'{name} {value:.4g}' for name, value in found.items())}"
+
+
+def _shares(settings: params.Params, validation: float | None, test: float | None) -> dict[str, float]:
+    """Return the shares of the split; what is not validated or tested on is trained on."""
+    held = settings.split.validation if validation is None else validation
+    tested = 1 - settings.split.train - settings.split.validation if test is None else test
+    return {"train": 1 - held - tested, "validation": held}
 
 
 def _value(text: str) -> object:
@@ -243,7 +265,7 @@ def predict(
     model: Annotated[Path, typer.Argument(help="A model folder.")],
     folder: Annotated[Path, typer.Argument(help="A folder, with all below it, or a file.")],
     *,
-    threshold: Annotated[float, typer.Option(help="P(fake) from which on a file is called fake.")] = 0.5,
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="P(fake) from which on a file is called fake.")] = 0.5,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Print P(fake), too.")] = False,
     real: Annotated[list[str] | None, typer.Option("--real", metavar="FOLDER", help="For --report: reals.")] = None,
     fake: Annotated[list[str] | None, typer.Option("--fake", metavar="FOLDER", help="For --report: fakes.")] = None,
@@ -252,21 +274,25 @@ def predict(
     params_file: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Print the class of each file, as CSV: path, class, and P(fake) if asked for."""
-    from fauxscan import workshop
+    from fauxscan import models, workshop
     from fauxscan.scanning import printing
 
+    labels = _labels(real or [], fake or [])
+    if report and not labels:
+        raise UserError("--report compares with folders that you name: add --real FOLDER and --fake FOLDER")
+    classes = models.read_card(model).classes
     found = workshop.predict(model, folder, params.load(params_file), threshold, faces.value)
     rows = [
         {
             "path": one.path,
-            "class": one.status if one.label is None else ("real", "fake")[one.label],
+            "class": one.status if one.label is None else classes[one.label],
             "p_fake": one.p_fake,
         }
         for one in found
     ]
     typer.echo(printing.csv_text(rows, ["path", "class", "p_fake"][: 3 if probabilities else 2]), nl=False)
     if report:
-        typer.echo("\n" + workshop.report(found, folder, _labels(real or [], fake or [])))
+        typer.echo("\n" + workshop.report(found, folder, labels, classes))
     raise typer.Exit(OK if all(one.label is not None for one in found) else UNJUDGED)
 
 

@@ -12,9 +12,7 @@ from fauxscan.records import Recipe
 
 Moments = dict[str, list[float]]  # "mean" and "variance" of each channel
 Activation = str | dict[str, float]  # a name of Keras's, or {leaky_relu: slope}
-SLOPE = (
-    0.3  # of leaky_relu: the MesoNet package's, as Keras 2's layer has it; the function of that name in Keras has 0.2
-)
+SLOPE = 0.3  # of leaky_relu: the MesoNet package's, as Keras 2's layer has it; Keras's function of that name has 0.2
 
 MESONET_RECIPE = Recipe(  # Afchar et al. 2018, section 4; how far images are changed is not told there
     loss="mean_squared_error",

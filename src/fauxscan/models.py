@@ -66,6 +66,7 @@ class ModelCard(Strict):
     model_digest: str
     align: AlignParams | None = None  # what all images were brought to; None: they were taken as they came
     calibration: Calibration | None = None
+    classes: tuple[str, str] = ("real", "fake")  # what its user calls reals and fakes
     origin: Origin | None = None  # None: trained here
 
 

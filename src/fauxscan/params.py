@@ -230,7 +230,7 @@ def load(path: Path = Path("params.yaml")) -> Params:
         raise UserError(f"no parameters at {path}: run from the project's folder, or name the file")
     try:
         return Params.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid YAML: {error}") from error
     except ValidationError as error:
         wrong = "".join(f"\n  {fault}" for fault in faults(error))

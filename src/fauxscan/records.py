@@ -115,7 +115,7 @@ class Phase(Strict):
     """A stretch of training."""
 
     epochs: int = Field(gt=0)
-    learning_rate: float
+    learning_rate: float = Field(ge=0)
     unfrozen: bool = False  # every layer learns; else those that build() left trainable
     sources: tuple[str, ...] = ()  # shell patterns of the training sources it sees; none: all of them
 
@@ -123,32 +123,35 @@ class Phase(Strict):
 class Plateau(Strict):
     """How the rate falls when the monitored figure stops getting better."""
 
-    patience: int  # epochs without a better one ...
-    factor: float  # ... after which the rate is multiplied by this ...
-    lowest_rate: float  # ... and never falls below this
+    patience: int = Field(ge=0)  # epochs without a better one ...
+    factor: float = Field(gt=0, lt=1)  # ... after which the rate is multiplied by this ...
+    lowest_rate: float = Field(ge=0)  # ... and never falls below this
 
 
 class Recipe(Strict):
     """How a detector is trained: the defaults of its paper, each of which params.yaml may override."""
 
     loss: Literal["binary_crossentropy", "mean_squared_error"] = "binary_crossentropy"
-    label_smoothing: float = 0.0  # 0.02: the labels are 0.01 and 0.99
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)  # 0.02: the labels are 0.01 and 0.99
     class_weights: Literal["balanced"] | tuple[float, float] | None = None  # of reals and of fakes, in the loss
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
-    weight_decay: float = 0.0  # of adamw
-    learning_rate: float = 1e-3
-    decay_factor: float = 1.0  # the learning rate is multiplied by this ...
-    decay_steps: int = 1000  # ... every so many steps (batches); 0: so many that lowest_rate comes with the last ...
-    lowest_rate: float = 0.0  # ... and never falls below this
+    weight_decay: float = Field(default=0.0, ge=0)  # of adamw
+    learning_rate: float = Field(default=1e-3, ge=0)
+    decay_factor: float = Field(default=1.0, gt=0, le=1)  # the learning rate is multiplied by this ...
+    decay_steps: int = Field(
+        default=1000, ge=0
+    )  # ... every so many steps (batches); 0: so many that lowest_rate comes with the last ...
+    lowest_rate: float = Field(default=0.0, ge=0)  # ... and never falls below this
     one_cycle: bool = False  # the rate rises to learning_rate and falls again over all batches, instead of decaying
     reduce_on_plateau: Plateau | None = None
     batch_size: int = Field(default=32, gt=0)
     epochs: int = Field(default=10, gt=0)
     phases: tuple[Phase, ...] = ()  # one after the other, each from its own rate, instead of epochs and learning_rate
     monitor: Literal["val_loss", "val_accuracy"] = "val_loss"  # says which weights are best and when to stop
-    min_delta: float = 0.0  # what counts as better
-    early_stopping: int = 0  # epochs without a better monitored figure; 0: train to the end
-    validate_every: int = 0  # batches between validations; 0: at the end of each epoch
+    keep: Literal["best", "last"] = "best"  # which epoch's weights the model gets
+    min_delta: float = Field(default=0.0, ge=0)  # what counts as better
+    early_stopping: int = Field(default=0, ge=0)  # epochs without a better monitored figure; 0: train to the end
+    validate_every: int = Field(default=0, ge=0)  # batches between validations; 0: at the end of each epoch
     featurewise: bool = False  # the training set's mean and variance become the detector's option `featurewise`
     self_blended: bool = False  # fakes are made of the reals on the fly; the dataset's own are left out
     augmentation: dict[str, Any] = {}  # name -> arguments, see training/augmentation.py

@@ -1,5 +1,7 @@
 """Train on a folder and predict on a folder, without a pipeline: what the MesoNet package is for (write-up of Agrawal).
 
+from pathlib import Path
+
 from fauxscan import params, workshop
 
 settings = params.load()
@@ -7,6 +9,7 @@ workshop.train(Path("faces"), {"real": "real", "df": "deepfake"}, Path("models/m
 workshop.predict(Path("models/mine"), Path("new_faces"), settings)
 """
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -57,6 +60,7 @@ def train(
 
     if plot:
         figures.form_of(plot)
+        plot.parent.mkdir(parents=True, exist_ok=True)
     if out.exists():
         raise UserError(f"{out} is already there: name another folder for the model")
     if not tree.is_dir():
@@ -77,11 +81,35 @@ def train(
     splits.split(home / "faces", home / "split.parquet", home / "audit.json", params.split, params.seed)
     sharding.write_shards(home / "faces", home / "split.parquet", home / "shards", params.shards)
     made = [home / name for name in ("index.parquet", "shards", "weights", "kept", "model", "plots")]
-    history = fit.train(out.name, declared, *made, tensorboard=tensorboard)
-    if plot:
-        figures.training(pd.DataFrame(history), plot)
+    kept = fit.train(out.name, declared, *made, tensorboard=tensorboard)
     publishing.calibrate(home / "model", home / "shards", out, params.calibrate)
-    return models.read_card(out)
+    card = models.read_card(out).model_copy(update={"classes": _classes(labels)})
+    models.write_card(out, card)
+    if plot:
+        figures.training(pd.DataFrame(kept.history), plot)
+    kept.finish()  # not before all is written: what a full disk stops goes on from here
+    return card
+
+
+def _classes(labels: Mapping[str, str]) -> tuple[str, str]:
+    """Return what the user calls reals and fakes."""
+    reals = [name for name, made_by in labels.items() if made_by == "real"]
+    fakes = [name for name in labels if name not in reals]
+    return "+".join(reals), "+".join(fakes) or "fake"
+
+
+def held_out_figures(model: Path, params: Params) -> dict[str, dict[str, float]]:
+    """Return what a model that `train` wrote reaches on the sources that it never saw, by face, file and source.
+
+    Raise UserError where none were left, or all are of one class.
+    """
+    from fauxscan.judging import evaluation
+
+    home, card = model.with_name(f"{model.name}.work"), models.read_card(model)
+    out = home / "test"
+    evaluation.evaluate(model.name, model, home / "shards", card.trained_on.faces, out, params.evaluate, params.seed)
+    found: dict[str, dict[str, float]] = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+    return found
 
 
 def _model(detector: str, dataset: str, options: dict[str, Any], recipe: dict[str, Any], weights: str) -> ModelParams:
@@ -114,10 +142,14 @@ def _label(p_fake: float | None, threshold: float) -> int | None:
     return None if p_fake is None else FAKE if p_fake >= threshold else REAL
 
 
-def report(found: Sequence[Prediction], tree: Path, labels: Mapping[str, str]) -> str:
+def report(
+    found: Sequence[Prediction], tree: Path, labels: Mapping[str, str], classes: tuple[str, str] = ("real", "fake")
+) -> str:
     """Return precision, recall and F1 of files in labelled folders of `tree`. Raise UserError if there are none."""
     from sklearn.metrics import classification_report
 
+    if missing := [name for name in labels if not (tree / name).is_dir()]:
+        raise UserError(f"there is no folder {', '.join(missing)} in {tree}")
     truth = {tree / name: REAL if made_by == "real" else FAKE for name, made_by in labels.items()}
     known = [
         (next((label for home, label in truth.items() if home in Path(one.path).parents), None), one.label)
@@ -130,4 +162,4 @@ def report(found: Sequence[Prediction], tree: Path, labels: Mapping[str, str]) -
             f"no judged file lies in a labelled folder of {tree}: {', '.join(labels) or 'none is labelled'}"
         )
     true, said = zip(*judged, strict=True)
-    return str(classification_report(true, said, labels=[REAL, FAKE], target_names=["real", "fake"], zero_division=0))
+    return str(classification_report(true, said, labels=[REAL, FAKE], target_names=list(classes), zero_division=0))

@@ -18,9 +18,7 @@ CARD = DetectorCard(
     looks_at=View.FACE,
     parameters=568_321,
     recipe=Recipe(
-        learning_rate=1e-3,
         batch_size=64,
-        epochs=50,
         phases=(Phase(epochs=25, learning_rate=1e-3), Phase(epochs=25, learning_rate=1e-4, unfrozen=True)),
         monitor="val_accuracy",
         min_delta=0.01,

@@ -142,7 +142,7 @@ def pipeline(augmentation: Mapping[str, Mapping[str, Any]], seed: int) -> list[k
         try:
             made.append(AUGMENTATIONS[name](**arguments, seed=seed + number))
         except (TypeError, ValueError, NotImplementedError, IndexError) as error:
-            raise UserError(f"augmentation {name!r} does not take {dict(arguments)}: {error}") from error
+            raise UserError(f"augmentation {name!r} does not take {arguments}: {error}") from error
     return made
 
 

@@ -53,7 +53,9 @@ class EventFiles(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Write one step, with the learning rate that it ended at."""
-        self._log({**(logs or {}), "learning_rate": float(self.model.optimizer.learning_rate)})
+        self._log(
+            {**(logs or {}), "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))}
+        )
 
 
 def _scalar() -> tf.compat.v1.SummaryMetadata:

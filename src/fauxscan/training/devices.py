@@ -1,7 +1,7 @@
 """What training runs on: a GPU, several side by side, or the CPU where there is none."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import keras
@@ -16,7 +16,8 @@ def prepare(precision: str, devices: Sequence[str] = ()) -> AbstractContextManag
     keras.mixed_precision.set_dtype_policy(precision)
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
+        with suppress(RuntimeError):  # this process has begun to use it already
+            tf.config.experimental.set_memory_growth(gpu, True)
     named = list(devices) or [gpu.name.replace("physical_device:", "") for gpu in gpus]
     scope: AbstractContextManager[Any] = nullcontext()
     if len(named) > 1:

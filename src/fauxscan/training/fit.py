@@ -25,6 +25,12 @@ from fauxscan.training.progress import Bar, Keeper
 from fauxscan.weights import importing
 
 CHECKPOINT = "progress.npz"
+DECAY = frozenset({"decay_factor", "decay_steps"})
+GIVES_WAY = (  # what of a card's recipe would make these of a model's without effect
+    (frozenset({"epochs", "learning_rate"}), "phases"),
+    (DECAY, "reduce_on_plateau"),
+    (DECAY, "one_cycle"),
+)
 
 
 @dataclass(frozen=True)
@@ -39,12 +45,12 @@ class Data:
 def train(
     name: str, params: Params, index: Path, folder: Path, weights: Path, kept: Path, out: Path, plots: Path,
     *, tensorboard: Path | None = None,
-) -> list[dict[str, float]]:  # fmt: skip
-    """Train the model `name` on the shards in `folder`; write network and card to `out`; return each epoch's figures.
+) -> Keeper:  # fmt: skip
+    """Train the model `name` on the shards in `folder`; write network and card to `out`; return what was kept.
 
-    They go into `plots` as curves for DVC, and into the folder `tensorboard`, if there is one. `weights` is the folder
-    with the published ones, if the model begins from such; `kept` holds what an interrupted run goes on from. Raise
-    UserError.
+    Each epoch's figures go into `plots` as curves for DVC, and into the folder `tensorboard`, if there is one.
+    `weights` is the folder with the published ones, if the model begins from such; `kept` holds what an interrupted run
+    goes on from, until the caller finishes it. Raise UserError.
     """
     model = params.model(name)
     dataset, data = params.dataset(model.dataset), indexing.read_card(index)
@@ -61,7 +67,7 @@ def train(
         except tf.errors.ResourceExhaustedError as error:
             raise UserError(
                 f"out of memory with batches of {recipe.batch_size}:"
-                f" set models.{name}.recipe.batch_size to {max(1, recipe.batch_size // 2)} in params.yaml"
+                f" set batch_size in the recipe of {name} to {max(1, recipe.batch_size // 2)}"
             ) from error
     keras.mixed_precision.set_dtype_policy("float32")
     trained = models.build(model.detector, options, params.seed)  # anew: optimiser and precision are not the model's
@@ -91,8 +97,7 @@ def train(
             align=dataset.align,
         ),
     )
-    keeper.finish()
-    return keeper.history
+    return keeper
 
 
 def _begun(model: ModelParams, card: DetectorCard, folder: Path) -> Path | None:
@@ -107,7 +112,13 @@ def _begun(model: ModelParams, card: DetectorCard, folder: Path) -> Path | None:
 def recipe_of(model: ModelParams) -> Recipe:
     """Return the detector's recipe with what the model changes. Raise UserError if the detector cannot follow it."""
     card: DetectorCard = detectors.get(model.detector).CARD
-    recipe = Recipe.model_validate({**card.recipe.model_dump(), **model.recipe})
+    told = card.recipe.model_dump()
+    for asked, gives_way in GIVES_WAY:
+        if asked & set(model.recipe):
+            del told[gives_way]
+    recipe = Recipe.model_validate({**told, **model.recipe})
+    if recipe.decay_steps == 0 and recipe.decay_factor < 1 and not recipe.lowest_rate:
+        raise UserError("decay_steps 0 is computed from lowest_rate: give that, above 0")
     if recipe.self_blended and card.looks_at is not View.FACE:
         looking = [name for name in detectors.names() if detectors.get(name).CARD.looks_at is View.FACE]
         raise UserError(
@@ -162,10 +173,11 @@ def fit(
         training = data.training(part)
         epochs, steps = _epochs(recipe, phase, len(training))
         _compile(network, recipe, phase, epochs * steps, part)
+        begun = min(keeper.begins(number), epochs)
         network.fit(
-            training.repeat(),
+            training.repeat().skip(begun * steps % len(training)),  # a killed epoch's batches are not seen twice
             validation_data=data.validation,
-            initial_epoch=min(keeper.begins(number), epochs),
+            initial_epoch=begun,
             epochs=epochs,
             steps_per_epoch=steps,
             callbacks=[*_watchers(recipe, epochs, keeper), *drawn, Bar(recipe.batch_size), keeper],

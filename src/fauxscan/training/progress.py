@@ -37,7 +37,9 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
 
     @property
     def chosen(self) -> int:
-        """Return the place in the history of the best epoch."""
+        """Return the place in the history of the epoch whose weights the model gets."""
+        if self.recipe.keep == "last":
+            return len(self.history) - 1
         return max(range(len(self.history)), key=lambda place: self.sign * self.history[place][self.recipe.monitor])
 
     def begins(self, phase: int) -> int:
@@ -120,15 +122,17 @@ class Bar(keras.callbacks.Callback):  # type: ignore[misc]
         total = (self.params.get("steps") or 0) * self.batch or None
         self.bar = tqdm(desc=f"epoch {epoch + 1}", total=total, unit=" images", disable=None, leave=False)
         self.count, self.begun = 0, perf_counter()
+        self.ended = self.begun
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Count a batch."""
         self.count += self.batch
         self.bar.update(self.batch)
+        self.ended = perf_counter()  # what comes after the last batch is validation
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Say the figures, and how fast it went."""
-        seconds = perf_counter() - self.begun
+        seconds = self.ended - self.begun
         self.bar.close()
         figures = ", ".join(f"{name} {value:.4g}" for name, value in (logs or {}).items())
         log.info("epoch %d: %s; %.0f images a second", epoch + 1, figures, self.count / max(seconds, 1e-9))
