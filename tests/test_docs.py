@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from fauxscan.records import Recipe
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -18,6 +20,11 @@ def test_what_a_script_writes_into_the_docs_is_current(script: str) -> None:
         [sys.executable, ROOT / "docs" / script, "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_every_key_of_a_recipe_is_told() -> None:
+    text = (ROOT / "docs" / "detectors.md").read_text(encoding="utf-8").partition("## Recipes")[2]
+    assert not [key for key in Recipe.model_fields if f"`{key}`" not in text]
 
 
 def test_every_command_named_exists() -> None:
