@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export DO_NOT_TRACK ?= 1
 
-.PHONY: help setup setup-dev repro test test-slow check lock
+.PHONY: help setup setup-dev setup-extras repro test test-slow check lock
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -14,6 +14,8 @@ help: ## list the commands
 setup: .venv/$(DEVICE).txt ## install into .venv what the pipeline needs (DEVICE=gpu for CUDA)
 
 setup-dev: .venv/$(DEVICE).txt .venv/dev.txt
+
+setup-extras: .venv/$(DEVICE).txt .venv/extras.txt ## add OpenVINO, which scans faster on CPUs, and HEIC
 
 repro: setup ## run the pipeline (dvc repro) and print what came out
 	dvc repro
@@ -34,6 +36,8 @@ lock: setup ## resolve the hashed requirements anew
 	uv pip compile -q pyproject.toml --universal --generate-hashes --extra cpu -o requirements/cpu.txt
 	uv pip compile -q pyproject.toml --universal --generate-hashes --extra gpu -c requirements/cpu.txt -o requirements/gpu.txt
 	uv pip compile -q pyproject.toml --universal --generate-hashes --group dev -c requirements/cpu.txt -o requirements/dev.txt
+	uv pip compile -q pyproject.toml --universal --generate-hashes --extra extras -c requirements/dev.txt -o requirements/extras.txt
+	uv pip compile -q --universal --generate-hashes --group fuzz -c requirements/dev.txt -o requirements/fuzz.txt
 
 .venv/bin/uv: requirements/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -47,6 +51,6 @@ lock: setup ## resolve the hashed requirements anew
 	VIRTUAL_ENV=.venv uv pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-.venv/dev.txt: requirements/dev.txt .venv/$(DEVICE).txt
+.venv/dev.txt .venv/extras.txt .venv/fuzz.txt: .venv/%.txt: requirements/%.txt .venv/$(DEVICE).txt
 	VIRTUAL_ENV=.venv uv pip install --quiet --require-hashes -r $<
 	@touch $@

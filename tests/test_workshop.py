@@ -15,6 +15,7 @@ from PIL import Image as Pillow
 from preparing_fixtures import picture, save
 
 from fauxscan import cli, detectors, models, workshop
+from fauxscan.commands import training
 from fauxscan.params import Params, WeightsParams
 from fauxscan.records import Archive
 from fauxscan.reporting import figures
@@ -89,9 +90,9 @@ def test_it_is_tested_on_sources_that_it_never_saw(trained: Path, settings: Para
 
 
 def test_shares_of_the_split_are_what_was_asked_for(settings: Params) -> None:
-    asked = cli._shares(settings, 0.1, 0.05)
+    asked = training.shares(settings, 0.1, 0.05)
     assert asked == {"train": pytest.approx(0.85), "validation": 0.1}
-    usual = cli._shares(settings, None, None)
+    usual = training.shares(settings, None, None)
     assert usual == {"train": pytest.approx(settings.split.train), "validation": settings.split.validation}
 
 
