@@ -4,8 +4,9 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import cv2
@@ -14,11 +15,13 @@ from PIL import Image as Pillow
 from skimage import data
 
 from fauxscan import models, params
+from fauxscan.judging import panel
 from fauxscan.judging.panel import Panel
 from fauxscan.models import Calibration, ModelCard, TrainedOn
 from fauxscan.params import FaceParams, ModelParams, Params
 from fauxscan.records import Recipe, View
-from fauxscan.scanning import settings, tables
+from fauxscan.scanning import decoding, settings, tables
+from fauxscan.scanning.decoders import Take
 from fauxscan.scanning.engine import Engine
 
 FACES = FaceParams(
@@ -30,7 +33,14 @@ REPO = Path(__file__).parent.parent
 def tiny_params(**scan: int) -> Params:
     """Return the committed parameters with small batches."""
     whole = params.load(REPO / "params.yaml")
-    small = {"batch_files": 4, "batch_faces": 4, "threads": 2, "publish_every": 2, "max_retries": 1} | scan
+    small = {
+        "batch_files": 4,
+        "batch_faces": 4,
+        "workers": 2,
+        "engine": "tensorflow",
+        "publish_every": 2,
+        "max_retries": 1,
+    } | scan
     models = {
         "faces": ModelParams(detector="meso4", dataset="demo"),
         "wholes": ModelParams(detector="dct_cnn", dataset="demo"),
@@ -99,9 +109,21 @@ def stub_cards(home: Path) -> list[Path]:
     return [home / one.name for one in cards]
 
 
-def stub_panel(folders: Sequence[Path]) -> Panel:
-    """Return the panel of folders written by `stub_cards`."""
-    return Panel(tuple(Stub(models.read_card(folder)) for folder in folders))  # type: ignore[arg-type]
+def stub_panel(settings: settings.Settings) -> Panel:
+    """Return the panel of folders written by `stub_cards`, or of an ensemble of them."""
+    seats = panel.seat(settings.folders)
+    return Panel(tuple(Stub(card) for card in seats.cards), seats.ensemble)
+
+
+class Eyes:
+    """A decoder without a process of its own: scans that are killed by the dozen need not wait for it to start."""
+
+    def __init__(self, settings: settings.Settings) -> None:
+        self.looker = decoding.Looker(settings)
+
+    def look(self, jobs: Sequence[tuple[decoding.Job, BinaryIO]], take: Take) -> list[decoding.Seen]:
+        """Return what was seen of each job."""
+        return [self.looker.look(job, handle, partial(take, n)) for n, (job, handle) in enumerate(jobs)]
 
 
 def encoded(image: Any, form: str, **options: Any) -> bytes:
@@ -166,7 +188,7 @@ def write_many(root: Path, count: int) -> Path:
 def stub_engine(home: Path, mode: settings.Mode = "detect", only: str | None = None, **scan: int) -> Engine:
     """Return an engine over the stand-ins; `only` one of them, `faces` or `wholes`."""
     folders = [folder for folder in stub_cards(home) if only in (None, folder.name)]
-    return Engine(settings.read(tiny_params(**scan), folders, mode), stub_panel)
+    return Engine(settings.read(tiny_params(**scan), folders, mode), stub_panel, Eyes)
 
 
 def union(results: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -221,7 +221,7 @@ def test_how_files_are_batched_changes_nothing_in_the_tables(root: Path, tmp_pat
     unions = []
     for batch_files, publish_every, threads in ((1, 1, 1), (7, 2, 4), (100, 100, 2)):
         results = tmp_path / f"results-{batch_files}"
-        options = {"batch_files": batch_files, "publish_every": publish_every, "threads": threads}
+        options = {"batch_files": batch_files, "publish_every": publish_every, "workers": threads}
         scan.scan(root, results, stub_engine(tmp_path / "models", **options))
         unions.append(union(results))
     assert unions[0] == unions[1] == unions[2]

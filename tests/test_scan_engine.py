@@ -3,20 +3,19 @@
 import math
 import os
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from scanning_fixtures import Stub, stub_engine, stub_panel, tiny_params, write_clip, write_folder
+from scanning_fixtures import Eyes, Stub, stub_engine, stub_panel, tiny_params, write_clip, write_folder
 
 from fauxscan.judging.aggregation import media_logit
-from fauxscan.judging.panel import Dense, EnsembleCard, Panel, read_ensemble
+from fauxscan.judging.panel import Dense, EnsembleCard, Panel
 from fauxscan.media import files
 from fauxscan.records import Status, UserError, Verdict
-from fauxscan.scanning import reading, scan, settings, tables
-from fauxscan.scanning.engine import Engine
+from fauxscan.scanning import decoding, scan, settings, tables
+from fauxscan.scanning.engine import Engine, Forgetful
 from fauxscan.scanning.rows import Entry, Outcome
 
 EXPECTED = {
@@ -54,7 +53,7 @@ def states(root: Path, results: Path, engine: Engine) -> dict[str, dict[str, Any
 
 def judge(engine: Engine, folder: Path, *names: str) -> list[Outcome]:
     """Return the outcomes of files."""
-    return [found for found, _ in engine.score(folder, [Entry(name, None, None) for name in names], lambda sha: None)]
+    return [result.outcome for result in engine.score(folder, [Entry(name, None, None) for name in names], Forgetful())]
 
 
 def test_every_file_has_its_status_and_only_judged_ones_a_score(root: Path, tmp_path: Path) -> None:
@@ -106,8 +105,8 @@ def test_a_logit_that_is_no_number_is_an_invalid_score_and_null_in_the_tables(ro
         def scorer(self, batch: int) -> Any:
             return lambda images: np.full(len(images), np.inf, np.float32)
 
-    spoilt = lambda folders: Panel(tuple(Spoilt(model.card) for model in stub_panel(folders).members))
-    rows = states(root, tmp_path / "results", Engine(stub_engine(tmp_path / "models").settings, spoilt))
+    spoilt = lambda chosen: Panel(tuple(Spoilt(model.card) for model in stub_panel(chosen).members))
+    rows = states(root, tmp_path / "results", Engine(stub_engine(tmp_path / "models").settings, spoilt, Eyes))
     assert {row["status"] for path, row in rows.items() if EXPECTED[path] == "ok"} == {"invalid_score"}
     assert {row["p_fake"] for row in rows.values()} == {None}
     scores = tables.read(tmp_path / "results", tables.SCORES)
@@ -118,14 +117,14 @@ def test_a_logit_that_is_no_number_is_an_invalid_score_and_null_in_the_tables(ro
 def test_a_surprise_in_one_file_is_that_files_row_alone(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    really = reading.look
+    really = decoding.look
 
     def stumbling(content: Any, *rest: Any) -> Any:
         if content.size == (root / "black.png").stat().st_size:
             raise ZeroDivisionError("division by zero")
         return really(content, *rest)
 
-    monkeypatch.setattr(reading, "look", stumbling)
+    monkeypatch.setattr(decoding, "look", stumbling)
     rows = states(root, tmp_path / "results", stub_engine(tmp_path / "models"))
     assert (rows["black.png"]["status"], rows["black.png"]["detail"]) == ("crashed", "ZeroDivisionError")
     assert {path: row["status"] for path, row in rows.items()} == EXPECTED | {"black.png": "crashed"}
@@ -136,9 +135,9 @@ def test_a_surprise_in_a_model_ends_the_scan(root: Path, tmp_path: Path) -> None
         def scorer(self, batch: int) -> Any:
             return lambda images: 1 / 0
 
-    broken = lambda folders: Panel(tuple(Broken(model.card) for model in stub_panel(folders).members))
+    broken = lambda chosen: Panel(tuple(Broken(model.card) for model in stub_panel(chosen).members))
     with pytest.raises(ZeroDivisionError):
-        scan.scan(root, tmp_path / "results", Engine(stub_engine(tmp_path / "models").settings, broken))
+        scan.scan(root, tmp_path / "results", Engine(stub_engine(tmp_path / "models").settings, broken, Eyes))
 
 
 def test_a_file_deleted_before_its_turn_is_unreadable(tmp_path: Path) -> None:
@@ -150,14 +149,14 @@ def test_a_file_that_grows_while_it_is_read_is_not_scored(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copy(root / "face.jpg", tmp_path / "growing.jpg")
-    really = files.identify
+    really = files._read
 
-    def growing(head: bytes) -> Any:
+    def growing(*arguments: Any) -> Any:
         with (tmp_path / "growing.jpg").open("ab") as file:
             file.write(b"more")
-        return really(head)
+        return really(*arguments)
 
-    monkeypatch.setattr(reading, "identify", growing)
+    monkeypatch.setattr(files, "_read", growing)
     (found,) = judge(stub_engine(tmp_path / "models"), tmp_path, "growing.jpg")
     assert (found.status, found.sha256, found.p_fake) == (Status.CHANGED_DURING_READ, None, None)
 
@@ -167,15 +166,15 @@ def test_a_twin_of_a_file_that_changed_is_judged_itself(
 ) -> None:
     for name in ("one.jpg", "two.jpg"):
         shutil.copy(root / "face.jpg", tmp_path / name)
-    really, touched = files.identify, []
+    really, touched = files._read, []
 
-    def touching(head: bytes) -> Any:
+    def touching(*arguments: Any) -> Any:
         if not touched:  # the first of the two to be looked at: with one thread that is one.jpg
             touched.append(os.utime(tmp_path / "one.jpg", ns=(1, 1)))
-        return really(head)
+        return really(*arguments)
 
-    monkeypatch.setattr(reading, "identify", touching)
-    one, two = judge(stub_engine(tmp_path / "models", threads=1), tmp_path, "one.jpg", "two.jpg")
+    monkeypatch.setattr(files, "_read", touching)
+    one, two = judge(stub_engine(tmp_path / "models", workers=1), tmp_path, "one.jpg", "two.jpg")
     assert (one.status, two.status) == (Status.CHANGED_DURING_READ, Status.OK)
     assert two.p_fake is not None
 
@@ -184,17 +183,16 @@ def test_a_video_that_breaks_off_keeps_no_rows(tmp_path: Path) -> None:
     write_clip(tmp_path / "clip.mp4", frames=150)
     whole = (tmp_path / "clip.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
-    results = stub_engine(tmp_path / "models").score(tmp_path, [Entry("cut.mp4", None, None)], lambda sha: None)
-    ((found, rows),) = results
-    assert (found.status in (Status.TRUNCATED, Status.CORRUPT), found.p_fake, rows) == (True, None, [])
+    ((found, rows, _),) = stub_engine(tmp_path / "models").score(tmp_path, [Entry("cut.mp4", None, None)], Forgetful())
+    assert (found.status in (Status.TRUNCATED, Status.CORRUPT), found.p_fake, list(rows)) == (True, None, [])
 
 
 def test_a_model_of_the_demo_judges_all_uncertain_and_says_why(root: Path, tmp_path: Path) -> None:
-    def proof(folders: Sequence[Path]) -> Panel:
-        members = stub_panel(folders).members
+    def proof(chosen: settings.Settings) -> Panel:
+        members = stub_panel(chosen).members
         return Panel(tuple(Stub(_of_the_demo(model.card)) for model in members))  # type: ignore[misc]
 
-    engine = Engine(stub_engine(tmp_path / "models").settings, proof)
+    engine = Engine(stub_engine(tmp_path / "models").settings, proof, Eyes)
     (found,) = judge(engine, root, "black.png")
     assert found.verdict == Verdict.UNCERTAIN
     assert "demo" in (found.detail or "")
@@ -235,16 +233,9 @@ def ensemble(home: Path, **digests: str) -> Path:
     return home
 
 
-def joined(folders: Sequence[Path]) -> Panel:
-    """Return the panel of an ensemble of stand-ins."""
-    (folder,) = folders
-    members = stub_panel([folder / "members" / name for name in ("faces", "wholes")]).members
-    return Panel(members, read_ensemble(folder))
-
-
 def test_an_ensemble_joins_its_members(root: Path, tmp_path: Path) -> None:
     chosen = settings.read(tiny_params(), [ensemble(tmp_path / "both")])
-    rows = states(root, tmp_path / "results", Engine(chosen, joined))
+    rows = states(root, tmp_path / "results", Engine(chosen, stub_panel, Eyes))
     scores = tables.read(tmp_path / "results", tables.SCORES).to_pylist()
     logit = {row["model"]: row["logit"] for row in scores if row["sha256"] == rows["face.jpg"]["sha256"]}
     z = (0.1 + 0.25 * logit["faces"] / 1.5 + 0.75 * logit["wholes"] / 1.5) / 1.5

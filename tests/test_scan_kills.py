@@ -12,7 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import cv2
 import filelock
+import numpy as np
 import pytest
 from scanning_fixtures import stub_engine, union, write_many
 
@@ -44,6 +46,9 @@ def prepared(home: Path) -> tuple[Path, Path]:
     shutil.copy2(root / "moved" / "003.png", root / "moved" / "again.png")
     (root / "007.png").unlink()
     (root / "new.txt").write_text("no picture")
+    for number in range(9):
+        noise = np.random.default_rng(number).integers(0, 255, (64, 64, 3), np.uint8)
+        cv2.imwrite(str(root / f"new-{number}.png"), noise)
     return root, results
 
 

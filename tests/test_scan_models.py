@@ -27,7 +27,7 @@ def test_scores_are_the_same_bits_however_files_are_batched(
 ) -> None:
     unions = []
     for batch_files, threads in ((1, 1), (7, 4)):
-        options = settings.read(tiny_params(batch_files=batch_files, threads=threads), tiny_models)
+        options = settings.read(tiny_params(batch_files=batch_files, workers=threads), tiny_models)
         scan.scan(root, tmp_path / str(batch_files), Engine(options))
         unions.append(union(tmp_path / str(batch_files)))
     assert unions[0] == unions[1]

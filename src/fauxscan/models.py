@@ -101,8 +101,10 @@ class Scorer:
         return np.concatenate(chunks) if chunks else np.zeros(0, np.float32)
 
     def _padded(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        full = np.zeros((self.batch, self.size, self.size, 3), np.uint8)
-        full[: len(images)] = images
+        full = images
+        if len(images) < self.batch:
+            full = np.zeros((self.batch, self.size, self.size, 3), np.uint8)
+            full[: len(images)] = images
         return np.asarray(self._forward(full))[: len(images), 0].astype(np.float32)
 
 

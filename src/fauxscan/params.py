@@ -1,5 +1,6 @@
 """Typed, frozen parameters: params.yaml at the door, plain records inside. Unknown keys are refused."""
 
+import os
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -9,6 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from fauxscan.records import Recipe, Strict, UserError
 
 T = TypeVar("T")
+Engines = Literal["auto", "tensorflow", "openvino"]
 SCRATCH = "scratch"  # the name of no weights
 
 
@@ -155,9 +157,19 @@ class ScanParams(Strict):
     models: tuple[str, ...] = ()  # folders; empty: what the DAG trained
     batch_files: int = Field(gt=0)  # files a batch: the unit of commit and of failure
     batch_faces: int = Field(gt=0)  # the fixed batch shape of the forward pass
-    threads: int = Field(gt=0)  # that decode
+    workers: int | None = Field(default=None, gt=0)  # processes that decode; null: one a core
+    seconds_per_file: float = Field(gt=0)  # that decoding and looking for faces may take
+    decoder_bytes: int = Field(gt=0)  # of memory that a decoder may take for it
+    engine: Engines  # auto: openvino where it is installed and there is no GPU
+    precision: Literal["float32", "bfloat16"]  # of OpenVINO; frequency detectors stay in float32
+    keep_faces_days: int = Field(ge=0)  # that places of faces are kept for other models to come
     publish_every: int = Field(gt=0)  # batches between publications
     max_retries: int = Field(ge=0)  # of reading, in flows
+
+    @property
+    def worker_count(self) -> int:
+        """Return how many processes decode."""
+        return self.workers or len(os.sched_getaffinity(0))
 
 
 class Params(Strict):

@@ -170,6 +170,7 @@ class DetectorCard:
     expected: str
     weights: Archive | None = None  # published ImageNet weights, for all of it but the dense layers
     weights_licence: str | None = None
+    full_precision: bool = False  # its arithmetic (a DCT, a logarithm) does not bear 16 bits
 
 
 def _schema(table: str, /, **fields: pa.DataType) -> pa.Schema:

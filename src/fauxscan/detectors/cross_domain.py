@@ -34,6 +34,7 @@ CARD = DetectorCard(
         reduce_on_plateau=Plateau(patience=5, factor=0.5, lowest_rate=1e-6),
     ),
     expected="0.97 validation accuracy, 0.855 on a second and 0.638 on a third source (write-up's own data)",
+    full_precision=True,
 )
 
 

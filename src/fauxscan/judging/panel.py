@@ -1,16 +1,17 @@
 """The models of a scan, sitting together: their calibrated logits, joined into one p_fake and one verdict."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from fauxscan import models
-from fauxscan.models import Calibration, Model, ModelCard
+from fauxscan.models import Calibration, ModelCard
 from fauxscan.records import Strict, UserError, Verdict
 
 ENSEMBLE, MEMBERS = "ensemble.json", "members"
@@ -44,11 +45,22 @@ class Judgement:
     reason: str
 
 
+class Member(Protocol):
+    """A model as a panel needs it: what is known of it, and its forward pass."""
+
+    @property
+    def card(self) -> ModelCard:
+        """Return what is known of it."""
+
+    def scorer(self, batch: int) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+        """Return a function from uint8 RGB images (n, size, size, 3), n at most `batch`, to logits (n,)."""
+
+
 @dataclass(frozen=True)
 class Panel:
     """Models and how their logits are joined. Without an ensemble: the mean of the calibrated logits."""
 
-    members: tuple[Model, ...]
+    members: tuple[Member, ...]
     ensemble: EnsembleCard | None = None
 
     def judge(self, logits: Mapping[str, float]) -> Judgement:

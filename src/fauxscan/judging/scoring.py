@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from fauxscan.judging.aggregation import media_logit
+from fauxscan.judging.panel import Member
 from fauxscan.media import images, pixels, self_blending
-from fauxscan.models import Model, ModelCard
+from fauxscan.models import ModelCard
 from fauxscan.preparing import shards
 from fauxscan.records import FAKE, LOGITS, REAL, View
 
@@ -19,7 +20,7 @@ Example = dict[str, Any]
 CAP = 1 << 30  # pixels: shards hold only what passed the caps before
 
 
-def face_logits(model: Model, folder: Path, split: str, view: View, jpeg_quality: int | None = None) -> pd.DataFrame:
+def face_logits(model: Member, folder: Path, split: str, view: View, jpeg_quality: int | None = None) -> pd.DataFrame:
     """Return one row a face (see records.LOGITS); with `jpeg_quality`, each face is compressed so before."""
     size = model.card.input_size
     return _scored(
@@ -27,7 +28,7 @@ def face_logits(model: Model, folder: Path, split: str, view: View, jpeg_quality
     )
 
 
-def self_blended_logits(model: Model, folder: Path, split: str, view: View) -> pd.DataFrame:
+def self_blended_logits(model: Member, folder: Path, split: str, view: View) -> pd.DataFrame:
     """Return one row for each real face, and one for the fake that is always made of it, named after the same file."""
     return _scored(model, _self_blended(model.card, shards.read(folder, split, view)))
 
@@ -41,7 +42,7 @@ def _self_blended(card: ModelCard, examples: Iterator[Example]) -> Iterator[tupl
         yield fake, self_blending.fixed(image, margin, example["sha256"], example["track"])
 
 
-def _scored(model: Model, faces: Iterator[tuple[Example, images.Image]]) -> pd.DataFrame:
+def _scored(model: Member, faces: Iterator[tuple[Example, images.Image]]) -> pd.DataFrame:
     """Return one row a face with its logit, see records.LOGITS."""
     score, rows = model.scorer(32), []
     while batch := list(islice(faces, 256)):

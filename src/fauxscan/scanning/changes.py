@@ -20,7 +20,7 @@ class Changes:
 
     def decide(self, entry: Entry, outcome: Outcome) -> None:
         """Add the row of a file that is there; none if its last row says the same."""
-        before = self.ledger.before(entry)
+        before = self.ledger.at(entry.key)
         change = self._arrived(outcome.sha256) if before is None else difference(before, outcome, self.ledger.settings)
         if change:
             self._tell(change, entry.key, outcome)

@@ -1,11 +1,11 @@
 """How scored batches become durable: staged one by one, published together, finished by the next run if killed.
 
     staging/<run>/run.parquet                 the run's row, as it began
-    staging/<run>/<group>/media-<key>.parquet a batch; its scores, written before, beside it
-    scores/<run>-<group>.parquet              what a group was published as, then media/<run>-<group>.parquet
+    staging/<run>/<group>/media-<key>.parquet a batch; its faces and scores, written before, beside it
+    faces/<run>-<group>.parquet               what a group was published as, then scores/..., then media/...
 
 A group that no longer grows has one name to be published under. So a publication cut short is simply done again: a file
-that exists is whole and is left alone, and the group is deleted only when both exist.
+that exists is whole and is left alone, and the group is deleted only when all exist.
 """
 
 import hashlib
@@ -21,14 +21,16 @@ import pyarrow as pa
 
 from fauxscan.scanning import tables
 from fauxscan.scanning.rows import Row, key_of
-from fauxscan.scanning.tables import MEDIA, RUNS, SCORES
+from fauxscan.scanning.tables import FACES, MEDIA, RUNS, SCORES
 
 STAMP = "%Y%m%dT%H%M%S%f"
 RUN_ID = re.compile(r"(\d{8}T\d{12})Z-[0-9a-f]{6}")
 ORDER = {
     "media": [("root", "ascending"), ("path", "ascending")],
     "scores": [(name, "ascending") for name in ("sha256", "model", "frame", "face")],
+    "faces": [(name, "ascending") for name in ("sha256", "frame", "face")],
 }
+IN_ORDER = (FACES, SCORES, MEDIA)  # what tells that the others are there comes last
 
 
 def staging(results: Path) -> Path:
@@ -71,13 +73,15 @@ class Commits:
         tables.sync(self.results)
         tables.write(pa.Table.from_pylist([run], RUNS), self.folder / "run.parquet", self.folder)
 
-    def stage(self, media: Sequence[Row], scores: Sequence[Row]) -> None:
+    def stage(self, media: Sequence[Row], scores: Sequence[Row] = (), faces: Sequence[Row] = ()) -> None:
         """Make one batch durable; the same batch twice is the same files."""
         if not media:
             return
         group, key = self._group(), batch_key(media)
-        tables.write(pa.Table.from_pylist(list(scores), SCORES), group / f"scores-{key}.parquet", self.folder)
-        tables.write(pa.Table.from_pylist(list(media), MEDIA), group / f"media-{key}.parquet", self.folder)
+        for schema, rows in zip(IN_ORDER, (faces, scores, media), strict=True):
+            part = group / f"{tables.name_of(schema)}-{key}.parquet"
+            if rows and not part.exists():
+                tables.write(pa.Table.from_pylist(list(rows), schema), part, self.folder)
         self.batches += 1
 
     def publish_full(self) -> None:
@@ -117,12 +121,12 @@ def batch_key(media: Sequence[Row]) -> str:
 
 
 def publish_group(results: Path, group: Path) -> None:
-    """Merge a group's batches into one file a table, `scores` before `media`, then delete them."""
+    """Merge a group's batches into one file a table, then delete them."""
     keys = sorted(part.stem.removeprefix("media-") for part in group.glob("media-*.parquet"))
-    for schema in (SCORES, MEDIA):
+    for schema in IN_ORDER:
         name = tables.name_of(schema)
         target = results / name / f"{group.parent.name}-{group.name}.parquet"
-        parts = [group / f"{name}-{key}.parquet" for key in keys]
+        parts = [part for key in keys if (part := group / f"{name}-{key}.parquet").exists()]
         if parts and not target.exists():
             merged = pa.concat_tables(tables.read_part(part, schema) for part in parts).sort_by(ORDER[name])
             tables.write(merged, target, group.parent)

@@ -1,78 +1,116 @@
 """The engine: files -> decoded once -> faces found once -> every model's logits -> one judgement a file."""
 
 import math
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict
-from functools import partial
+from functools import cached_property
 from pathlib import Path
-from threading import Lock
+from queue import Empty, SimpleQueue
+from typing import NamedTuple
 
 from fauxscan.judging import panel
 from fauxscan.judging.panel import Panel
 from fauxscan.records import Status
-from fauxscan.scanning.forward import Desk
-from fauxscan.scanning.reading import Draft, Known, Reader
+from fauxscan.scanning import networks
+from fauxscan.scanning.claims import Claims
+from fauxscan.scanning.decoders import Decoder
+from fauxscan.scanning.decoding import Faces
+from fauxscan.scanning.forward import Desk, Desks
+from fauxscan.scanning.reading import Draft, Eyes, Memory, Reader, chunks
 from fauxscan.scanning.rows import TRANSIENT, Entry, Outcome, Row
 from fauxscan.scanning.settings import Settings
 from fauxscan.scanning.views import Scored
 
-Result = tuple[Outcome, list[Row]]  # of one file: what is known of it, and its rows of the table `scores`
+
+class Result(NamedTuple):
+    """Of one file: what is known of it, its rows of the table `scores`, and its faces if they were looked for."""
+
+    outcome: Outcome
+    rows: Sequence[Row] = ()
+    faces: Faces | None = None  # None: they were not looked for
 
 
 class Engine:
-    """Judges files. The models are loaded when the first crop asks for them."""
+    """Judges files. Decoders are started, and models loaded, when the first file asks for them."""
 
-    def __init__(self, settings: Settings, load: Callable[[Sequence[Path]], Panel] = panel.load) -> None:
-        self.settings, self._load = settings, load
-        self._lock = Lock()
-        self._panel: Panel | None = None
-        self._desks: list[Desk] = []
+    def __init__(
+        self,
+        settings: Settings,
+        load: Callable[[Settings], Panel] = networks.load,
+        eyes: Callable[[Settings], Eyes] = Decoder,
+    ) -> None:
+        self.settings, self._load, self._eyes = settings, load, eyes
+        self._idle: SimpleQueue[Eyes] = SimpleQueue()
+        self._claims, self._desks = Claims(), Desks(self._opened)
 
-    def score(self, root: Path, entries: Sequence[Entry], known: Known) -> list[Result]:
+    def score(self, root: Path, entries: Sequence[Entry], memory: Memory) -> list[Result]:
         """Return the results of the files in their order; content that is known, or occurs twice, is judged once."""
-        reader = Reader(self.settings, root, known)
-        with ThreadPoolExecutor(self.settings.scan.threads) as pool:
-            drafts = list(pool.map(partial(self._read, reader), entries))
-        for desk in self._desks:
-            desk.flush()
-        judged = [None if draft.twin else self._result(draft) for draft in drafts]
-        return self._with_twins(root, drafts, judged, known)
+        parts = list(chunks(entries))
+        drafts = [draft for part in parts for draft in part]
+        results: list[Result | None] = [None] * len(drafts)
+        try:
+            self._read(Reader(self.settings, root, memory, self._claims), parts)
+            results = [None if draft.twin else self._result(draft) for draft in drafts]
+        finally:
+            for draft, result in zip(drafts, results, strict=True):
+                if draft.claim:
+                    self._claims.settle(draft.claim, result)
+        return self._with_twins(root, drafts, results, memory)
 
-    def _read(self, reader: Reader, entry: Entry) -> Draft:
-        """Return the file's draft, its crops laid before the models. A model's error is no file's: it ends the scan."""
-        draft = reader.begin(entry)
-        for image, row in reader.views(draft):
-            self._open()[row.model].add(image, row)
-            draft.rows.append(row)
-        return draft
+    def _read(self, reader: Reader, parts: Sequence[Sequence[Draft]]) -> None:
+        """Fill in the drafts, logits included."""
+        laid: set[Future[None]] = set()
 
-    def _open(self) -> list[Desk]:
-        with self._lock:
-            if self._panel is None:
-                self._panel, batch = self._load(self.settings.folders), self.settings.scan.batch_faces
-                self._desks = [Desk(m.scorer(batch), batch, m.card.input_size) for m in self._panel.members]
-            return self._desks
+        def read(part: Sequence[Draft]) -> None:
+            with self._borrowed() as eyes:
+                reader.read(part, eyes, lambda row, image: laid.add(self._desks.lay(row, image)))
 
-    def _with_twins(self, root: Path, drafts: list[Draft], judged: list[Result | None], known: Known) -> list[Result]:
+        with self._desks.reading():
+            list(self._pool.map(read, parts))
+        self._desks.settle(list(laid))
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self.settings.scan.worker_count)
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[Eyes]:
+        """Lend what looks at files to one thread."""
+        try:
+            eyes = self._idle.get_nowait()
+        except Empty:
+            eyes = self._eyes(self.settings)
+        yield eyes
+        self._idle.put(eyes)
+
+    @cached_property
+    def _panel(self) -> Panel:
+        return self._load(self.settings)
+
+    def _opened(self) -> list[Desk]:
+        batch = self.settings.scan.batch_faces
+        return [Desk(model.scorer(batch), batch, model.card.input_size) for model in self._panel.members]
+
+    def _with_twins(
+        self, root: Path, drafts: Sequence[Draft], results: Sequence[Result | None], memory: Memory
+    ) -> list[Result]:
         """Return all results: a twin has that of its content, or is judged after all where the other file failed it."""
-        of = {r[0].sha256: r[0] for r in judged if r and r[0].status not in TRANSIENT}
-        left = [draft.entry for draft in drafts if draft.twin and draft.outcome.sha256 not in of]
-        again = iter(self.score(root, left, known) if left else [])
-        return [
-            result or ((of[d.outcome.sha256].at(d.outcome), []) if d.outcome.sha256 in of else next(again))
-            for d, result in zip(drafts, judged, strict=True)
-        ]
+        known = [result or _of_twin(draft) for draft, result in zip(drafts, results, strict=True)]
+        left = [draft.entry for draft, result in zip(drafts, known, strict=True) if result is None]
+        again = iter(self.score(root, left, memory) if left else [])
+        return [result or next(again) for result in known]
 
     def _result(self, draft: Draft) -> Result:
         if not draft.judged and draft.outcome.status == Status.OK:
             self._judge(draft)
-        return draft.outcome, [self._row(draft.outcome.sha256, row) for row in draft.rows]
+        return Result(draft.outcome, [self._row(draft.outcome.sha256, row) for row in draft.rows], draft.faces)
 
     def _judge(self, draft: Draft) -> None:
         """Settle status, p_fake and verdict of a file whose logits are in."""
         outcome, rows = draft.outcome, draft.rows
-        if not rows or self._panel is None:
+        if not rows:
             outcome.status, outcome.detail = Status.NO_FACE, "no face found, and no model here judges without one"
         elif not all(math.isfinite(row.logit) for row in rows):
             outcome.status, outcome.detail = Status.INVALID_SCORE, "a model gave a logit that is not a finite number"
@@ -99,7 +137,27 @@ class Engine:
         return {**asdict(row), **named, "logit": logit, "p_fake": p_fake, "settings": self.settings.digest}
 
 
+def _of_twin(draft: Draft) -> Result | None:
+    """Return the result of the file that is judged for the same content; None where it says nothing about this one."""
+    found: Result | None = draft.twin.result.result() if draft.twin else None
+    if found is None or found.outcome.status in TRANSIENT:
+        return None
+    return found._replace(outcome=found.outcome.at(draft.outcome))
+
+
+class Forgetful:
+    """The memory of one that has never scanned."""
+
+    def outcome(self, sha256: str) -> Outcome | None:
+        """Return nothing."""
+        return None
+
+    def faces(self, sha256: str) -> Faces | None:
+        """Return nothing."""
+        return None
+
+
 def check_files(files: Sequence[Path], settings: Settings) -> list[Outcome]:
     """Return the outcomes of single files; nothing is written."""
     entries = [Entry(str(file), None, None) for file in files]
-    return [outcome for outcome, _ in Engine(settings).score(Path(), entries, lambda sha256: None)]
+    return [result.outcome for result in Engine(settings).score(Path(), entries, Forgetful())]

@@ -8,17 +8,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fauxscan.scanning import tables
+from fauxscan.scanning.by_hash import ByHash
+from fauxscan.scanning.decoding import Faces
 from fauxscan.scanning.rows import TRANSIENT, Change, Entry, Outcome, Row, key_of, outcome_of
 
 
 class Ledger:
     """The table `media` indexed for one root and one settings digest, and what the run adds to it.
 
-    `rows` are the last rows of the files that were there when the run began.
+    `rows` are the last rows of the files that were there when the run began; `remembered` gives the faces of a content.
     """
 
-    def __init__(self, media: pa.Table, root: str, settings: str) -> None:
-        self.settings = settings
+    def __init__(
+        self, media: pa.Table, root: str, settings: str, remembered: Callable[[str], Faces | None] = lambda sha: None
+    ) -> None:
+        self.settings, self._remembered = settings, remembered
         self._media = media
         self.rows = tables.present(tables.last(media.filter(pc.equal(media["root"], root))))
         self._at = {key: i for i, key in enumerate(tables.keys(self.rows))}
@@ -43,25 +47,29 @@ class Ledger:
         i = self._at.get(entry.key)
         return self.rows["sha256"][i].as_py() if i is not None and self._same(i, entry) else None
 
-    def before(self, entry: Entry) -> Row | None:
-        """Return the last row of a file that was there."""
-        i = self._at.get(entry.key)
+    def at(self, key: bytes) -> Row | None:
+        """Return the last row of the file of this name that was there."""
+        i = self._at.get(key)
         return None if i is None else self._row(i)
 
     def outcome(self, sha256: str) -> Outcome | None:
         """Return what is known of a content under the present settings; None where it must be judged."""
         if sha256 in self._added:
             return self._added[sha256]
-        i = self._judged.get(sha256)
-        return None if i is None else outcome_of(self._media.slice(i, 1).to_pylist()[0])
+        last = self._judged.rows(sha256)[-1:]
+        return outcome_of(self._media.slice(last[0], 1).to_pylist()[0]) if last else None
+
+    def faces(self, sha256: str) -> Faces | None:
+        """Return the faces that were found in a content; None where they were not looked for in this way."""
+        return self._remembered(sha256) if self._contents.rows(sha256) else None
 
     def knows(self, sha256: str) -> bool:
         """Return whether any file of this content was ever seen."""
-        return sha256 in self._added or sha256 in self._contents
+        return sha256 in self._added or bool(self._contents.rows(sha256))
 
     def gone_with(self, sha256: str) -> list[Row]:
         """Return the last rows of files of this content that are no longer there."""
-        rows = [self._row(i) for i in self._gone.get(sha256, ()) if not self._seen[i]]
+        rows = [self._row(i) for i in self._gone.rows(sha256) if not self._seen[i]]
         return sorted(rows, key=key_of)
 
     def gone(self) -> list[Row]:
@@ -92,22 +100,18 @@ class Ledger:
         return row
 
     @cached_property
-    def _contents(self) -> set[str]:
-        return set(pc.unique(self._media["sha256"]).to_pylist())
+    def _contents(self) -> ByHash:
+        return ByHash(self._media["sha256"])
 
     @cached_property
-    def _judged(self) -> dict[str, int]:
+    def _judged(self) -> ByHash:
         lasting = pc.invert(pc.is_in(self._media["status"], pa.array(sorted(TRANSIENT))))
         mask = pc.and_(lasting, pc.equal(self._media["settings"], self.settings))
-        rows = np.flatnonzero(pc.and_(mask, pc.is_valid(self._media["sha256"])).to_numpy())
-        return dict(zip(self._media["sha256"].take(pa.array(rows)).to_pylist(), rows.tolist(), strict=True))
+        return ByHash(self._media["sha256"], np.flatnonzero(mask.to_numpy()))
 
     @cached_property
-    def _gone(self) -> dict[str, list[int]]:
-        found: dict[str, list[int]] = {}
-        for i in np.flatnonzero(~self._seen).tolist():
-            found.setdefault(self.rows["sha256"][i].as_py(), []).append(i)
-        return found
+    def _gone(self) -> ByHash:
+        return ByHash(self.rows["sha256"], np.flatnonzero(~self._seen))
 
 
 def _integer(value: int | None) -> int:

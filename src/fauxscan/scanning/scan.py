@@ -2,27 +2,28 @@
 
 import logging
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from fauxscan.records import Status, UserError, Verdict
-from fauxscan.scanning import commits, tables
+from fauxscan.scanning import commits, remembering, tables
 from fauxscan.scanning.changes import Changes
 from fauxscan.scanning.commits import Commits
-from fauxscan.scanning.engine import Engine
+from fauxscan.scanning.engine import Engine, Result
 from fauxscan.scanning.ledger import Ledger
-from fauxscan.scanning.rows import Entry, Outcome, Row
+from fauxscan.scanning.rows import Change, Entry, Outcome, Row, key_of
 from fauxscan.scanning.walking import Walk
 
 log = logging.getLogger(__name__)
 Tell = Callable[[int, int], None]  # files done, files to do
+AT_ONCE = 2  # batches
 
 
 @dataclass
@@ -34,15 +35,17 @@ class Work:
     ledger: Ledger
     commits: Commits
     run: Row
-    todo: list[Entry]
+    todo: deque[Entry]
     unchanged: int
+    statuses: Counter[str]  # of the files under the root, as they stand
+    verdicts: Counter[str]
     changes: Counter[str] = field(default_factory=Counter)
 
     @property
     def batches(self) -> Iterator[Sequence[Entry]]:
-        """Give what is to be looked at, `batch_files` at a time, in the order of the walk."""
-        size = self.engine.settings.scan.batch_files
-        return (self.todo[i : i + size] for i in range(0, len(self.todo), size))
+        """Give what is to be looked at, `batch_files` at a time, in the order of the walk, and forget it."""
+        while self.todo:
+            yield [self.todo.popleft() for _ in range(min(len(self.todo), self.engine.settings.scan.batch_files))]
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,26 @@ def scan(folder: Path, results: Path, engine: Engine, tell: Tell | None = None) 
     check_folder(folder)
     with tables.locked(results):
         work, done = prepare(folder, results, engine), 0
-        tell(0, len(work.todo))
-        for batch in work.batches:
-            score_batch(work, batch)
+        todo = len(work.todo)
+        tell(0, todo)
+        for batch, judged in _ahead(work):
+            commit(work, batch, judged)
             done += len(batch)
-            tell(done, len(work.todo))
+            tell(done, todo)
         return finish(work)
+
+
+def _ahead(work: Work) -> Iterator[tuple[Sequence[Entry], Sequence[Result]]]:
+    """Give the batches judged, in order; while one is made durable, and while its last files are read, the next is."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        under_way: deque[tuple[Sequence[Entry], Future[Sequence[Result]]]] = deque()
+        for batch in work.batches:
+            under_way.append((batch, pool.submit(judge, work, batch)))
+            if len(under_way) == AT_ONCE:
+                first, judged = under_way.popleft()
+                yield first, judged.result()
+        for batch, judged in under_way:
+            yield batch, judged.result()
 
 
 def check_folder(folder: Path) -> None:
@@ -90,14 +107,17 @@ def prepare(folder: Path, results: Path, engine: Engine) -> Work:
         log.info("published what %d interrupted scan(s) had left", left)
     tables.check(results)
     root, settings = folder.resolve(), engine.settings
-    ledger = Ledger(tables.read(results, tables.MEDIA), _text(root), settings.digest)
+    remembering.forget(results, settings.scan.keep_faces_days, started)
+    remembered = remembering.Remembered(results, settings.faces_digest)
+    ledger = Ledger(tables.read(results, tables.MEDIA), _text(root), settings.digest, remembered)
     todo, unchanged = _plan(Walk(root, results), ledger)
     run_id = commits.new_run_id(results, started)
     run = {"run_id": run_id, "root": _text(root), "started_at": started, "models": settings.models}
     run |= {"settings": settings.digest, "tool_version": version("fauxscan")}
     begun = Commits(results, run_id, settings.scan.publish_every)
     begun.begin(run)
-    return Work(root, engine, ledger, begun, run, todo, unchanged)
+    statuses, verdicts = _counts(ledger.rows["status"]), _counts(ledger.rows["verdict"])
+    return Work(root, engine, ledger, begun, run, deque(todo), unchanged, statuses, verdicts)
 
 
 def _plan(walk: Walk, ledger: Ledger) -> tuple[list[Entry], int]:
@@ -121,58 +141,72 @@ def _plan(walk: Walk, ledger: Ledger) -> tuple[list[Entry], int]:
 
 def score_batch(work: Work, entries: Sequence[Entry]) -> None:
     """Judge a batch of files and make their rows durable. After an OSError it may be called again with the same."""
-    work.commits.publish_full()  # what earlier batches have filled: nothing may fail once this batch is taken in
-    results = _results(work, entries)
-    told = Changes(work.run["run_id"], work.run["root"], work.ledger)
-    for entry, (outcome, _) in zip(entries, results, strict=True):
-        told.decide(entry, outcome)
-    work.commits.stage(told.rows, [row for _, rows in results for row in rows])
-    _take_in(work, told)
+    commit(work, entries, judge(work, entries))
 
 
-def _results(work: Work, entries: Sequence[Entry]) -> list[tuple[Outcome, list[Row]]]:
-    """Return the outcomes of files; one that looks unchanged and whose content is judged is not read again."""
-    known: dict[Entry, Outcome] = {}
+def judge(work: Work, entries: Sequence[Entry]) -> Sequence[Result]:
+    """Return the results of files; one that looks unchanged and whose content is judged is not read again."""
+    known: dict[Entry, Result] = {}
     for entry in entries:
         content = work.ledger.content(entry)
         judged = work.ledger.outcome(content) if content else None
         if judged:
-            known[entry] = judged.at(Outcome(size=entry.size, mtime_ns=entry.mtime_ns))
+            known[entry] = Result(judged.at(Outcome(size=entry.size, mtime_ns=entry.mtime_ns)))
     left = [entry for entry in entries if entry not in known]
-    scored = iter(work.engine.score(work.root, left, work.ledger.outcome))
-    return [(known[entry], []) if entry in known else next(scored) for entry in entries]
+    scored = iter(work.engine.score(work.root, left, work.ledger))
+    return [known.get(entry) or next(scored) for entry in entries]
+
+
+def commit(work: Work, entries: Sequence[Entry], results: Sequence[Result]) -> None:
+    """Make the rows of judged files durable. After an OSError it may be called again with the same."""
+    work.commits.publish_full()  # what earlier batches have filled: nothing may fail once this batch is taken in
+    told = Changes(work.run["run_id"], work.run["root"], work.ledger)
+    for entry, result in zip(entries, results, strict=True):
+        told.decide(entry, result.outcome)
+    first = _first_of_each_content(work, results)
+    found_with = work.engine.settings.faces_digest
+    faces = [row for result in first for row in remembering.rows(result.outcome.sha256, found_with, result.faces)]
+    work.commits.stage(told.rows, [row for result in first for row in result.rows], faces)
+    _take_in(work, told)
+
+
+def _first_of_each_content(work: Work, results: Sequence[Result]) -> list[Result]:
+    """Return the results that no row tells yet: two batches under way may have judged the same content."""
+    of = {result.outcome.sha256: result for result in reversed(results) if result.outcome.sha256}
+    return [result for sha256, result in reversed(of.items()) if not work.ledger.outcome(sha256)]
 
 
 def _take_in(work: Work, told: Changes) -> None:
+    for row in told.rows:
+        before = work.ledger.at(key_of(row))
+        _count(work, before, -1)
+        _count(work, None if row["change"] == Change.REMOVED else row, 1)
     work.ledger.add(told.rows)
     work.changes.update(row["change"] for row in told.rows)
+
+
+def _count(work: Work, row: Row | None, number: int) -> None:
+    if row:
+        work.statuses[row["status"]] += number
+        work.verdicts[row["verdict"]] += number
 
 
 def finish(work: Work) -> Summary:
     """Tell of the files that are gone, publish the rest, and return how all files stand now."""
     told = Changes(work.run["run_id"], work.run["root"], work.ledger)
     told.remove(work.ledger.gone())
-    work.commits.stage(told.rows, [])
+    work.commits.stage(told.rows)
     _take_in(work, told)
     work.commits.publish()
-    now = _now(work)
-    statuses, verdicts = _counts(now["status"], Status), _counts(now["verdict"], Verdict)
+    statuses = {str(status): work.statuses[status] for status in Status}
+    verdicts = {str(verdict): work.verdicts[verdict] for verdict in Verdict}
     counts = {f"status_{s}": n for s, n in statuses.items()} | {f"verdict_{v}": n for v, n in verdicts.items()}
     work.commits.finish({**work.run, "finished_at": datetime.now(UTC), **counts})
     return Summary(work.run["run_id"], work.run["root"], dict(work.changes), work.unchanged, statuses, verdicts)
 
 
-def _now(work: Work) -> pa.Table:
-    """Return the last row of each file under the root."""
-    if not work.changes:
-        return work.ledger.rows
-    rows = tables.latest(work.commits.results)
-    return rows.filter(pc.equal(rows["root"], work.run["root"]))
-
-
-def _counts(column: pa.ChunkedArray, words: type[Status] | type[Verdict]) -> dict[str, int]:
-    found = {item["values"]: item["counts"] for item in column.value_counts().to_pylist()}
-    return {str(word): found.get(word, 0) for word in words}
+def _counts(column: pa.ChunkedArray) -> Counter[str]:
+    return Counter({item["values"]: item["counts"] for item in column.value_counts().to_pylist()})
 
 
 def _text(path: Path) -> str:

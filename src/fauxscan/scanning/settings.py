@@ -13,9 +13,10 @@ from fauxscan.judging.panel import EnsembleCard
 from fauxscan.models import ModelCard
 from fauxscan.params import FaceParams, MediaParams, Params, ScanParams
 from fauxscan.records import UserError, View
+from fauxscan.scanning import networks
 
 SCORING = 2  # raise it when the same file, model and params would get another score
-ENGINE, PRECISION = "tensorflow", "float32"
+FINDING = 1  # raise it when other faces would be found in the same file
 Mode = Literal["detect", "whole"]  # faces as each model wants them, or every image taken as one face crop
 
 
@@ -30,7 +31,9 @@ class Settings:
     folders: tuple[Path, ...]
     cards: tuple[ModelCard, ...]
     ensemble: EnsembleCard | None
+    engine: str
     digest: str
+    faces_digest: str  # of what decides which faces are found, whatever the models
 
     def view(self, card: ModelCard) -> View:
         """Return what this model is given."""
@@ -53,16 +56,25 @@ class Settings:
 def read(params: Params, named: Sequence[Path] = (), mode: Mode = "detect", project: Path = Path()) -> Settings:
     """Return the settings of a scan with the models named, or the project's. Raise UserError; load no network."""
     folders = tuple(named) or tuple(project / model for model in params.scan.models) or _trained(params, project)
-    seats = panel.seat(folders)
+    seats, engine = panel.seat(folders), networks.chosen(params.scan.engine)
+    precision = params.scan.precision if engine == "openvino" else "float32"
     essence = {
-        "scoring": [SCORING, ENGINE, PRECISION, mode],
+        "scoring": [SCORING, engine, precision, mode],
         "media": params.media.model_dump(mode="json"),
         "faces": params.faces.model_dump(mode="json"),
         "models": sorted((_essence(card) for card in seats.cards), key=lambda card: card["name"]),
         "ensemble": seats.ensemble.model_dump(mode="json") if seats.ensemble else None,
     }
-    digest = _digest(essence)
-    return Settings(params.media, params.faces, params.scan, mode, folders, seats.cards, seats.ensemble, digest)
+    # How faces are cut out is each model's own.
+    sight = {
+        "finding": FINDING,
+        "media": essence["media"],
+        "faces": params.faces.model_dump(exclude={"margin", "size"}),
+    }
+    return Settings(
+        params.media, params.faces, params.scan, mode, folders, seats.cards, seats.ensemble, engine,
+        digest=_digest(essence), faces_digest=_digest(sight),
+    )  # fmt: skip
 
 
 def _trained(params: Params, project: Path) -> tuple[Path, ...]:

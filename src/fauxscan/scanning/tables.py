@@ -49,6 +49,16 @@ SCORES = _schema(
     det_score=pa.float32(), logit=pa.float32(), p_fake=pa.float64(), settings=pa.string(),
 )  # fmt: skip
 
+# Where faces were found, kept for `scan.keep_faces_days` for models to come: no pixels. One row a face; a content
+# without any has one row without a frame. `found_with` is the digest of what decides which faces are found.
+FACES = _schema(
+    "faces",
+    sha256=pa.string(), found_with=pa.string(), frame=pa.int32(), track=pa.int32(), face=pa.int32(),
+    x=pa.float64(), y=pa.float64(), w=pa.float64(), h=pa.float64(),
+    landmarks=pa.list_(pa.float32(), 10), det_score=pa.float64(),
+)  # fmt: skip
+ALL = (RUNS, MEDIA, SCORES, FACES)
+
 
 def name_of(schema: pa.Schema) -> str:
     """Return the table's name, which is also its folder's."""
@@ -68,7 +78,7 @@ def locked(results: Path) -> Iterator[None]:
 def _lock(results: Path) -> filelock.BaseFileLock:
     lock = filelock.FileLock(results / ".lock", timeout=LOCK_WAIT_S)
     try:
-        for schema in (RUNS, MEDIA, SCORES):
+        for schema in ALL:
             (results / name_of(schema)).mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except filelock.Timeout as error:
@@ -111,7 +121,7 @@ def read(results: Path, schema: pa.Schema) -> pa.Table:
 
 def check(results: Path) -> None:
     """Raise UserError for a file in the tables that is cut off or not ours, by its footer alone."""
-    for schema in (RUNS, MEDIA, SCORES):
+    for schema in ALL:
         for file in sorted((results / name_of(schema)).glob("*.parquet")):
             with _opened(file, schema):
                 pass

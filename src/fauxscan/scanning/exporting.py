@@ -1,0 +1,26 @@
+"""The process that exports a model to OpenVINO's format: `python -m fauxscan.scanning.exporting MODEL FILE`."""
+
+import sys
+from pathlib import Path
+
+from fauxscan import detectors, models
+from fauxscan.scanning.networks import FULL_PRECISION
+
+
+def export(folder: Path, file: Path) -> None:
+    """Write the network of a model folder to `file`, an .xml, and its weights beside it. Raise UserError."""
+    import openvino
+
+    model = models.load(folder)
+    aside = file.with_name(f"raw-{file.name}")
+    model.network.export(aside, format="openvino", verbose=False)
+    network = openvino.Core().read_model(aside)
+    if detectors.get(model.card.detector).CARD.full_precision:
+        network.set_rt_info("true", FULL_PRECISION)
+    openvino.save_model(network, file, compress_to_fp16=False)
+    for part in (aside, aside.with_suffix(".bin")):
+        part.unlink()
+
+
+if __name__ == "__main__":
+    export(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,116 @@
+"""Networks behind one interface: TensorFlow's, or on a CPU OpenVINO's, exported once from the model and kept."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fauxscan.judging import panel
+from fauxscan.judging.panel import Panel
+from fauxscan.models import ModelCard
+from fauxscan.params import Engines
+from fauxscan.records import UserError
+
+if TYPE_CHECKING:
+    from fauxscan.scanning.forward import Forward
+    from fauxscan.scanning.settings import Settings
+
+EXPORT, FULL_PRECISION = "fauxscan.scanning.exporting", "full_precision"
+GPU = Path("/dev/nvidiactl")  # what its driver makes; to ask TensorFlow would take seconds
+
+
+def chosen(engine: Engines) -> str:
+    """Return which engine runs: the one named, else OpenVINO where it is installed and no GPU is. Raise UserError."""
+    installed = importlib.util.find_spec("openvino") is not None
+    if engine == "openvino" and not installed:
+        raise UserError("scan.engine is openvino, which is not installed: `make setup-extras`, or set it to auto")
+    return ("openvino" if installed and not GPU.exists() else "tensorflow") if engine == "auto" else engine
+
+
+def load(settings: "Settings") -> Panel:
+    """Return the panel of the settings' models, run by their engine. Raise UserError."""
+    if settings.engine == "tensorflow":
+        return panel.load(settings.folders)
+    seats = panel.seat(settings.folders)
+    members = [
+        Exported(card, _exported(folder, card), settings.scan.precision, settings.scan.worker_count)
+        for folder, card in zip(seats.folders, seats.cards, strict=True)
+    ]
+    return Panel(tuple(members), seats.ensemble)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A model as OpenVINO reads it."""
+
+    card: ModelCard
+    file: Path
+    precision: str
+    streams: int
+
+    def scorer(self, batch: int) -> "Forward":
+        """Return a function from uint8 RGB images (n, size, size, 3), n at most `batch`, to logits (n,)."""
+        compiled = self._compiled(batch)
+        shape = (batch, self.card.input_size, self.card.input_size, 3)
+
+        def forward(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+            full = images
+            if len(images) < batch:
+                full = np.zeros(shape, np.uint8)
+                full[: len(images)] = images
+            request = compiled.create_infer_request()  # one a call: many threads may
+            found = request.infer([full], share_inputs=True)
+            return np.array(found[0][: len(images), 0], np.float32)
+
+        return forward
+
+    def _compiled(self, batch: int) -> Any:
+        import openvino
+
+        core = openvino.Core()
+        network = core.read_model(self.file)
+        full = network.has_rt_info(FULL_PRECISION)  # what a frequency detector computes is lost in 16 bits
+        network.reshape([batch, self.card.input_size, self.card.input_size, 3])
+        steps = openvino.preprocess.PrePostProcessor(network)
+        steps.input().tensor().set_element_type(openvino.Type.u8)
+        options = {
+            "PERFORMANCE_HINT": "THROUGHPUT",
+            "NUM_STREAMS": str(self.streams),
+            "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bfloat16" and not full else "f32",
+        }
+        return core.compile_model(steps.build(), "CPU", options)
+
+
+def _exported(folder: Path, card: ModelCard) -> Path:
+    """Return the model's export, made now if there is none yet. Raise UserError."""
+    file = _cache() / f"{card.model_digest}.xml"
+    if not file.is_file():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=file.parent) as aside:
+            _export(folder, Path(aside) / file.name)
+            for part in sorted(Path(aside).iterdir()):  # the weights (.bin) before what says that they are there (.xml)
+                os.replace(part, file.parent / part.name)
+    return file
+
+
+def _cache() -> Path:
+    import platformdirs
+
+    return platformdirs.user_cache_path("fauxscan") / f"openvino-{version('openvino')}"
+
+
+def _export(folder: Path, file: Path) -> None:
+    """Export in a process of its own: TensorFlow takes half a gigabyte, and threads, that a scan does not need."""
+    command = [sys.executable, "-P", "-m", EXPORT, str(folder), str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        why = done.stderr.strip()[-500:]
+        raise UserError(f"{folder} cannot be exported to OpenVINO: {why}; set scan.engine to tensorflow")
