@@ -30,7 +30,7 @@ FACES = FaceParams(
 REPO = Path(__file__).parent.parent
 
 
-def tiny_params(**scan: int) -> Params:
+def tiny_params(media: dict[str, Any] | None = None, **scan: Any) -> Params:
     """Return the committed parameters with small batches."""
     whole = params.load(REPO / "params.yaml")
     small = {
@@ -45,7 +45,10 @@ def tiny_params(**scan: int) -> Params:
         "faces": ModelParams(detector="meso4", dataset="demo"),
         "wholes": ModelParams(detector="dct_cnn", dataset="demo"),
     }
-    return whole.model_copy(update={"scan": whole.scan.model_copy(update=small), "models": models})
+    media_params = whole.media.model_copy(update=media or {})
+    return whole.model_copy(
+        update={"scan": whole.scan.model_copy(update=small), "models": models, "media": media_params}
+    )
 
 
 def write_params(path: Path, **scan: int) -> Path:
@@ -96,12 +99,12 @@ class Stub:
         return lambda images: (images.reshape(len(images), -1).mean(1) / 64 - 2).astype(np.float32)
 
 
-def stub_cards(home: Path) -> list[Path]:
+def stub_cards(home: Path, size: int = 64) -> list[Path]:
     """Write two model folders that hold a card alone."""
     home.mkdir(parents=True, exist_ok=True)
     cards = [
-        card("faces", "meso4", 64, View.FACE, "a" * 64),
-        card("wholes", "dct_cnn", 32, View.WHOLE, "b" * 64),
+        card("faces", "meso4", size, View.FACE, "a" * 64),
+        card("wholes", "dct_cnn", size // 2, View.WHOLE, "b" * 64),
     ]
     for one in cards:
         (home / one.name).mkdir(exist_ok=True)
@@ -185,10 +188,12 @@ def write_many(root: Path, count: int) -> Path:
     return root
 
 
-def stub_engine(home: Path, mode: settings.Mode = "detect", only: str | None = None, **scan: int) -> Engine:
+def stub_engine(
+    home: Path, mode: settings.Mode = "detect", only: str | None = None, size: int = 64, **options: Any
+) -> Engine:
     """Return an engine over the stand-ins; `only` one of them, `faces` or `wholes`."""
-    folders = [folder for folder in stub_cards(home) if only in (None, folder.name)]
-    return Engine(settings.read(tiny_params(**scan), folders, mode), stub_panel, Eyes)
+    folders = [folder for folder in stub_cards(home, size) if only in (None, folder.name)]
+    return Engine(settings.read(tiny_params(**options), folders, mode), stub_panel, Eyes)
 
 
 def union(results: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -88,8 +88,8 @@ class _Child:
         code = self._process.wait()
         if code == -signal.SIGALRM:
             return Lost(Status.TIMEOUT, "decoding took longer than scan.seconds_per_file")
-        how = f"of {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
-        return Lost(Status.CRASHED, f"the decoder ended {how}, twice")
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        return Lost(Status.CRASHED, f"the decoder {how}, twice")
 
 
 def _started(module: str, *descriptors: int) -> "subprocess.Popen[bytes]":
