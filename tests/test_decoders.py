@@ -60,7 +60,7 @@ def test_a_crash_a_hang_and_too_much_memory_are_one_files_status_and_the_others_
         ordered(root, name, order)
     scan.scan(root, tmp_path / "with", engine(tmp_path, HOSTILE, batch_files=16, seconds_per_file=1.5))
     found = told(tmp_path / "with")
-    assert found.pop("003a.jpg") == ("crashed", "the decoder ended of SIGSEGV, twice")
+    assert found.pop("003a.jpg") == ("crashed", "the decoder was ended by SIGSEGV, twice")
     assert found.pop("005a.jpg") == ("timeout", "decoding took longer than scan.seconds_per_file")
     assert found.pop("007a.jpg")[0] == "too_large"
     assert found.pop("009a.jpg") == ("crashed", "ZeroDivisionError")
@@ -116,10 +116,7 @@ def test_more_crops_than_the_shared_memory_holds_come_in_turns(tmp_path: Path) -
     scan.scan(root, tmp_path / "results", large)
     scores = tables.read(tmp_path / "results", tables.SCORES)
     assert len(scores) == 64 > 8 * 2**20 / (512 * 512 * 3)
-    small = scan.scan(
-        root, tmp_path / "here", stub_engine(tmp_path / "models", media={"frames_per_second": 25.0}, size=512)
-    )
-    assert small.statuses["ok"] == 1
+    scan.scan(root, tmp_path / "here", stub_engine(tmp_path / "models", media={"frames_per_second": 25.0}, size=512))
     assert union(tmp_path / "here") == union(tmp_path / "results")
 
 
@@ -128,10 +125,11 @@ def test_a_killed_scan_leaves_no_decoder_behind(tmp_path: Path) -> None:
     root.mkdir()
     ordered(root, "hang.jpg", b"HANG")
     code = (
-        f"from pathlib import Path; import test_decoders as t; from fauxscan.scanning import scan; home = Path({str(tmp_path)!r});"
+        "import sys, test_decoders as t; from pathlib import Path; from fauxscan.scanning import scan;"
+        "home = Path(sys.argv[1]);"
         "scan.scan(home / 'in', home / 'results', t.engine(home, t.HOSTILE, seconds_per_file=4.0))"
     )
-    with subprocess.Popen([sys.executable, "-c", code]) as scanning:
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) as scanning:
         deadline = time.monotonic() + 60
         while not (decoders := children(scanning.pid)) and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -13,7 +13,7 @@ def export(folder: Path, file: Path) -> None:
 
     model = models.load(folder)
     aside = file.with_name(f"raw-{file.name}")
-    model.network.export(aside, format="openvino", verbose=False)
+    model.network.export(str(aside), format="openvino", verbose=False)
     network = openvino.Core().read_model(aside)
     if detectors.get(model.card.detector).CARD.full_precision:
         network.set_rt_info("true", FULL_PRECISION)
