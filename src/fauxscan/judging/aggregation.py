@@ -4,14 +4,18 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 TRIMMED = 0.2  # share of a track's frames left out at each end
 
 
 def robust_mean(logits: ArrayLike) -> float:
-    """Return the trimmed mean: a blurred frame or two do not decide over a track."""
-    return float(stats.trim_mean(np.asarray(logits, np.float64), TRIMMED))
+    """Return the trimmed mean: a blurred frame or two do not decide over a track.
+
+    As `scipy.stats.trim_mean`, which takes a millisecond to look at its arguments: a third of a scan.
+    """
+    ordered = np.sort(np.asarray(logits, np.float64))
+    cut = int(TRIMMED * len(ordered))
+    return float(ordered[cut : len(ordered) - cut].mean())
 
 
 def media_logit(logits: Sequence[float], tracks: Sequence[int]) -> float:

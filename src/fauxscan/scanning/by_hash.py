@@ -21,6 +21,8 @@ class ByHash:
 
     def rows(self, sha256: str) -> list[int]:
         """Return the numbers of the rows with this hash, in their order."""
+        if not len(self._rows):
+            return []
         leading = int.from_bytes(sha256[:DIGITS].encode(), "big")
         first, end = np.searchsorted(self._found, np.array([leading, leading + 1], np.uint64))
         return [row for row in self._rows[first:end].tolist() if self._hashes[row].as_py() == sha256]

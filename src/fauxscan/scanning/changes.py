@@ -1,7 +1,7 @@
 """What is new about each file of a batch: the rows of the table `media` that it gets, if any."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from fauxscan.scanning.ledger import Ledger
 from fauxscan.scanning.rows import OUTCOME, Change, Entry, Outcome, Row, key_of, media_row, outcome_of
@@ -50,8 +50,7 @@ class Changes:
 
 def difference(before: Row, outcome: Outcome, settings: str) -> Change | None:
     """Return what is new about a file since its last row; None if nothing is."""
-    after = asdict(outcome)
-    if before["settings"] == settings and all(before[name] == after[name] for name in OUTCOME):
+    if before["settings"] == settings and all(before[name] == getattr(outcome, name) for name in OUTCOME):
         return None
-    same = all(before[name] == after[name] for name in ("sha256", "size", "mtime_ns"))
+    same = all(before[name] == getattr(outcome, name) for name in ("sha256", "size", "mtime_ns"))
     return Change.RESCORED if same else Change.CHANGED

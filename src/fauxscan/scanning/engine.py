@@ -4,13 +4,14 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from fauxscan.judging import panel
+from fauxscan.judging.aggregation import media_logit
 from fauxscan.judging.panel import Panel
 from fauxscan.records import Status
 from fauxscan.scanning import networks
@@ -22,6 +23,8 @@ from fauxscan.scanning.reading import Draft, Eyes, Memory, Reader, chunks
 from fauxscan.scanning.rows import TRANSIENT, Entry, Outcome, Row
 from fauxscan.scanning.settings import Settings
 from fauxscan.scanning.views import Scored
+
+SCORED = tuple(field.name for field in fields(Scored))
 
 
 class Result(NamedTuple):
@@ -120,8 +123,6 @@ class Engine:
 
     def _media_logits(self, rows: Sequence[Scored]) -> dict[str, float]:
         """Return each model's logit of the file; a model that was given nothing is left out."""
-        from fauxscan.judging.aggregation import media_logit  # SciPy takes seconds, and a scan may judge nothing
-
         of: dict[int, list[Scored]] = {}
         for row in rows:
             of.setdefault(row.model, []).append(row)
@@ -134,7 +135,8 @@ class Engine:
         logit = row.logit if math.isfinite(row.logit) else None
         p_fake = None if logit is None else panel.sigmoid(panel.calibrate(logit, card.calibration))
         named = {"sha256": sha256, "model": card.name, "model_digest": card.model_digest}
-        return {**asdict(row), **named, "logit": logit, "p_fake": p_fake, "settings": self.settings.digest}
+        told = {name: getattr(row, name) for name in SCORED}
+        return {**told, **named, "logit": logit, "p_fake": p_fake, "settings": self.settings.digest}
 
 
 def _of_twin(draft: Draft) -> Result | None:

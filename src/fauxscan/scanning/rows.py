@@ -1,7 +1,7 @@
 """What a scan speaks of: directory entries, outcomes of files, and the rows that they become."""
 
 import os
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
 
@@ -69,7 +69,8 @@ OUTCOME = tuple(field.name for field in fields(Outcome))
 def media_row(run_id: str, root: str, key: bytes, change: Change, settings: str, outcome: Outcome) -> Row:
     """Return the row of the table `media` for the file named `key`."""
     name = {"path": key.decode("utf-8", "replace"), "path_bytes": None if _is_utf8(key) else key}
-    return {"run_id": run_id, "root": root, **name, "change": str(change), **asdict(outcome), "settings": settings}
+    known = {field: getattr(outcome, field) for field in OUTCOME}
+    return {"run_id": run_id, "root": root, **name, "change": str(change), **known, "settings": settings}
 
 
 def outcome_of(row: Row) -> Outcome:
