@@ -1,4 +1,4 @@
-"""The process that exports a model to OpenVINO's format: `python -m fauxscan.scanning.exporting MODEL FILE`."""
+"""The process that exports models to OpenVINO's format: `python -m fauxscan.scanning.exporting MODEL FILE ...`."""
 
 import sys
 from pathlib import Path
@@ -23,4 +23,5 @@ def export(folder: Path, file: Path) -> None:
 
 
 if __name__ == "__main__":
-    export(Path(sys.argv[1]), Path(sys.argv[2]))
+    for model_folder, target in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+        export(Path(model_folder), Path(target))

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -40,8 +41,12 @@ def load(settings: "Settings") -> Panel:
     if settings.engine == "tensorflow":
         return panel.load(settings.folders)
     seats = panel.seat(settings.folders)
+    files = {
+        folder: _cache() / f"{card.model_digest}.xml" for folder, card in zip(seats.folders, seats.cards, strict=True)
+    }
+    _export({folder: file for folder, file in files.items() if not file.is_file()})
     members = [
-        Exported(card, _exported(folder, card), settings.scan.precision, settings.scan.worker_count)
+        Exported(card, files[folder], settings.scan.precision, settings.scan.worker_count)
         for folder, card in zip(seats.folders, seats.cards, strict=True)
     ]
     return Panel(tuple(members), seats.ensemble)
@@ -89,28 +94,25 @@ class Exported:
         return core.compile_model(steps.build(), "CPU", options)
 
 
-def _exported(folder: Path, card: ModelCard) -> Path:
-    """Return the model's export, made now if there is none yet. Raise UserError."""
-    file = _cache() / f"{card.model_digest}.xml"
-    if not file.is_file():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=file.parent) as aside:
-            _export(folder, Path(aside) / file.name)
-            for part in sorted(Path(aside).iterdir()):  # the weights (.bin) before what says that they are there (.xml)
-                os.replace(part, file.parent / part.name)
-    return file
-
-
 def _cache() -> Path:
     import platformdirs
 
     return platformdirs.user_cache_path("fauxscan") / f"openvino-{version('openvino')}"
 
 
-def _export(folder: Path, file: Path) -> None:
-    """Export in a process of its own: TensorFlow takes half a gigabyte, and threads, that a scan does not need."""
-    command = [sys.executable, "-P", "-m", EXPORT, str(folder), str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        why = done.stderr.strip()[-500:]
-        raise UserError(f"{folder} cannot be exported to OpenVINO: {why}; set scan.engine to tensorflow")
+def _export(files: Mapping[Path, Path]) -> None:
+    """Write the export of each model folder, whole or not at all. Raise UserError.
+
+    In a process of its own: TensorFlow takes half a gigabyte, and threads, that a scan does not need.
+    """
+    if not files:
+        return
+    _cache().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=_cache()) as aside:
+        pairs = [str(path) for folder, file in files.items() for path in (folder, Path(aside) / file.name)]
+        done = subprocess.run([sys.executable, "-P", "-m", EXPORT, *pairs], capture_output=True, text=True, check=False)
+        if done.returncode:
+            why = done.stderr.strip().rpartition("\n")[2]
+            raise UserError(f"a model cannot be exported to OpenVINO: {why}; set scan.engine to tensorflow")
+        for part in sorted(Path(aside).iterdir()):  # the weights (.bin) before what says that they are there (.xml)
+            os.replace(part, _cache() / part.name)
