@@ -17,7 +17,7 @@ from fauxscan.scanning.engine import Engine
 
 pytest_plugins = "scanning_models"
 
-FLOAT32, BFLOAT16 = 2e-4, 0.02  # by which a logit may differ, as a share of the spread of the logits
+FLOAT32, BFLOAT16 = 2e-4, 0.05  # by which a logit may differ, as a share of the spread of the logits
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +82,7 @@ def test_a_model_is_exported_once(tiny_models: list[Path], cache: Path, monkeypa
     networks.load(chosen(tiny_models))
     kept = {file: file.stat().st_mtime_ns for file in cache.glob("fauxscan/*/*")}
     assert len(kept) == 2 * len(tiny_models)
-    monkeypatch.setattr(networks, "_export", lambda *_: pytest.fail("it was exported again"))
+    monkeypatch.setattr(networks.subprocess, "run", lambda *_, **__: pytest.fail("it was exported again"))
     networks.load(chosen(tiny_models))
     assert kept == {file: file.stat().st_mtime_ns for file in cache.glob("fauxscan/*/*")}
 
@@ -90,9 +90,7 @@ def test_a_model_is_exported_once(tiny_models: list[Path], cache: Path, monkeypa
 def test_a_model_that_cannot_be_exported_says_why(tmp_path: Path) -> None:
     folder = save_model(tmp_path / "broken", "meso4", 5, View.FACE)
     (folder / "model.keras").write_bytes(b"no network")
-    with pytest.raises(
-        UserError, match=r"a model cannot be exported.*broken.*cannot be loaded.*set scan.engine to tensorflow"
-    ):
+    with pytest.raises(UserError, match=r"cannot be exported.*broken.*cannot be loaded.*set scan.engine to tensorflow"):
         networks.load(chosen([folder]))
 
 
