@@ -25,9 +25,8 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Return a list that grows with each search for faces."""
     found: list[Any] = []
     really = FaceFinder._detect
-    monkeypatch.setattr(
-        FaceFinder, "_detect", lambda self, image, size: found.append(size) or really(self, image, size)
-    )
+    counted = lambda self, image, size: found.append(image.shape) or really(self, image, size)
+    monkeypatch.setattr(FaceFinder, "_detect", counted)
     return found
 
 
@@ -42,7 +41,8 @@ def test_another_model_gets_the_faces_found_before_and_the_same_scores(
         part.unlink()
     searched = searches(monkeypatch)
     scan.scan(root, tmp_path / "results", other)
-    assert searched == []
+    assert all(min(shape[:2]) < 32 for shape in searched)  # too small to be judged, so nothing is kept of them
+    searched.clear()
     scan.scan(root, tmp_path / "forgotten", other)
     assert len(searched) > 10
     assert union(tmp_path / "results") == union(tmp_path / "forgotten")
@@ -78,9 +78,9 @@ def test_what_was_found_long_ago_is_deleted_and_found_anew(
 ) -> None:
     results = tmp_path / "results"
     scan.scan(root, results, stub_engine(tmp_path / "models"))
-    (part,) = (results / "faces").iterdir()
     old = (datetime.now(UTC) - timedelta(days=91)).strftime("%Y%m%dT%H%M%S%f")
-    part.rename(part.with_name(f"{old}{part.name[len(old) :]}"))
+    for part in sorted((results / "faces").iterdir()):
+        part.rename(part.with_name(f"{old}{part.name[len(old) :]}"))
     searched = searches(monkeypatch)
     scan.scan(root, results, stub_engine(tmp_path / "models", size=96))
     assert len(searched) > 10

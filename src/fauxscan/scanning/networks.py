@@ -41,13 +41,11 @@ def load(settings: "Settings") -> Panel:
     if settings.engine == "tensorflow":
         return panel.load(settings.folders)
     seats = panel.seat(settings.folders)
-    files = {
-        folder: _cache() / f"{card.model_digest}.xml" for folder, card in zip(seats.folders, seats.cards, strict=True)
-    }
-    _export({folder: file for folder, file in files.items() if not file.is_file()})
+    files = [_cache() / f"{card.model_digest}.xml" for card in seats.cards]
+    _export({folder: file for folder, file in zip(seats.folders, files, strict=True) if not file.is_file()})
     members = [
-        Exported(card, files[folder], settings.scan.precision, settings.scan.worker_count)
-        for folder, card in zip(seats.folders, seats.cards, strict=True)
+        Exported(card, file, settings.scan.precision, settings.scan.worker_count)
+        for card, file in zip(seats.cards, files, strict=True)
     ]
     return Panel(tuple(members), seats.ensemble)
 
