@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import filelock
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -163,11 +164,10 @@ def latest(results: Path) -> pa.Table:
 
 
 def last(media: pa.Table) -> pa.Table:
-    """Return the last row of each root and path, those of removed files included."""
-    ordered = media.sort_by([("run_id", "ascending")])  # run ids grow with time; a run has one row a path
-    roots = ordered["root"].combine_chunks().dictionary_encode().indices.to_pylist()
-    position = {key: i for i, key in enumerate(zip(roots, keys(ordered), strict=True))}
-    return ordered.take(pa.array(sorted(position.values()), pa.int64()))
+    """Return the last row of each root and path, those of removed files included, of rows in the order of their runs."""
+    numbered = media.select(["root", "path", "path_bytes"]).append_column("row", pa.array(np.arange(len(media))))
+    found = numbered.group_by(["root", "path", "path_bytes"]).aggregate([("row", "max")])["row_max"]
+    return media.take(pa.array(np.sort(found.to_numpy())))
 
 
 def keys(media: pa.Table) -> list[bytes]:
