@@ -64,7 +64,7 @@ def foresee(folder: Path, results: Path, settings: Settings, names: Collection[s
     tables.check(results)
     found = plan.make(folder, names, results, settings, media)
     reasons = _reasons(found)
-    sizes = [entry.size or 0 for entry in found.todo if _is_read(entry, found, settings)]
+    sizes = _sizes_to_read(found, settings)
     return Foreseen(
         root=plan.text_of(found.root),
         unchanged=found.unchanged,
@@ -120,12 +120,25 @@ def _moved(found: Plan) -> int:
     return (gone & new).total()
 
 
-def _is_read(entry: Entry, found: Plan, settings: Settings) -> bool:
-    """Return whether the scan would read the file: not what is no file, too large, or known under these settings."""
-    if entry.status is not None or (entry.size or 0) > settings.media.max_bytes:
-        return False
-    content = found.ledger.content(entry)
-    return content is None or found.ledger.outcome(content) is None
+def _sizes_to_read(found: Plan, settings: Settings) -> list[int]:
+    """Return the sizes of the files that would be read: no scan, and no earlier batch, has judged their content."""
+    sizes: list[int] = []
+    judged: set[str | None] = set()
+    for start in range(0, len(found.todo), settings.scan.batch_files):
+        batch = found.todo[start : start + settings.scan.batch_files]
+        contents = {entry: found.ledger.content(entry) for entry in batch if _is_readable(entry, settings)}
+        left = [entry for entry, content in contents.items() if not _is_judged(content, judged, found)]
+        sizes += [entry.size or 0 for entry in left]
+        judged.update(contents[entry] for entry in left)
+    return sizes
+
+
+def _is_readable(entry: Entry, settings: Settings) -> bool:
+    return entry.status is None and (entry.size or 0) <= settings.media.max_bytes
+
+
+def _is_judged(content: str | None, judged: Collection[str | None], found: Plan) -> bool:
+    return content is not None and (content in judged or found.ledger.outcome(content) is not None)
 
 
 def _rate(runs: pa.Table, media: pa.Table, settings: str) -> Rate | None:

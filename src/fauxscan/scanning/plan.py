@@ -36,7 +36,7 @@ def make(folder: Path, names: Collection[str], results: Path, settings: Settings
     walk = Walk(root, results, names, filters.read(settings.scan), settings.scan.links)
     todo, unchanged = _compare(walk, ledger)
     if walk.missing:
-        todo += _not_there(walk.missing, _known(media, root))
+        todo += [entry for entry in _not_there(walk.missing, _known(media, root)) if not ledger.see(entry)]
     ledger.keep(lambda key: not walk.covers(key))
     return Plan(root, ledger, todo, unchanged)
 
