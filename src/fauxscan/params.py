@@ -176,6 +176,7 @@ class ScanParams(Strict):
     def worker_count(self) -> int:
         """Return how many processes decode."""
         return self.workers or len(os.sched_getaffinity(0))
+
     @field_validator("include", "exclude")
     @classmethod
     def _are_patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:

@@ -5,13 +5,14 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fauxscan.records import UserError
 from fauxscan.scanning import commits, plan, tables
-from fauxscan.scanning.plan import Plan
+from fauxscan.scanning.ledger import Ledger
 from fauxscan.scanning.rows import TRANSIENT, Change, Entry, Row
 from fauxscan.scanning.settings import Settings
 from fauxscan.scanning.tables import MEDIA, RUNS
@@ -19,6 +20,14 @@ from fauxscan.scanning.walking import EVERYTHING
 
 JUDGED = pa.array([str(change) for change in (Change.NEW, Change.CHANGED, Change.RESCORED)])
 Key = tuple[int | None, int | None]  # size and mtime, by which a file that was moved may be told without reading it
+
+
+class Plan(NamedTuple):
+    """What there is to do, and the ledger that knows what is gone."""
+
+    ledger: Ledger
+    todo: list[Entry]
+    unchanged: int
 
 
 @dataclass(frozen=True)
@@ -42,14 +51,15 @@ class Foreseen:
     tried_again: int
     gone: int
     moved: int  # of the new, by size and time; all the same they are read, to be sure
-    files_to_read: int
+    files_to_read: int  # at most: copies of what is judged earlier in the run may not be read
     bytes_to_read: int
+    files_to_judge: int  # at most: a copy, as which only reading shows a new file, is not judged
     rate: Rate | None
 
     @property
     def seconds(self) -> float | None:
         """Return about how long it would take; None if no earlier run tells."""
-        return self.files_to_read / self.rate.files_per_second if self.rate else None
+        return self.files_to_judge / self.rate.files_per_second if self.rate else None
 
     def row(self) -> Row:
         """Return all of it, flat."""
@@ -60,13 +70,13 @@ class Foreseen:
 
 def foresee(folder: Path, results: Path, settings: Settings, names: Collection[str] = EVERYTHING) -> Foreseen:
     """Return what a scan of what is named below `folder` would do. Raise UserError as the scan would."""
-    media = _media(results)
+    root, media = folder.resolve(), _media(results)
     tables.check(results)
-    found = plan.make(folder, names, results, settings, media)
-    reasons = _reasons(found)
-    sizes = _sizes_to_read(found, settings)
+    ledger = Ledger(media, plan.text_of(root), settings.digest)
+    found = Plan(ledger, *plan.make(plan.walk(root, results, names, settings.scan), ledger, media))
+    reasons, to_read = _reasons(found), _to_read(found, settings)
     return Foreseen(
-        root=plan.text_of(found.root),
+        root=plan.text_of(root),
         unchanged=found.unchanged,
         new=reasons["new"],
         changed=reasons["changed"],
@@ -74,8 +84,9 @@ def foresee(folder: Path, results: Path, settings: Settings, names: Collection[s
         tried_again=reasons["tried_again"],
         gone=len(found.ledger.gone()),
         moved=_moved(found),
-        files_to_read=len(sizes),
-        bytes_to_read=sum(sizes),
+        files_to_read=len(to_read),
+        bytes_to_read=sum(size for _, size in to_read),
+        files_to_judge=len({content for content, _ in to_read}),
         rate=_rate(tables.read(results, RUNS), media, settings.digest),
     )
 
@@ -116,29 +127,16 @@ def _moved(found: Plan) -> int:
     gone = Counter[Key]((row["size"], row["mtime_ns"]) for row in found.ledger.gone() if row["sha256"])
     if not gone:
         return 0
-    new = Counter[Key]((e.size, e.mtime_ns) for e in found.todo if found.ledger.before(e) is None)
+    new = Counter[Key]((e.size, e.mtime_ns) for e in found.todo if found.ledger.at(e.key) is None)
     return (gone & new).total()
 
 
-def _sizes_to_read(found: Plan, settings: Settings) -> list[int]:
-    """Return the sizes of the files that would be read: no scan, and no earlier batch, has judged their content."""
-    sizes: list[int] = []
-    judged: set[str | None] = set()
-    for start in range(0, len(found.todo), settings.scan.batch_files):
-        batch = found.todo[start : start + settings.scan.batch_files]
-        contents = {entry: found.ledger.content(entry) for entry in batch if _is_readable(entry, settings)}
-        left = [entry for entry, content in contents.items() if not _is_judged(content, judged, found)]
-        sizes += [entry.size or 0 for entry in left]
-        judged.update(contents[entry] for entry in left)
-    return sizes
-
-
-def _is_readable(entry: Entry, settings: Settings) -> bool:
-    return entry.status is None and (entry.size or 0) <= settings.media.max_bytes
-
-
-def _is_judged(content: str | None, judged: Collection[str | None], found: Plan) -> bool:
-    return content is not None and (content in judged or found.ledger.outcome(content) is not None)
+def _to_read(found: Plan, settings: Settings) -> list[tuple[str | int, int]]:
+    """Return the content, or else a number, and the size of each file whose content is not judged by these settings."""
+    readable = (e for e in found.todo if e.status is None and (e.size or 0) <= settings.media.max_bytes)
+    contents = ((entry, found.ledger.content(entry)) for entry in readable)
+    left = [(entry, content) for entry, content in contents if not (content and found.ledger.outcome(content))]
+    return [(content or number, entry.size or 0) for number, (entry, content) in enumerate(left)]
 
 
 def _rate(runs: pa.Table, media: pa.Table, settings: str) -> Rate | None:

@@ -2,43 +2,37 @@
 
 import os
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fauxscan.params import ScanParams
 from fauxscan.records import Status, UserError
 from fauxscan.scanning import filters, tables
 from fauxscan.scanning.filters import above
 from fauxscan.scanning.ledger import Ledger
 from fauxscan.scanning.rows import Entry
-from fauxscan.scanning.settings import Settings
 from fauxscan.scanning.walking import Walk
 
 NOT_THERE = "it was named to be scanned and is not there"
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a scan has to look at, and how many files it need not; the ledger knows which are gone."""
-
-    root: Path
-    ledger: Ledger
-    todo: list[Entry]
-    unchanged: int
+def walk(root: Path, results: Path, names: Collection[str], scan: ScanParams) -> Walk:
+    """Return the walk to what is named below the root, as the parameters have it, leaving out the results."""
+    return Walk(root, results, names, filters.read(scan), scan.links)
 
 
-def make(folder: Path, names: Collection[str], results: Path, settings: Settings, media: pa.Table) -> Plan:
-    """Return the plan for what is named below `folder`, by the table `media`. Raise UserError if nothing is there."""
-    root = folder.resolve()
-    ledger = Ledger(media, text_of(root), settings.digest)
-    walk = Walk(root, results, names, filters.read(settings.scan), settings.scan.links)
-    todo, unchanged = _compare(walk, ledger)
-    if walk.missing:
-        todo += [entry for entry in _not_there(walk.missing, _known(media, root)) if not ledger.see(entry)]
-    ledger.keep(lambda key: not walk.covers(key))
-    return Plan(root, ledger, todo, unchanged)
+def make(to: Walk, ledger: Ledger, media: pa.Table) -> tuple[list[Entry], int]:
+    """Return the files whose last row in `media` does not say all about them, and how many others there are.
+
+    From then on the ledger knows which are gone. Raise UserError if there is nothing to scan.
+    """
+    todo, unchanged = _compare(to, ledger)
+    if to.missing:
+        todo += [entry for entry in _not_there(to.missing, _known(media, to.root)) if not ledger.see(entry)]
+    ledger.keep(lambda key: not to.covers(key))
+    return todo, unchanged
 
 
 def text_of(path: Path) -> str:
@@ -46,21 +40,21 @@ def text_of(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "replace")
 
 
-def _compare(walk: Walk, ledger: Ledger) -> tuple[list[Entry], int]:
-    """Return the files whose last row does not say all about them, and how many others there are."""
+def _compare(to: Walk, ledger: Ledger) -> tuple[list[Entry], int]:
+    """Return the files that are there whose last row does not say all about them, and how many others there are."""
     todo, unchanged = [], 0
     try:
-        for entry in walk:
+        for entry in to:
             if ledger.see(entry):
                 unchanged += 1
             else:
                 todo.append(entry)
     except OSError as error:
-        raise UserError(f"{walk.root} cannot be listed: {error.strerror}") from error
+        raise UserError(f"{to.root} cannot be listed: {error.strerror}") from error
     if not todo and not unchanged:
         # An empty folder is more often a share that is not mounted than a million files removed.
-        left_out = ", or all are left out by scan.include, scan.exclude and scan.hidden" if walk.filters else ""
-        raise UserError(f"no files under {walk.root}{left_out}: name another folder, or see whether it is mounted")
+        left_out = ", or all are left out by scan.include, scan.exclude and scan.hidden" if to.filters else ""
+        raise UserError(f"no files under {to.root}{left_out}: name another folder, or see whether it is mounted")
     return todo, unchanged
 
 

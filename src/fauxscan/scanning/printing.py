@@ -48,7 +48,7 @@ def foreseen(console: Console, told: "Foreseen") -> None:
     lines = [f"{told.root}: {told.unchanged} unchanged, {sum(reasons.values())} to look at, {told.gone} gone"]
     lines += [f"  {count} {reason}" for reason, count in reasons.items() if count]
     lines += [f"  {told.moved} of the new are, by size and time, files that are gone"] if told.moved else []
-    cost = f"{told.files_to_read} files to read, {decimal(told.bytes_to_read)}; {_duration(told)}"
+    cost = f"at most {told.files_to_read} files to read, {decimal(told.bytes_to_read)}; {_duration(told)}"
     lines += [cost if told.files_to_read else "nothing to read"]
     for line in (*lines, "Nothing was opened and nothing was written."):
         console.print(Text(visible(line)), soft_wrap=True)
