@@ -18,7 +18,7 @@ from fauxscan.scanning.settings import Settings
 from fauxscan.scanning.tables import MEDIA, RUNS
 from fauxscan.scanning.walking import EVERYTHING
 
-JUDGED = pa.array([str(change) for change in (Change.NEW, Change.CHANGED, Change.RESCORED)])
+JUDGED = (Change.NEW, Change.CHANGED, Change.RESCORED)
 Key = tuple[int | None, int | None]  # size and mtime, by which a file that was moved may be told without reading it
 
 
@@ -144,7 +144,7 @@ def _rate(runs: pa.Table, media: pa.Table, settings: str) -> Rate | None:
 
     A copy counts as nothing: it was read, not judged.
     """
-    rows = media.filter(pc.and_(pc.is_in(media["change"], JUDGED), pc.is_valid(media["sha256"])))
+    rows = media.filter(pc.and_(pc.is_in(media["change"], pa.array(map(str, JUDGED))), pc.is_valid(media["sha256"])))
     judged = {item["values"]: item["counts"] for item in rows["run_id"].value_counts().to_pylist()}
     ended = [run for run in runs.to_pylist() if run["finished_at"] and judged.get(run["run_id"])]
     if not ended:
