@@ -69,7 +69,7 @@ def test_all_well_is_zero(home: Path, capsys: pytest.CaptureFixture[str]) -> Non
     ("arguments", "said"),
     [
         (["scan", "nowhere", "--results", "r"], "nowhere is not there"),
-        (["scan", "in/face.jpg", "--results", "r"], "in/face.jpg is not a folder"),
+        (["scan", "in/face.jpg", "--results", "r", "--root", "empty"], "in/face.jpg lies outside the root"),
         (["scan", "empty", "--results", "r"], "no files under"),
         (["scan", "in"], "--results"),
         (["scan", "in", "--results", "r", "--faces", "none"], "--faces"),

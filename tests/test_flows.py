@@ -58,9 +58,9 @@ def flow(home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(module, "Engine", lambda chosen: Engine(chosen, stub_panel))
     monkeypatch.setattr(module, "score", module.score.with_options(retry_delay_seconds=0))
 
-    def run() -> Any:
-        models = [str(home / "models" / name) for name in ("faces", "wholes")]
-        return module.scan(str(home / "in"), str(home / "results"), models, params_file=str(home / "params.yaml"))
+    def run(**more: Any) -> Any:
+        models, numbers = [str(home / "models" / name) for name in ("faces", "wholes")], str(home / "params.yaml")
+        return module.scan(str(home / "in"), str(home / "results"), models, params_file=numbers, **more)
 
     return run
 
@@ -71,6 +71,14 @@ def test_the_flow_scans_and_a_second_run_finds_nothing_new(home: Path, flow: Any
     assert flow()["ok"] == 10
     assert tables.read(home / "results", tables.MEDIA).equals(before)
     assert len(tables.read(home / "results", tables.RUNS)) == 2
+
+
+def test_the_flow_scans_a_part_and_leaves_out_what_it_is_told_to(home: Path, flow: Any) -> None:
+    (home / "in" / "link.png").symlink_to("000.png")
+    names = ["000.png", "001.png", "002.png", "link.png"]
+    assert flow(paths=names, include=["*.png"], exclude=["001.*"], hidden=False, links="inside")["ok"] == 3
+    assert sorted(tables.latest(home / "results")["path"].to_pylist()) == ["000.png", "002.png", "link.png"]
+    assert flow()["ok"] == 10
 
 
 def test_an_input_output_error_is_tried_again(home: Path, flow: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Typed, frozen parameters: params.yaml at the door, plain records inside. Unknown keys are refused."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -11,6 +12,7 @@ from fauxscan.records import Recipe, Strict, UserError
 
 T = TypeVar("T")
 Engines = Literal["auto", "tensorflow", "openvino"]
+Links = Literal["never", "inside", "all"]
 SCRATCH = "scratch"  # the name of no weights
 
 
@@ -155,6 +157,10 @@ class ScanParams(Strict):
     """How a scan runs."""
 
     models: tuple[str, ...] = ()  # folders; empty: what the DAG trained
+    include: tuple[str, ...] = ()  # patterns as in .gitignore; empty: every file
+    exclude: tuple[str, ...] = ()  # likewise; a folder that matches is not entered
+    hidden: bool = True  # names that begin with a dot
+    links: Links = "never"  # which are followed: none, those that lead to below the root, or all
     batch_files: int = Field(gt=0)  # files a batch: the unit of commit and of failure
     batch_faces: int = Field(gt=0)  # the fixed batch shape of the forward pass
     workers: int | None = Field(default=None, gt=0)  # processes that decode; null: one a core
@@ -170,6 +176,22 @@ class ScanParams(Strict):
     def worker_count(self) -> int:
         """Return how many processes decode."""
         return self.workers or len(os.sched_getaffinity(0))
+
+    @field_validator("include", "exclude")
+    @classmethod
+    def _are_patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            _check_pattern(pattern)
+        return patterns
+
+
+def _check_pattern(pattern: str) -> None:
+    from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern  # a tenth of a second, and most have no patterns
+
+    try:
+        GitIgnoreSpecPattern(pattern)
+    except (ValueError, re.error) as error:
+        raise ValueError(f"{pattern!r} is no pattern as .gitignore has them ({error})") from error
 
 
 class Params(Strict):

@@ -1,5 +1,6 @@
 """Files as they come in: read once, hashed as read, told apart by their first bytes."""
 
+import errno
 import hashlib
 import io
 import os
@@ -50,11 +51,17 @@ class Content:
 
 
 @contextmanager
-def opened(path: Path, media: MediaParams) -> Iterator[Content]:
-    """Give the content of `path`, hashed. Raise MediaError if it cannot be read, is too large, or changes meanwhile."""
+def opened(path: Path, media: MediaParams, follow: bool = True) -> Iterator[Content]:
+    """Give the content of `path`, hashed. Raise MediaError if it cannot be read, is too large, or changes meanwhile.
+
+    Where links are not to be followed, a file that has become one is refused.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)  # a FIFO would block for ever
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a FIFO would block for ever
+        descriptor = os.open(path, flags)
     except OSError as error:
+        if error.errno == errno.ELOOP and not follow:
+            raise MediaError(Status.UNREADABLE, "has become a link: not followed") from error
         raise MediaError(Status.UNREADABLE, error.strerror or "cannot be opened") from error
     before = os.fstat(descriptor)
     if not stat.S_ISREG(before.st_mode):

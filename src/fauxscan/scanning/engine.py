@@ -161,5 +161,5 @@ class Forgetful:
 
 def check_files(files: Sequence[Path], settings: Settings) -> list[Outcome]:
     """Return the outcomes of single files; nothing is written."""
-    entries = [Entry(str(file), None, None) for file in files]
+    entries = [Entry(str(file), None, None, link=True) for file in files]
     return [result.outcome for result in Engine(settings).score(Path(), entries, Forgetful())]

@@ -79,8 +79,11 @@ class Ledger:
 
     def keep(self, unknown: Callable[[bytes], bool]) -> None:
         """Do not count as gone the files of which it is not known."""
-        for i in np.flatnonzero(~self._seen).tolist():
-            self._seen[i] = unknown(key_of(self._row(i)))
+        if self._seen.all():
+            return
+        for key, i in self._at.items():
+            if not self._seen[i]:
+                self._seen[i] = unknown(key)
 
     def add(self, rows: list[Row]) -> None:
         """Take in the rows of a batch."""

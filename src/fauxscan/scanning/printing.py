@@ -2,18 +2,22 @@
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.box import HEAVY_HEAD
 from rich.console import Console
+from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
 from fauxscan.scanning.rows import Outcome, Row
 
 if TYPE_CHECKING:  # `fauxscan latest` is not to wait for decoders
+    from fauxscan.scanning.dry_run import Foreseen
     from fauxscan.scanning.scan import Summary
     from fauxscan.scanning.settings import Settings
 
@@ -35,6 +39,27 @@ def summary(console: Console, ended: "Summary", results: Path, settings: "Settin
             soft_wrap=True,
         )
     console.print(Text(visible(f"Run {ended.run_id}. All files: fauxscan latest --results {results}")), soft_wrap=True)
+
+
+def foreseen(console: Console, told: "Foreseen") -> None:
+    """Print what a scan would do, and about how long it would take."""
+    reasons = {"new": told.new, "changed": told.changed, "judged under other settings": told.other_settings}
+    reasons |= {"failed, to be tried again": told.tried_again}
+    lines = [f"{told.root}: {told.unchanged} unchanged, {sum(reasons.values())} to look at, {told.gone} gone"]
+    lines += [f"  {count} {reason}" for reason, count in reasons.items() if count]
+    lines += [f"  {told.moved} of the new are, by size and time, files that are gone"] if told.moved else []
+    cost = f"at most {told.files_to_read} files to read, {decimal(told.bytes_to_read)}; {_duration(told)}"
+    lines += [cost if told.files_to_read else "nothing to read"]
+    for line in (*lines, "Nothing was opened and nothing was written."):
+        console.print(Text(visible(line)), soft_wrap=True)
+
+
+def _duration(told: "Foreseen") -> str:
+    if told.rate is None or told.seconds is None:
+        return "how long that takes is unknown: no finished run here has judged any"
+    of = "" if told.rate.same_settings else ", with other settings"
+    pace = f"{told.rate.files_per_second:.3g} files a second, as in run {told.rate.run_id}{of}"
+    return f"about {timedelta(seconds=math.ceil(told.seconds))} (h:mm:ss) at {pace}"
 
 
 def outcomes(console: Console, files: Sequence[Path], found: Sequence[Outcome]) -> None:

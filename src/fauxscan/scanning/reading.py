@@ -108,7 +108,8 @@ class Reader:
         """Return the file if it must be looked at. One that lies in memory is closed again, and any is if known."""
         if draft.entry.status is not None:
             raise MediaError(draft.entry.status, draft.entry.detail or "")
-        content = draft.held.enter_context(opened(self.root / draft.entry.path, self.settings.media))
+        path, follow = self.root / draft.entry.path, draft.entry.link
+        content = draft.held.enter_context(opened(path, self.settings.media, follow))
         in_memory = isinstance(content.handle, BytesIO)
         if self._is_known(content, draft) or in_memory:
             draft.held.close()

@@ -33,6 +33,7 @@ class Entry:
     mtime_ns: int | None
     status: Status | None = None  # set where there is nothing to open
     detail: str | None = None
+    link: bool = False  # it may be opened although it is a link
 
     @property
     def key(self) -> bytes:

@@ -1,9 +1,8 @@
 """A scan: plan -> batches -> score -> commit, for a terminal, a flow and the DAG alike."""
 
 import logging
-import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,13 +12,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from fauxscan.records import Status, UserError, Verdict
-from fauxscan.scanning import commits, remembering, tables
+from fauxscan.scanning import commits, plan, remembering, tables
 from fauxscan.scanning.changes import Changes
 from fauxscan.scanning.commits import Commits
 from fauxscan.scanning.engine import Engine, Result
 from fauxscan.scanning.ledger import Ledger
 from fauxscan.scanning.rows import Change, Entry, Outcome, Row, key_of
-from fauxscan.scanning.walking import Walk
+from fauxscan.scanning.walking import EVERYTHING
 
 log = logging.getLogger(__name__)
 Tell = Callable[[int, int], None]  # files done, files to do
@@ -64,13 +63,27 @@ class Summary:
         """Return how many files could not be judged."""
         return sum(self.statuses.values()) - self.statuses[Status.OK]
 
+    def row(self) -> Row:
+        """Return all of it, flat."""
+        changes = {f"change_{change}": self.changes.get(change, 0) for change in Change}
+        statuses = {f"status_{status}": count for status, count in self.statuses.items()}
+        verdicts = {f"verdict_{verdict}": count for verdict, count in self.verdicts.items()}
+        named = {"run_id": self.run_id, "root": self.root, "unchanged": self.unchanged}
+        return {**named, **changes, **statuses, **verdicts}
 
-def scan(folder: Path, results: Path, engine: Engine, tell: Tell | None = None) -> Summary:
-    """Return how the scan of everything under `folder` into the tables at `results` ended. Raise UserError."""
+
+def scan(
+    folder: Path,
+    results: Path,
+    engine: Engine,
+    tell: Tell | None = None,
+    names: Collection[str] = EVERYTHING,
+) -> Summary:
+    """Return how the scan of what is named below `folder` into the tables at `results` ended. Raise UserError."""
     tell = tell or (lambda done, todo: None)
     check_folder(folder)
     with tables.locked(results):
-        work, done = prepare(folder, results, engine), 0
+        work, done = prepare(folder, results, engine, names), 0
         todo = len(work.todo)
         tell(0, todo)
         for batch, judged in _ahead(work):
@@ -99,7 +112,7 @@ def check_folder(folder: Path) -> None:
         raise UserError(f"{folder} is {'not a folder' if folder.exists() else 'not there'}: name a folder to scan")
 
 
-def prepare(folder: Path, results: Path, engine: Engine) -> Work:
+def prepare(folder: Path, results: Path, engine: Engine, names: Collection[str] = EVERYTHING) -> Work:
     """Return the work that a scan has to do, with the results locked: what killed runs left is published first."""
     check_folder(folder)
     started = datetime.now(UTC)
@@ -109,34 +122,16 @@ def prepare(folder: Path, results: Path, engine: Engine) -> Work:
     root, settings = folder.resolve(), engine.settings
     remembering.forget(results, settings.scan.keep_faces_days, started)
     remembered = remembering.Remembered(results, settings.faces_digest)
-    ledger = Ledger(tables.read(results, tables.MEDIA), _text(root), settings.digest, remembered)
-    todo, unchanged = _plan(Walk(root, results), ledger)
+    media = tables.read(results, tables.MEDIA)
+    ledger = Ledger(media, plan.text_of(root), settings.digest, remembered)
+    todo, unchanged = plan.make(plan.walk(root, results, names, settings.scan), ledger, media)
     run_id = commits.new_run_id(results, started)
-    run = {"run_id": run_id, "root": _text(root), "started_at": started, "models": settings.models}
+    run = {"run_id": run_id, "root": plan.text_of(root), "started_at": started, "models": settings.models}
     run |= {"settings": settings.digest, "tool_version": version("fauxscan")}
     begun = Commits(results, run_id, settings.scan.publish_every)
     begun.begin(run)
     statuses, verdicts = _counts(ledger.rows["status"]), _counts(ledger.rows["verdict"])
     return Work(root, engine, ledger, begun, run, deque(todo), unchanged, statuses, verdicts)
-
-
-def _plan(walk: Walk, ledger: Ledger) -> tuple[list[Entry], int]:
-    """Return the files whose last row does not say all about them, and how many others there are."""
-    todo, unchanged = [], 0
-    try:
-        for entry in walk:
-            if ledger.see(entry):
-                unchanged += 1
-            else:
-                todo.append(entry)
-    except OSError as error:
-        raise UserError(f"{walk.root} cannot be listed: {error.strerror}") from error
-    if not todo and not unchanged:
-        # An empty folder is more often a share that is not mounted than a million files removed.
-        raise UserError(f"no files under {walk.root}: name another folder, or see whether it is mounted")
-    if walk.unlisted:
-        ledger.keep(lambda key: not walk.could_list(key))
-    return todo, unchanged
 
 
 def score_batch(work: Work, entries: Sequence[Entry]) -> None:
@@ -207,7 +202,3 @@ def finish(work: Work) -> Summary:
 
 def _counts(column: pa.ChunkedArray) -> Counter[str]:
     return Counter({item["values"]: item["counts"] for item in column.value_counts().to_pylist()})
-
-
-def _text(path: Path) -> str:
-    return os.fsencode(path).decode("utf-8", "replace")
