@@ -4,7 +4,6 @@
 `make fuzz` runs both.
 """
 
-import contextlib
 import os
 import struct
 import sys
@@ -35,22 +34,28 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 def front(kind: Kind, data: bytes) -> None:
     """Take bytes as the scan takes a file's; raise on what must not be."""
-    with contextlib.suppress(MediaError):
-        found, form = identify(data[:64])
-        if found is not kind:
-            return
-        content = files.content(data)
-        if kind is Kind.VIDEO:
-            videos.probe(content.handle, form, CAPS)
-        for sight in look(content, found, form, CAPS, None):
-            height, width, channels = sight.image.shape
-            assert channels == 3 and 0 < height * width <= CAPS.max_pixels and sight.image.dtype == "uint8"
-            if sight.still:
-                sight.still.traits(), sight.still.decodes_alike()
+    try:
+        _looked_at(kind, data)
+    except MediaError as error:
+        assert " at 0x" not in error.detail  # or the table would differ from run to run
+
+
+def _looked_at(kind: Kind, data: bytes) -> None:
+    found, form = identify(data[:64])
+    if found is not kind:
+        return
+    content = files.content(data)
+    if kind is Kind.VIDEO:
+        videos.probe(content.handle, form, CAPS)
+    for sight in look(content, found, form, CAPS, None):
+        height, width, channels = sight.image.shape
+        assert channels == 3 and 0 < height * width <= CAPS.max_pixels and sight.image.dtype == "uint8"
+        if sight.still:
+            sight.still.traits(), sight.still.decodes_alike()
 
 
 def mutated(data: bytes, most: int, seed: int) -> bytes:
-    """Return what libFuzzer makes of the bytes; every other PNG with checksums that hold, or nothing would pass them."""
+    """Return what libFuzzer makes of the bytes; every other PNG has checksums that hold, or none would pass."""
     changed = atheris.Mutate(data, most)
     return _checked(changed)[:most] if seed % 2 and changed.startswith(PNG) else bytes(changed)
 

@@ -5,6 +5,7 @@ import re
 import warnings
 
 from PIL import Image as Pillow
+from PIL import UnidentifiedImageError
 
 from fauxscan.records import MediaError, Status
 
@@ -58,6 +59,8 @@ def broken(what: str, error: Exception) -> MediaError:
     """Return what a decoder's error means for the file."""
     if isinstance(error, (MemoryError, Pillow.DecompressionBombError)):
         return MediaError(Status.TOO_LARGE, str(error) or "more memory is needed than there is")
+    if isinstance(error, UnidentifiedImageError):  # which names an object in memory, another each time
+        return MediaError(Status.CORRUPT, what)
     status = Status.TRUNCATED if "truncated" in str(error).lower() else Status.CORRUPT
     return MediaError(status, f"{what}: {error}"[:200])
 

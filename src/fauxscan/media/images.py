@@ -1,7 +1,7 @@
 """Safe decoding of still images: the header is checked before pixels are allocated.
 
-JPEG and PNG are decoded by OpenCV, whose pixels are those of TensorFlow's decoders; all else by Pillow, which refuses
-what is cut short, and knows how AVIF and HEIC say that they are turned.
+JPEG and PNG are decoded by OpenCV, whose pixels are those of TensorFlow's decoders, and WebP, for which it needs a
+third of Pillow's memory; all else by Pillow, which knows how AVIF and HEIC say that they are turned.
 """
 
 import json
@@ -21,6 +21,8 @@ PNG = [
     cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP, cv2.IMWRITE_PNG_COMPRESSION, 3,
     cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE,
 ]  # fmt: skip
+BY_OPENCV = ("jpeg", "png", "webp")
+ANIMATED = {"png": b"acTL", "webp": b"ANMF"}  # of which OpenCV may show another picture than Pillow and TensorFlow do
 RGB_COMES_OF = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")  # modes of Pillow
 FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}  # EXIF orientation -> OpenCV's axis; 5 to 8 are transposed before
 
@@ -41,11 +43,14 @@ class Still:
         Raise MediaError: too_large by the header, truncated, corrupt, or unsupported.
         """
         headers.check(self.header, self.data, self.form, max_pixels)
-        if self.form == "jpeg" or (self.form == "png" and b"acTL" not in self.data):
+        if self.form in BY_OPENCV and not self._animated():
             return _turned(_by_opencv(self.data), self.exif)
-        # Of an animated PNG OpenCV may show another picture than TensorFlow; checking has used its header up.
-        image = _by_pillow(headers.read(self.data, self.form) if self.form == "png" else self.header)
+        header = headers.read(self.data, self.form) if self.form == "png" else self.header  # which checking used up
+        image = _by_pillow(header)
         return image if self.form == "tiff" else _turned(image, self.exif)  # a TIFF is turned by Pillow
+
+    def _animated(self) -> bool:
+        return self.form in ANIMATED and ANIMATED[self.form] in self.data
 
     def decodes_alike(self) -> bool:
         """Return whether TensorFlow's decoder gives our pixels: plain 8-bit JPEG or PNG, not turned."""

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import av
 import numpy as np
 
+from fauxscan.media import ends
 from fauxscan.media.headers import check_size
 from fauxscan.media.images import Image
 from fauxscan.media.sampling import Packet, Plan, plan
@@ -77,6 +78,7 @@ def frames(file: BinaryIO, form: str, media: MediaParams, threads: int = 1) -> I
 
 
 def _open(file: BinaryIO, form: str, media: MediaParams) -> av.container.InputContainer:
+    ends.check(file, form)
     file.seek(0)
     # The named format rules out playlists and concatenations, a file object protocols. Opening decodes a first frame.
     options = {"codec_whitelist": ",".join(CODECS), "protocol_whitelist": "none", **_cap(media)}
