@@ -42,6 +42,13 @@ def encoded(image: Any, form: str, **options: Any) -> bytes:
     return out.getvalue()
 
 
+def orientation(value: int) -> bytes:
+    """Return EXIF that says how the picture is turned."""
+    tags = Pillow.Exif()
+    tags[0x0112] = value
+    return tags.tobytes()
+
+
 def two_pages() -> dict[str, Any]:
     """Return the options by which Pillow writes a second picture behind the first."""
     return {"save_all": True, "append_images": [Pillow.fromarray(255 - smooth())]}
@@ -51,8 +58,7 @@ def stills() -> dict[str, bytes]:
     """Return a small file of every format and coding that is decoded, named by its format."""
     image = smooth()
     picture = Pillow.fromarray(image)
-    exif = Pillow.Exif()
-    exif[0x0112] = 6
+    exif = orientation(6)
     return {
         "jpeg": encoded(image, "JPEG", exif=exif), "jpeg progressive": encoded(image, "JPEG", progressive=True),
         "jpeg cmyk": encoded(picture.convert("CMYK"), "JPEG"), "jpeg mpo": encoded(image, "MPO", **two_pages()),

@@ -9,7 +9,7 @@ from PIL import UnidentifiedImageError
 
 from fauxscan.records import MediaError, Status
 
-PLUGINS = {"jpeg": ("JPEG", "MPO"), "heic": ("HEIF",)}  # Pillow's names of formats, where they are not ours
+PLUGINS = {"heic": "HEIF"}  # Pillow's names of formats, where they are not ours
 MOST_SCANS = 100  # of a JPEG: usual are 1 to 14, and each one that is claimed costs a pass over all pixels
 MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # neither a stuffed 0xff of the coded pixels nor a restart
 BARE_MARKERS = (0x01, 0xD8)  # nothing belongs to them
@@ -23,7 +23,7 @@ def read(data: bytes, form: str) -> Pillow.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # sizes are judged by our own cap
-            return Pillow.open(io.BytesIO(data), formats=PLUGINS.get(form, (form.upper(),)))
+            return Pillow.open(io.BytesIO(data), formats=[PLUGINS.get(form, form.upper())])
     except Exception as error:  # Pillow's parsers raise what they like on hostile headers
         raise broken(f"the {form} header cannot be read", error) from error
 
