@@ -1,12 +1,13 @@
 # The commands a person types. `make` alone lists them.
 DEVICE ?= cpu
 PYTHON ?= python3
+SECONDS ?= 600
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export DO_NOT_TRACK ?= 1
 
-.PHONY: help setup setup-dev setup-extras repro test test-slow check lock
+.PHONY: help setup setup-dev setup-extras repro test test-slow fuzz check lock
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -26,6 +27,10 @@ test: setup-dev ## run the tests that take minutes
 
 test-slow: setup-dev ## run all tests, the slow ones too
 	pytest -m "slow or not slow"
+
+fuzz: setup-dev .venv/fuzz.txt ## try random images and videos on the decoders (SECONDS=600 each)
+	PYTHONPATH=src python tests/fuzz/front.py images .fuzz/images -max_total_time=$(SECONDS) -artifact_prefix=.fuzz/image-
+	PYTHONPATH=src python tests/fuzz/front.py videos .fuzz/videos -max_total_time=$(SECONDS) -artifact_prefix=.fuzz/video-
 
 check: setup-dev ## lint, format and types
 	ruff check .

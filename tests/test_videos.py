@@ -1,5 +1,6 @@
 """Frames of videos: sampled as a plain decode would give them, and a status for every file that is odd or hostile."""
 
+import contextlib
 import ctypes
 import io
 import os
@@ -412,6 +413,53 @@ def test_no_name_opens_another_file_or_a_socket(
     for name in names:
         Path(name).write_bytes(data)
         assert len(seen(Path(name), settings)) == 1, name
+    assert not canary.sang()
+
+
+def elsewhere(data: bytes, reference: bytes) -> bytes:
+    """An MP4 whose pictures are said to lie in another file: this entry is in the place of "here"."""
+    here = data.index(b"url \0\0\0\1") - 4
+    grown = len(reference) - 12
+    for box in (b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref"):
+        at = data.index(box) - 4
+        data = data[:at] + struct.pack(">I", struct.unpack(">I", data[at : at + 4])[0] + grown) + data[at + 4 :]
+    return data[:here] + reference + data[here + 12 :]
+
+
+def alias(path: bytes) -> bytes:
+    """A reference to another file as Macintoshes made it, by its absolute path."""
+    body = bytes(10) + b"\4disk".ljust(28, b"\0") + bytes(12) + b"\4name".ljust(64, b"\0") + bytes(16)
+    body += struct.pack(">HH", 0, 0) + bytes(16) + struct.pack(">HH", 2, len(path)) + path + b"\0" * (len(path) % 2)
+    return struct.pack(">I4sI", 12 + len(body) + 4, b"alis", 0) + body + b"\xff\xff\0\0"
+
+
+def test_no_track_lies_in_another_file(tmp_path: Path, settings: Params, canary: Canary) -> None:
+    whole = clip(tmp_path / "c.mp4", moving(5)).read_bytes()
+    url = f"http://127.0.0.1:{canary.port}/a.mp4\0".encode()
+    references = [
+        alias(os.fsencode(canary.file)), struct.pack(">I4sI", 12 + len(url), b"url ", 0) + url,
+        alias(b"/elsewhere/secret.mp4"),
+    ]  # fmt: skip
+    for number, reference in enumerate(references):
+        path = tmp_path / f"{number}.mov"
+        path.write_bytes(elsewhere(whole, reference))
+        with contextlib.suppress(MediaError):
+            (found,) = seen(path, settings)  # what is in this file
+            np.testing.assert_array_equal(found.image, seen(tmp_path / "c.mp4", settings)[0].image)
+    assert not canary.sang()
+
+
+def test_what_is_attached_to_a_matroska_is_not_opened(tmp_path: Path, settings: Params, canary: Canary) -> None:
+    playlist = f"#EXTM3U\n#EXTINF:1,\nfile://{canary.file}\n#EXT-X-ENDLIST\n".encode()
+    with av.open(str(tmp_path / "a.mkv"), "w") as out:
+        for name in (str(canary.file), "http:x.mp4", "list.m3u8"):
+            out.add_attachment(name, "application/vnd.apple.mpegurl", playlist)
+        stream = out.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for image in moving(3):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        out.mux(stream.encode(None))
+    assert len(seen(tmp_path / "a.mkv", settings)) == 1
     assert not canary.sang()
 
 

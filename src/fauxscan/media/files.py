@@ -25,13 +25,17 @@ MAGIC = (
     (0, b"BM", Kind.IMAGE, "bmp"),
     (0, b"II*\0", Kind.IMAGE, "tiff"),
     (0, b"MM\0*", Kind.IMAGE, "tiff"),
+    (0, b"II+\0", Kind.IMAGE, "tiff"),  # BigTIFF
+    (0, b"MM\0+", Kind.IMAGE, "tiff"),
     (0, b"GIF87a", Kind.IMAGE, "gif"),
     (0, b"GIF89a", Kind.IMAGE, "gif"),
     (8, b"AVI ", Kind.VIDEO, "avi"),
     (0, b"\x1aE\xdf\xa3", Kind.VIDEO, "matroska"),
 )
 QUICKTIME_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
-STILL_BRANDS = (b"heic", b"heix", b"mif1", b"msf1", b"avif", b"avis")
+AVIF = frozenset({b"avif", b"avis"})  # brands of ISO files that hold stills
+HEIC = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
+ANY_STILL = frozenset({b"mif1", b"msf1"})  # further brands tell how they are coded
 
 
 @dataclass(frozen=True)
@@ -95,9 +99,18 @@ def identify(head: bytes) -> tuple[Kind, str]:
     """Return the kind and format that the first bytes tell. Raise MediaError for what is not on the allow-list."""
     if not head:
         raise MediaError(Status.CORRUPT, "the file is empty")
-    if head[4:8] in QUICKTIME_ATOMS and head[8:12] not in STILL_BRANDS:
+    if head[4:8] == b"ftyp" and head[8:12] in AVIF | HEIC | ANY_STILL:
+        return Kind.IMAGE, _still(head)
+    if head[4:8] in QUICKTIME_ATOMS:
         return Kind.VIDEO, "mov"
     for offset, magic, kind, name in MAGIC:
         if head[offset : offset + len(magic)] == magic:
             return kind, name
     raise MediaError(Status.UNSUPPORTED, "neither an image nor a video of a known kind, by its first bytes")
+
+
+def _still(head: bytes) -> str:
+    """Return how the still in an ISO file is coded, by its main brand or else by those it is compatible with."""
+    brands = {head[at : at + 4] for at in range(16, min(int.from_bytes(head[:4], "big"), len(head)), 4)}
+    main = head[8:12]
+    return "avif" if main in AVIF or (main in ANY_STILL and brands & AVIF) else "heic"

@@ -1,14 +1,17 @@
-"""Safe decoding of still images: the header is checked before pixels are allocated."""
+"""Safe decoding of still images: the header is checked before pixels are allocated.
 
-import io
+JPEG and PNG are decoded by OpenCV, whose pixels are those of TensorFlow's decoders, and WebP, for which it needs a
+third of Pillow's memory; all else by Pillow, which knows how AVIF and HEIC say that they are turned.
+"""
+
 import json
-import warnings
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from fauxscan.media import headers
 from fauxscan.records import MediaError, Status
 
 Image = NDArray[np.uint8]
@@ -18,34 +21,36 @@ PNG = [
     cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP, cv2.IMWRITE_PNG_COMPRESSION, 3,
     cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE,
 ]  # fmt: skip
-PILLOW_NAMES = {"jpeg": ["JPEG", "MPO"]}
+BY_OPENCV = ("jpeg", "png", "webp")
+ANIMATED = {"png": b"acTL", "webp": b"ANMF"}  # of which OpenCV may show another picture than Pillow and TensorFlow do
+RGB_COMES_OF = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")  # modes of Pillow
+FLIPS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}  # EXIF orientation -> OpenCV's axis; 5 to 8 are transposed before
 
 
 class Still:
-    """One encoded image, its header parsed once. Raise MediaError if it cannot be."""
+    """The first picture of an encoded image, its header parsed once. Raise MediaError if it cannot be."""
 
     def __init__(self, data: bytes, form: str) -> None:
         self.data, self.form = data, form
-        self.header = _header(data, form)
+        self.header = headers.read(data, form)
         self.width, self.height = self.header.size
         self.tables = getattr(self.header, "quantization", None)
-        self.exif = _exif(self.header, data)
+        self.exif = headers.exif(self.header, data)
 
     def decode(self, max_pixels: int) -> Image:
-        """Return RGB pixels of shape (height, width, 3), turned as EXIF says.
+        """Return RGB pixels of shape (height, width, 3), turned as EXIF says; alpha is left out, no ground is made up.
 
-        Raise MediaError: too_large by the header, truncated, or corrupt.
+        Raise MediaError: too_large by the header, truncated, corrupt, or unsupported.
         """
-        if self.width * self.height > max_pixels:
-            raise MediaError(Status.TOO_LARGE, f"{self.width}x{self.height}; the cap is {max_pixels} pixels")
-        _check_complete(self.data, self.form, self.header)
-        try:
-            image = cv2.imdecode(np.frombuffer(self.data, np.uint8), cv2.IMREAD_COLOR_RGB)
-        except cv2.error as error:
-            raise MediaError(Status.CORRUPT, "the decoder refuses it") from error
-        if image is None:
-            raise MediaError(Status.CORRUPT, "the decoder refuses it")
-        return np.asarray(image, np.uint8)
+        headers.check(self.header, self.data, self.form, max_pixels)
+        if self.form in BY_OPENCV and not self._animated():
+            return _turned(_by_opencv(self.data), self.exif)
+        header = headers.read(self.data, self.form) if self.form == "png" else self.header  # which checking used up
+        image = _by_pillow(header)
+        return image if self.form == "tiff" else _turned(image, self.exif)  # a TIFF is turned by Pillow
+
+    def _animated(self) -> bool:
+        return self.form in ANIMATED and ANIMATED[self.form] in self.data
 
     def decodes_alike(self) -> bool:
         """Return whether TensorFlow's decoder gives our pixels: plain 8-bit JPEG or PNG, not turned."""
@@ -83,35 +88,30 @@ def compressed(image: Image, quality: int) -> Image:
     return decode(encode_jpeg(image, quality), "jpeg", max_pixels=image.size)
 
 
-def _header(data: bytes, form: str) -> Pillow.Image:
+def _by_opencv(data: bytes) -> Image:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # sizes are judged by our own cap
-            return Pillow.open(io.BytesIO(data), formats=PILLOW_NAMES.get(form, [form.upper()]))
-    except Pillow.DecompressionBombError as error:
-        raise MediaError(Status.TOO_LARGE, str(error)) from error
-    except Exception as error:  # Pillow's parsers raise what they like on hostile headers
-        raise MediaError(Status.CORRUPT, f"the {form} header cannot be read") from error
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error as error:
+        raise headers.broken("the decoder refuses it", error) from error
+    if image is None:
+        raise MediaError(Status.CORRUPT, "the decoder refuses it")
+    return np.asarray(image, np.uint8)
 
 
-def _exif(header: Pillow.Image, data: bytes) -> Pillow.Exif:
+def _by_pillow(header: Pillow.Image) -> Image:
     try:
-        if header.format == "PNG" and b"eXIf" not in data:  # Pillow would decode all pixels to look behind them
-            return Pillow.Image.getexif(header)
-        return header.getexif()
-    except Exception as error:  # as above
-        raise MediaError(Status.CORRUPT, "its EXIF cannot be read") from error
+        header.load()
+        if header.mode.startswith("I;16"):
+            return np.repeat((np.asarray(header) >> 8).astype(np.uint8)[..., None], 3, axis=2)
+        if header.mode in RGB_COMES_OF:
+            return np.array(header.convert("RGB"))
+    except Exception as error:  # decoders raise what they like
+        raise headers.broken("the decoder refuses it", error) from error
+    raise MediaError(Status.UNSUPPORTED, f"pixels of mode {header.mode}: what is black and what white is not said")
 
 
-def _check_complete(data: bytes, form: str, header: Pillow.Image) -> None:
-    """Raise MediaError if the file ends early: decoders fill the rest with grey and say nothing."""
-    # Entropy-coded data never holds an end marker, so one must follow the last start of scan.
-    if form == "jpeg" and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
-        raise MediaError(Status.TRUNCATED, "no end-of-image marker after the last scan")
-    if form == "png":
-        if b"IEND" not in data[-64:] and b"IEND" not in data:
-            raise MediaError(Status.TRUNCATED, "no IEND chunk")
-        try:
-            header.verify()
-        except Exception as error:
-            raise MediaError(Status.CORRUPT, f"a PNG chunk is damaged: {error}") from error
+def _turned(image: Image, exif: Pillow.Exif) -> Image:
+    orientation = exif.get(ORIENTATION, 1)
+    if orientation in (5, 6, 7, 8):
+        image = np.asarray(cv2.transpose(image))
+    return np.asarray(cv2.flip(image, FLIPS[orientation])) if orientation in FLIPS else image

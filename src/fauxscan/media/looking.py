@@ -9,7 +9,9 @@ from fauxscan.media.files import Content
 from fauxscan.media.images import Image, Still
 from fauxscan.media.tracks import Watcher
 from fauxscan.params import MediaParams
-from fauxscan.records import Kind
+from fauxscan.records import Kind, MediaError, Status
+
+BYTES_A_PIXEL = 8  # of the largest that an image needs: four channels of 16 bits, not compressed
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ def look(
     `threads` decode a video, to the same pixels whatever their number.
     """
     if kind is Kind.IMAGE:
+        if content.size > BYTES_A_PIXEL * media.max_pixels:  # an image is held in memory, a video is not
+            raise MediaError(Status.TOO_LARGE, f"{content.size} bytes for at most {media.max_pixels} pixels")
         still = Still(content.bytes(), form)
         image = still.decode(media.max_pixels)
         yield Sight(0, None, image, tuple(finder.find(image)) if finder else (), still)

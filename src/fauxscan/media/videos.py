@@ -11,6 +11,8 @@ from typing import Any, BinaryIO
 import av
 import numpy as np
 
+from fauxscan.media import ends
+from fauxscan.media.headers import check_size
 from fauxscan.media.images import Image
 from fauxscan.media.sampling import Packet, Plan, plan
 from fauxscan.params import MediaParams
@@ -20,6 +22,11 @@ MOST_PACKETS = 1_000_000  # ten minutes at 1,600 frames a second: what claims mo
 # Decoders in which "not a reference" is certain: in H.265 such a picture may still serve higher layers.
 NAMES_REFERENCES = ("h264",)
 UNORDERED = ("avi",)  # containers that know only when a frame is decoded
+# FFmpeg's decoders that may run, an allow-list as for images: it has some 500 for what nobody sends.
+CODECS = (
+    "h264", "hevc", "av1", "libdav1d", "vp8", "vp9", "mpeg4", "mpeg1video", "mpeg2video", "mjpeg", "h263", "msmpeg4v2",
+    "msmpeg4", "wmv3", "vc1", "theora", "prores", "dnxhd", "dvvideo", "ffv1", "huffyuv", "rawvideo",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,8 +50,8 @@ class Video:
 def probe(file: BinaryIO, form: str, media: MediaParams) -> Video:
     """Return size and duration. Raise MediaError for a file without a video stream, or too large."""
     try:
-        with _open(file, form) as container:
-            return _describe(container, _stream(container), media)
+        with _open(file, form, media) as container:
+            return _describe(container, _stream(container, media), media)
     except (av.error.FFmpegError, ValueError, EOFError) as error:
         raise _broken(error) from error
 
@@ -56,8 +63,8 @@ def frames(file: BinaryIO, form: str, media: MediaParams, threads: int = 1) -> I
     """
     last = None
     try:
-        with _open(file, form) as container:
-            stream = _stream(container)
+        with _open(file, form, media) as container:
+            stream = _stream(container, media)
             video = _describe(container, stream, media)
             wanted = plan(_packets(container, stream), float(stream.time_base), media, ordered=form not in UNORDERED)
             _check_complete(video, wanted, media)
@@ -70,23 +77,34 @@ def frames(file: BinaryIO, form: str, media: MediaParams, threads: int = 1) -> I
     _check_reached(last.time_s, wanted)
 
 
-def _open(file: BinaryIO, form: str) -> av.container.InputContainer:
+def _open(file: BinaryIO, form: str, media: MediaParams) -> av.container.InputContainer:
+    ends.check(file, form)
     file.seek(0)
-    # The named format rules out playlists and concatenations; a file object rules out protocols.
-    return av.open(file, mode="r", format=form, metadata_errors="replace")
+    # The named format rules out playlists and concatenations, a file object protocols. Opening decodes a first frame.
+    options = {"codec_whitelist": ",".join(CODECS), "protocol_whitelist": "none", **_cap(media)}
+    return av.open(file, mode="r", format=form, metadata_errors="replace", options=options)
 
 
-def _stream(container: av.container.InputContainer) -> Any:
-    """Return the first video stream that is no cover picture of an audio file."""
+def _cap(media: MediaParams) -> dict[str, str]:
+    """Return the option that keeps a decoder from allocating more pixels, whatever the container announces."""
+    return {"max_pixels": str(min(media.max_pixels, 2**31 - 1))}
+
+
+def _stream(container: av.container.InputContainer, media: MediaParams) -> Any:
+    """Return the first video stream that is no cover picture of an audio file, its decoder capped."""
     for stream in container.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic:
+            decoder = stream.codec_context
+            if decoder is None or decoder.name not in CODECS:
+                raise MediaError(Status.UNSUPPORTED, f"a video coded as {decoder.name if decoder else 'nothing known'}")
+            decoder.options = _cap(media)
             return stream
     raise MediaError(Status.UNSUPPORTED, "no video stream")
 
 
 def _describe(container: av.container.InputContainer, stream: Any, media: MediaParams) -> Video:
     width, height = stream.codec_context.width, stream.codec_context.height
-    _check_size(width, height, media)
+    check_size(width, height, media.max_pixels)
     # An edit list shortens the container, a longer audio track the stream: the shorter one holds for the frames.
     spans = [container.duration / av.time_base] if container.duration else []
     spans += [float(stream.duration * stream.time_base)] if stream.duration else []
@@ -115,7 +133,7 @@ def _decoded(container: Any, stream: Any, wanted: Plan, media: MediaParams, thre
             if not whole and left and place > left[-1]:
                 break
             if left and place in wanted.times and place >= left[-1]:
-                _check_size(frame.width, frame.height, media)
+                check_size(frame.width, frame.height, media.max_pixels)
                 yield Frame(place, wanted.times[place], _upright(frame, threads))
                 left = [number for number in left if number > place]
         if not left:
@@ -153,11 +171,6 @@ def _fed(container: Any, stream: Any, wanted: Plan, whole: bool) -> Iterator[tup
 def _upright(frame: av.VideoFrame, threads: int) -> Image:
     turned = np.rot90(frame.to_ndarray(format="rgb24", threads=threads), k=round(frame.rotation / 90) % 4)
     return np.ascontiguousarray(turned)
-
-
-def _check_size(width: int, height: int, media: MediaParams) -> None:
-    if width * height > media.max_pixels:
-        raise MediaError(Status.TOO_LARGE, f"{width}x{height}; the cap is {media.max_pixels} pixels")
 
 
 def _check_complete(video: Video, wanted: Plan, media: MediaParams) -> None:

@@ -15,8 +15,8 @@ from fauxscan.params import FaceParams, MediaParams, Params, ScanParams
 from fauxscan.records import UserError, View
 from fauxscan.scanning import networks
 
-SCORING = 2  # raise it when the same file, model and params would get another score
-FINDING = 1  # raise it when other faces would be found in the same file
+SCORING = 3  # raise it when the same file, model and params would get another score
+FINDING = 2  # raise it when other faces would be found in the same file
 Mode = Literal["detect", "whole"]  # faces as each model wants them, or every image taken as one face crop
 
 
