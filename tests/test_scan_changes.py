@@ -1,7 +1,9 @@
 """What a second scan finds new: a word for each change, no row for what is unchanged, no judging of what is known."""
 
+import importlib.util
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -225,3 +227,24 @@ def test_how_files_are_batched_changes_nothing_in_the_tables(root: Path, tmp_pat
         scan.scan(root, results, stub_engine(tmp_path / "models", **options))
         unions.append(union(results))
     assert unions[0] == unions[1] == unions[2]
+
+
+def test_a_heic_that_could_not_be_read_is_tried_again_once_it_can_be(
+    root: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pi_heif
+    import pillow_heif
+    from PIL import Image
+
+    pillow_heif.register_heif_opener()
+    Image.open(root / "001.png").save(root / "photo.heic")
+    results = root.parent / "results"
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "pi_heif", None)
+        patch.setattr(importlib.util, "find_spec", lambda name: None)
+        scan.scan(root, results, engine)
+        assert {row["path"]: row for row in tables.latest(results).to_pylist()}["photo.heic"]["status"] == "unsupported"
+        assert scan.scan(root, results, engine).changes == {}
+    assert pi_heif
+    scan.scan(root, results, engine)
+    assert {row["path"]: row for row in tables.latest(results).to_pylist()}["photo.heic"]["status"] == "ok"

@@ -1,5 +1,6 @@
 """What earlier scans know: the last row of each path, and the outcome of each content under the present settings."""
 
+import importlib.util
 from collections.abc import Callable
 from functools import cached_property
 
@@ -7,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fauxscan.records import Status
 from fauxscan.scanning import tables
 from fauxscan.scanning.by_hash import ByHash
 from fauxscan.scanning.decoding import Faces
@@ -28,8 +30,7 @@ class Ledger:
         self._at = {key: i for i, key in enumerate(tables.keys(self.rows))}
         self._size = _integers(self.rows["size"])
         self._mtime = _integers(self.rows["mtime_ns"])
-        lasting = pc.invert(pc.is_in(self.rows["status"], pa.array(sorted(TRANSIENT))))
-        self._lasting = lasting.to_numpy()
+        self._lasting = _lasting(self.rows).to_numpy()
         self._current = pc.equal(self.rows["settings"], settings).to_numpy()
         self._seen = np.zeros(len(self.rows), bool)
         self._added: dict[str, Outcome] = {}
@@ -108,13 +109,21 @@ class Ledger:
 
     @cached_property
     def _judged(self) -> ByHash:
-        lasting = pc.invert(pc.is_in(self._media["status"], pa.array(sorted(TRANSIENT))))
-        mask = pc.and_(lasting, pc.equal(self._media["settings"], self.settings))
+        mask = pc.and_(_lasting(self._media), pc.equal(self._media["settings"], self.settings))
         return ByHash(self._media["sha256"], np.flatnonzero(mask.to_numpy()))
 
     @cached_property
     def _gone(self) -> ByHash:
         return ByHash(self.rows["sha256"], np.flatnonzero(~self._seen))
+
+
+def _lasting(media: pa.Table) -> pa.ChunkedArray:
+    """Return which rows tell what holds as long as the file is the same."""
+    passing = pc.is_in(media["status"], pa.array(sorted(TRANSIENT)))
+    if importlib.util.find_spec("pi_heif"):  # it may have been installed since
+        unread = pc.and_(pc.equal(media["status"], Status.UNSUPPORTED), pc.equal(media["format"], "heic"))
+        passing = pc.or_(passing, pc.fill_null(unread, False))
+    return pc.invert(passing)
 
 
 def _integer(value: int | None) -> int:

@@ -164,7 +164,7 @@ def latest(results: Path) -> pa.Table:
 
 
 def last(media: pa.Table) -> pa.Table:
-    """Return the last row of each root and path, those of removed files included, of rows in the order of their runs."""
+    """Return the last row of each root and path, removed ones included, of rows in the order of their runs."""
     numbered = media.select(["root", "path", "path_bytes"]).append_column("row", pa.array(np.arange(len(media))))
     found = numbered.group_by(["root", "path", "path_bytes"]).aggregate([("row", "max")])["row_max"]
     return media.take(pa.array(np.sort(found.to_numpy())))
