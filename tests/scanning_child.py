@@ -4,9 +4,22 @@ import os
 import sys
 from pathlib import Path
 
-from scanning_fixtures import stub_engine
+from scanning_fixtures import stub_engine, tiny_params
 
-from fauxscan.scanning import scan
+from fauxscan.scanning import scan, settings
+from fauxscan.scanning.engine import Engine
+
+SMALL = {"batch_files": 3, "publish_every": 2}
+
+
+def light_engine(models: Path) -> Engine:
+    """Return an engine with a stand-in for the model, which decodes in its own process."""
+    return stub_engine(models, only="wholes", **SMALL)
+
+
+def real_engine(models: Path) -> Engine:
+    """Return an engine with a network that OpenVINO runs, and decoders of their own."""
+    return Engine(settings.read(tiny_params(engine="openvino", **SMALL), [models / "wholes"]))
 
 
 def say(text: str) -> None:
@@ -19,7 +32,7 @@ def scan_apart(folder: Path, results: Path, models: Path) -> None:
     """Scan in a fork; say its number when it begins, and how it ended (0, or minus the signal)."""
     child = os.fork()
     if child == 0:
-        scan.scan(folder, results, stub_engine(models, only="wholes", batch_files=3, publish_every=2))
+        scan.scan(folder, results, globals()[sys.argv[1]](models))
         os._exit(0)
     say(str(child))
     say(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))

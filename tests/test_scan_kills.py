@@ -16,9 +16,10 @@ import cv2
 import filelock
 import numpy as np
 import pytest
-from scanning_fixtures import stub_engine, union, write_many
+from scanning_child import light_engine, real_engine
+from scanning_fixtures import save_model, union, write_many
 
-from fauxscan.records import UserError
+from fauxscan.records import UserError, View
 from fauxscan.scanning import commits, scan, tables
 from fauxscan.scanning.engine import Engine
 
@@ -29,15 +30,10 @@ class Killed(BaseException):
     """Stands for SIGKILL: no handler of the scan's own catches it."""
 
 
-def small_engine(models: Path) -> Engine:
-    """Return the engine that the child process uses."""
-    return stub_engine(models, only="wholes", batch_files=3, publish_every=2)
-
-
-def prepared(home: Path) -> tuple[Path, Path]:
+def prepared(home: Path, engine: Callable[[Path], Engine] = light_engine) -> tuple[Path, Path]:
     """Return a folder, and results that know an earlier state of it: every kind of change lies between the two."""
     root, results = write_many(home / "in", 20), home / "before"
-    scan.scan(root, results, small_engine(home / "models"))
+    scan.scan(root, results, engine(home / "models"))
     (root / "000.png").write_bytes((root / "000.png").read_bytes()[:-30])
     (root / "moved").mkdir()
     for name in ("003.png", "004.png", "005.png"):
@@ -81,7 +77,7 @@ def _rmtree_one_by_one(folder: Path) -> None:
 
 def test_killed_before_and_after_every_step_the_union_is_that_of_an_uninterrupted_scan(tmp_path: Path) -> None:
     root, before = prepared(tmp_path)
-    engine, whole = small_engine(tmp_path / "models"), tmp_path / "whole"
+    engine, whole = light_engine(tmp_path / "models"), tmp_path / "whole"
     shutil.copytree(before, whole)
     with pytest.MonkeyPatch.context() as patch:
         done = steps(patch, die_at=-1)
@@ -103,7 +99,7 @@ def test_killed_before_and_after_every_step_the_union_is_that_of_an_uninterrupte
 
 def test_killed_while_the_staged_are_deleted_nothing_is_told_twice(tmp_path: Path) -> None:
     root, before = prepared(tmp_path)
-    engine, whole = small_engine(tmp_path / "models"), tmp_path / "whole"
+    engine, whole = light_engine(tmp_path / "models"), tmp_path / "whole"
     shutil.copytree(before, whole)
     scan.scan(root, whole, engine)
 
@@ -122,7 +118,7 @@ def test_killed_while_the_staged_are_deleted_nothing_is_told_twice(tmp_path: Pat
 
 def test_an_interrupted_run_is_told_of_without_an_end(tmp_path: Path) -> None:
     root, before = prepared(tmp_path)
-    engine = small_engine(tmp_path / "models")
+    engine = light_engine(tmp_path / "models")
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         steps(patch, die_at=8)
         scan.scan(root, before, engine)
@@ -136,7 +132,7 @@ def test_an_interrupted_run_is_told_of_without_an_end(tmp_path: Path) -> None:
 
 def test_a_disk_that_is_full_loses_nothing_and_leaves_no_half_file(tmp_path: Path) -> None:
     root, before = prepared(tmp_path)
-    engine, whole = small_engine(tmp_path / "models"), tmp_path / "whole"
+    engine, whole = light_engine(tmp_path / "models"), tmp_path / "whole"
     shutil.copytree(before, whole)
     scan.scan(root, whole, engine)
     really, written = tables.pq.write_table, []
@@ -160,7 +156,7 @@ def test_a_disk_that_is_full_loses_nothing_and_leaves_no_half_file(tmp_path: Pat
 @pytest.mark.parametrize("every", [3, 4, 5])
 def test_what_is_tried_again_after_an_input_output_error_is_told_of_once(tmp_path: Path, every: int) -> None:
     root, before = prepared(tmp_path)
-    engine, whole = small_engine(tmp_path / "models"), tmp_path / "whole"
+    engine, whole = light_engine(tmp_path / "models"), tmp_path / "whole"
     shutil.copytree(before, whole)
     scan.scan(root, whole, engine)
     really, calls = tables.os.replace, []
@@ -191,16 +187,16 @@ def _until_it_works(function: Callable[[], object]) -> None:
     pytest.fail("it never worked")
 
 
-def kill_and_resume(tmp_path: Path, kills: int) -> None:
+def kill_and_resume(tmp_path: Path, kills: int, made: Callable[[Path], Engine] = light_engine) -> None:
     """Scan in processes that are killed at random moments, one to three in a row, then to the end."""
-    root, before = prepared(tmp_path)
-    engine, whole, chance = small_engine(tmp_path / "models"), tmp_path / "whole", random.Random(7)
+    root, before = prepared(tmp_path, made)
+    engine, whole, chance = made(tmp_path / "models"), tmp_path / "whole", random.Random(7)
     shutil.copytree(before, whole)
     began = time.monotonic()
     scan.scan(root, whole, engine)
     lasts, killed = time.monotonic() - began, 0
     with subprocess.Popen(
-        [sys.executable, str(CHILD)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        [sys.executable, str(CHILD), made.__name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
     ) as child:
         while killed < kills:
             results = tmp_path / "results"
@@ -233,6 +229,13 @@ def test_sigkill_at_random_moments_then_resume(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_sigkill_of_a_scan_with_decoders_and_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    save_model(tmp_path / "models" / "wholes", "dct_cnn", 2, View.WHOLE)
+    kill_and_resume(tmp_path, kills=10, made=real_engine)
+
+
+@pytest.mark.slow
 def test_sigkill_fifty_times(tmp_path: Path) -> None:
     kill_and_resume(tmp_path, kills=50)
 
@@ -243,12 +246,12 @@ def test_a_second_scan_of_the_same_results_is_refused_and_says_why(
     root, before = prepared(tmp_path)
     monkeypatch.setattr(tables, "LOCK_WAIT_S", 0.2)
     with filelock.FileLock(before / ".lock"), pytest.raises(UserError, match=r"another scan.*wait.*--results"):
-        scan.scan(root, before, small_engine(tmp_path / "models"))
-    assert scan.scan(root, before, small_engine(tmp_path / "models")).changes
+        scan.scan(root, before, light_engine(tmp_path / "models"))
+    assert scan.scan(root, before, light_engine(tmp_path / "models")).changes
 
 
 def test_results_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
     root, _ = prepared(tmp_path)
     for place in (root / "001.png" / "results", Path("/proc/results")):
         with pytest.raises(UserError, match="cannot write results"):
-            scan.scan(root, place, small_engine(tmp_path / "models"))
+            scan.scan(root, place, light_engine(tmp_path / "models"))
