@@ -255,3 +255,25 @@ def test_results_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
     for place in (root / "001.png" / "results", Path("/proc/results")):
         with pytest.raises(UserError, match="cannot write results"):
             scan.scan(root, place, light_engine(tmp_path / "models"))
+
+
+def test_a_write_that_the_system_really_cuts_off_leaves_no_half_file(tmp_path: Path) -> None:
+    root, before = prepared(tmp_path)
+    whole = tmp_path / "whole"
+    shutil.copytree(before, whole)
+    scan.scan(root, whole, light_engine(tmp_path / "models"))
+    largest = max(part.stat().st_size for part in whole.rglob("*.parquet"))
+    code = (
+        "import resource, sys; from pathlib import Path; from scanning_child import light_engine, scan;"
+        "root, results, models = map(Path, sys.argv[1:]); engine = light_engine(models);"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({largest - 100}, {largest - 100}));"
+        "scan.scan(root, results, engine)"
+    )
+    command = [sys.executable, "-c", code, *map(str, (root, before, tmp_path / "models"))]
+    done = subprocess.run(command, cwd=CHILD.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "File too large" in done.stderr
+    assert list(before.rglob("*.tmp")) == []
+    assert len(tables.latest(before)) > 0
+    scan.scan(root, before, light_engine(tmp_path / "models"))
+    assert union(before) == union(whole)
