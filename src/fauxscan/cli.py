@@ -20,6 +20,10 @@ for command in (
     scans.scan,
     scans.check,
     reports.latest,
+    reports.top,
+    reports.history,
+    reports.runs,
+    reports.diff,
     experiments.audit,
     training.train,
     training.predict,
@@ -38,6 +42,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _wrong(str(error))
     except typer.TyperException as error:
         return _wrong(f"{error.format_message()}\nSee `fauxscan --help`.")
+    except BrokenPipeError:  # whoever read our output has seen enough: `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain at its end
+        return OK
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _wrong(f"{where}{error.strerror or error}. What is done so far is kept: mend it and run the same again.")
