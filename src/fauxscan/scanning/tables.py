@@ -4,14 +4,17 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import filelock
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from fauxscan.records import Status, UserError, Verdict
+
+if TYPE_CHECKING:  # it brings pandas with it, which a scan is not to wait for
+    import pyarrow.dataset as ds
 
 VERSION = 1
 # The version that brought a column which is younger than its table, as "table.column": in older files it is null.
@@ -121,14 +124,13 @@ def read(results: Path, schema: pa.Schema) -> pa.Table:
     return pa.concat_tables([schema.empty_table(), *(read_part(file, schema) for file in parts(results, schema))])
 
 
-def dataset(results: Path, schema: pa.Schema) -> ds.Dataset:
+def dataset(results: Path, schema: pa.Schema) -> "ds.Dataset":
     """Return a table as a dataset that checks each page it reads. Raise UserError for a file cut off or not ours."""
-    files = parts(results, schema)
-    for file in files:
-        with _opened(file, schema):
-            pass
-    checked = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
-    form = ds.ParquetFileFormat(default_fragment_scan_options=checked)
+    import pyarrow.dataset as ds
+
+    files = checked_parts(results, schema)
+    options = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    form = ds.ParquetFileFormat(default_fragment_scan_options=options)
     return ds.dataset([str(file) for file in files], schema=schema, format=form)
 
 
@@ -137,10 +139,19 @@ def parts(results: Path, schema: pa.Schema) -> list[Path]:
     return sorted((results / name_of(schema)).glob("*.parquet"))
 
 
+def checked_parts(results: Path, schema: pa.Schema) -> list[Path]:
+    """Return the files of a table. Raise UserError for one that is cut off or not ours, by its footer alone."""
+    files = parts(results, schema)
+    for file in files:
+        with _opened(file, schema):
+            pass
+    return files
+
+
 def check(results: Path) -> None:
     """Raise UserError for a file in the tables that is cut off or not ours, by its footer alone."""
     for schema in ALL:
-        dataset(results, schema)
+        checked_parts(results, schema)
 
 
 def read_part(file: Path, schema: pa.Schema) -> pa.Table:
