@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from fauxscan.commands import experiments, reports, scans, training
+from fauxscan.commands import experiments, machine, reports, scans, training
 from fauxscan.commands.options import OK, STOPPED, WRONG
 from fauxscan.records import UserError
 
@@ -24,6 +24,7 @@ for command in (
     reports.history,
     reports.runs,
     reports.diff,
+    machine.doctor,
     experiments.audit,
     training.train,
     training.predict,
