@@ -43,9 +43,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _wrong(str(error))
     except typer.TyperException as error:
         return _wrong(f"{error.format_message()}\nSee `fauxscan --help`.")
-    except BrokenPipeError:  # whoever read our output has seen enough: `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain at its end
-        return OK
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _wrong(f"{where}{error.strerror or error}. What is done so far is kept: mend it and run the same again.")

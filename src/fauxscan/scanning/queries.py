@@ -58,7 +58,7 @@ class Tables:
         """Return the last rows of the `count` files that are there with the highest p_fake, highest first."""
         self._last("now", self.media)
         self.con.execute(
-            """CREATE TEMP TABLE highest_ends AS SELECT root, name, run_id FROM now
+            """CREATE OR REPLACE TEMP TABLE highest_ends AS SELECT root, name, run_id FROM now
             WHERE change <> 'removed' AND p_fake IS NOT NULL AND root = coalesce($root, root)
             ORDER BY p_fake DESC, root, path, name LIMIT $count""",
             {"root": root, "count": count},
@@ -116,7 +116,7 @@ class Tables:
         """Make a view of the last row of each file, those of removed files included."""
         self.con.register(f"{view}_rows", rows)
         self.con.execute(
-            f"""CREATE TEMP TABLE {view}_ends AS SELECT root, name, max(run_id) AS run_id
+            f"""CREATE OR REPLACE TEMP TABLE {view}_ends AS SELECT root, name, max(run_id) AS run_id
             FROM (SELECT root, {NAME} AS name, run_id FROM {view}_rows) {among} GROUP BY root, name"""
         )
         self._view(view, rows)
@@ -129,7 +129,7 @@ class Tables:
         runs = [run_id for (run_id,) in self.con.execute(f"SELECT DISTINCT run_id FROM {view}_ends").fetchall()]
         self.con.register(f"{view}_rows", rows.filter(RUN.isin(pa.array(runs, pa.string()))))
         self.con.execute(
-            f"""CREATE TEMP VIEW {view} AS SELECT r.*, e.name FROM {view}_rows r JOIN {view}_ends e
+            f"""CREATE OR REPLACE TEMP VIEW {view} AS SELECT r.*, e.name FROM {view}_rows r JOIN {view}_ends e
             ON r.root = e.root AND r.run_id = e.run_id AND coalesce(r.path_bytes, encode(r.path)) = e.name"""
         )
 
