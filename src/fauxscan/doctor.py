@@ -185,7 +185,7 @@ def _writable(results: Path) -> str:
     """Return how much room is left where the results are or would be, after writing and locking a file there."""
     import filelock
 
-    folder = next(above for above in (results.absolute(), *results.absolute().parents) if above.is_dir())
+    folder = next(above for above in (results.absolute(), *results.absolute().parents) if above.exists())
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fauxscan-doctor-") as aside:
         (Path(aside) / "synced").write_bytes(b"fauxscan")
         with filelock.FileLock(Path(aside) / "lock", timeout=0):
