@@ -175,11 +175,11 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             make(Path(folder), *shape)
             parts.append(f"{title[0].upper()}{title[1:]}:\n\n{page.table(head, compare(Path(folder)))}")
-    text = f"""Medians of {ROUNDS} rounds in which the sides take turns, each in a process of its own, with the imports that
-PyArrow alone does not need; every row of the answer taken. The limits: run, root, name and change of all rows read, or
-all columns, by PyArrow file by file, pages checked; ratios are of processor time. The peer is `latest` with pandas,
-which checks no page. `history` is of one file, `diff` of the last two runs, `top` of 20 files. DuckDB may keep 1 GB in
-memory; what it sorts beyond goes to a temporary folder."""
+    text = f"""Medians of {ROUNDS} rounds in which the sides take turns, each in a process of its own, with the imports
+that PyArrow alone does not need; every row of the answer taken. The limits: run, root, name and change of all rows
+read, or all columns, by PyArrow file by file, pages checked; ratios are of processor time. The peer is `latest` with
+pandas, which checks no page. `history` is of one file, `diff` of the last two runs, `top` of 20 files. DuckDB may keep
+1 GB in memory; what it sorts beyond goes to a temporary folder."""
     page.write("Reading the tables", "python benchmarks/reading.py", "\n\n".join([text, *parts]))
 
 

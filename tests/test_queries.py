@@ -330,3 +330,17 @@ def test_whoever_reads_only_the_beginning_gets_no_error(tmp_path: Path) -> None:
     command = ["bash", "-o", "pipefail", "-c", f"{ask} | head -2"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (len(done.stdout.splitlines()), done.stderr) == (2, "")
+
+
+LIGHT = """
+import sys
+from fauxscan import cli
+for command in (["latest"], ["top"], ["runs"], ["diff"], ["history", "A.jpg"]):
+    assert cli.run([*command, "--results", sys.argv[1]]) == 0
+sys.exit(str(sorted({"tensorflow", "keras", "cv2", "av", "sklearn"} & set(sys.modules))))
+"""
+
+
+def test_reading_imports_nothing_that_judging_needs(told: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", LIGHT, told], capture_output=True, text=True, check=False)
+    assert done.stderr == "[]\n"

@@ -36,7 +36,7 @@ for command in (
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Return the exit code: 0 all well, 2 files not judged or an audit not passed, 3 wrong use or configuration."""
+    """Return the exit code: 0 all well, 2 something not judged, not passed or missing, 3 wrong use or configuration."""
     try:
         code = app(arguments, standalone_mode=False)
     except UserError as error:
