@@ -150,7 +150,8 @@ def opened(results: Path) -> Iterator[Tables]:
             yield Tables(results, con, media)
         except duckdb.Error:
             for schema in (MEDIA, RUNS):  # DuckDB does not say which file: reading each does
-                tables.read(results, schema)
+                for part in tables.parts(results, schema):
+                    tables.read_part(part, schema)
             raise
 
 
