@@ -139,7 +139,7 @@ def test_run_ids_grow_although_the_clock_is_set_back(tmp_path: Path) -> None:
 
 
 def test_csv_runs_no_formula(results: Path) -> None:
-    text = printing.csv_text(tables.latest(results).to_pylist(), MEDIA)
+    text = "".join(printing.csv_lines(tables.latest(results).to_pylist(), MEDIA))
     rows = list(csv.DictReader(io.StringIO(text)))
     assert "'=cmd('calc')!A0.png" in {row["path"] for row in rows}
     assert "new\nline.png" in {row["path"] for row in rows}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from fauxscan.commands import experiments, reports, scans, training
+from fauxscan.commands import experiments, machine, reports, scans, training
 from fauxscan.commands.options import OK, STOPPED, WRONG
 from fauxscan.records import UserError
 
@@ -20,6 +20,11 @@ for command in (
     scans.scan,
     scans.check,
     reports.latest,
+    reports.top,
+    reports.history,
+    reports.runs,
+    reports.diff,
+    machine.doctor,
     experiments.audit,
     training.train,
     training.predict,
@@ -31,7 +36,7 @@ for command in (
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Return the exit code: 0 all well, 2 files not judged or an audit not passed, 3 wrong use or configuration."""
+    """Return the exit code: 0 all well, 2 something not judged, not passed or missing, 3 wrong use or configuration."""
     try:
         code = app(arguments, standalone_mode=False)
     except UserError as error:

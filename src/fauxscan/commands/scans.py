@@ -115,7 +115,7 @@ def _print(form: Format, row: Mapping[str, Any], show: Callable[[], None]) -> No
     elif form is Format.JSON:
         typer.echo(json.dumps(row, indent=1))
     else:
-        typer.echo(printing.csv_text([dict(row)], list(row)), nl=False)
+        typer.echo("".join(printing.csv_lines([dict(row)], list(row))), nl=False)
 
 
 def check(

@@ -1,5 +1,6 @@
 """Commands that train and use a model without the pipeline."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -131,7 +132,7 @@ def predict(
         }
         for one in found
     ]
-    typer.echo(printing.csv_text(rows, ["path", "class", "p_fake"][: 3 if probabilities else 2]), nl=False)
+    sys.stdout.writelines(printing.csv_lines(rows, ["path", "class", "p_fake"][: 3 if probabilities else 2]))
     if report:
         typer.echo("\n" + workshop.report(found, folder, labelled, classes))
     raise typer.Exit(OK if all(one.label is not None for one in found) else UNJUDGED)

@@ -1,10 +1,11 @@
 """What a person reads at the end: tables for a terminal, and CSV that no spreadsheet takes for a formula."""
 
 import csv
-import io
+import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # `fauxscan latest` is not to wait for decoders
     from fauxscan.scanning.settings import Settings
 
 STATE = ("path", "verdict", "p_fake", "status", "detail")
+LINES = 10_000  # of a table: more cannot be read, and its width would be known only when all are there
 NO_WRAP = 10_000  # columns: what is piped to a program is one line a file
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # a cell that begins so is run by a spreadsheet (OWASP)
 
@@ -69,13 +71,22 @@ def outcomes(console: Console, files: Sequence[Path], found: Sequence[Outcome]) 
 
 
 def states(console: Console, rows: Iterable[Row]) -> None:
-    """Print one line a file; in a terminal as a table that fits it, else with all of every cell."""
+    """Print one line a file."""
+    table(console, rows, STATE)
+
+
+def table(console: Console, rows: Iterable[Row], columns: Sequence[str]) -> bool:
+    """Print one line a row, of the first LINES; return whether there are more.
+
+    In a terminal it is a table that fits it, else all of every cell stands in its line.
+    """
     if not console.is_terminal:
         console.width = NO_WRAP
-    table = Table(*STATE, box=HEAVY_HEAD if console.is_terminal else None)
-    for row in rows:
-        table.add_row(*(Text(_cell(row[name]), overflow="fold") for name in STATE))
-    console.print(table)
+    lines, more = Table(*columns, box=HEAVY_HEAD if console.is_terminal else None), iter(rows)
+    for row in islice(more, LINES):
+        lines.add_row(*(Text(_cell(row[name]), overflow="fold") for name in columns))
+    console.print(lines)
+    return next(more, None) is not None
 
 
 def _counts(console: Console, word: str, counts: Mapping[str, int]) -> None:
@@ -96,16 +107,38 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
-def csv_text(rows: Iterable[Row], columns: Sequence[str]) -> str:
-    """Return the rows as CSV; bytes as hex, and an apostrophe before what a spreadsheet would run."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_harmless(row[column]) for column in columns] for row in rows)
-    return out.getvalue()
+def csv_lines(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[str]:
+    """Give a head and the rows as CSV; bytes as hex, and an apostrophe before what a spreadsheet would run."""
+    writer = csv.writer(_Passing(), lineterminator="\n")
+    yield writer.writerow(columns)  # what `write` returns
+    for row in rows:
+        yield writer.writerow([_harmless(row[column]) for column in columns])
+
+
+def json_lines(rows: Iterable[Row]) -> Iterator[str]:
+    """Give the rows as one JSON array, a row a line; bytes as hex, times as ISO 8601."""
+    begin = "[\n"
+    for row in rows:
+        yield begin + json.dumps(row, default=_plain)
+        begin = ",\n"
+    yield "[]\n" if begin == "[\n" else "\n]\n"
+
+
+class _Passing:
+    """A file that gives back what is written."""
+
+    def write(self, text: str) -> str:
+        """Return the text."""
+        return text
 
 
 def _harmless(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.hex()
+    if isinstance(value, bytes | datetime):
+        return _plain(value)
+    if isinstance(value, list):
+        return json.dumps(value)
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+
+def _plain(value: bytes | datetime) -> str:
+    return value.hex() if isinstance(value, bytes) else value.isoformat()

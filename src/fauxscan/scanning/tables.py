@@ -1,9 +1,10 @@
 """The tables of a scan: their columns, written so that no reader sees half a file, read with suspicion."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import filelock
 import numpy as np
@@ -13,12 +14,17 @@ import pyarrow.parquet as pq
 
 from fauxscan.records import Status, UserError, Verdict
 
-VERSION = "1"
+if TYPE_CHECKING:  # it brings pandas with it, which a scan is not to wait for
+    import pyarrow.dataset as ds
+
+VERSION = 1
+# The version that brought a column which is younger than its table, as "table.column": in older files it is null.
+ADDED: Mapping[str, int] = {}
 LOCK_WAIT_S = 3.0
 
 
 def _schema(table: str, /, **fields: pa.DataType) -> pa.Schema:
-    meta = {"fauxscan.table": table, "fauxscan.version": VERSION, "fauxscan.label": "p_fake: 1 = fake, 0 = real"}
+    meta = {"fauxscan.table": table, "fauxscan.version": str(VERSION), "fauxscan.label": "p_fake: 1 = fake, 0 = real"}
     return pa.schema(list(fields.items()), metadata=meta)
 
 
@@ -116,22 +122,44 @@ def sync(folder: Path) -> None:
 
 def read(results: Path, schema: pa.Schema) -> pa.Table:
     """Return all rows of a table, in the order of its files. Raise UserError for a file that is damaged or not ours."""
-    files = sorted((results / name_of(schema)).glob("*.parquet"))
-    return pa.concat_tables([schema.empty_table(), *(read_part(file, schema) for file in files)])
+    return pa.concat_tables([schema.empty_table(), *(read_part(file, schema) for file in parts(results, schema))])
+
+
+def dataset(results: Path, schema: pa.Schema) -> "ds.Dataset":
+    """Return a table as a dataset that checks each page it reads. Raise UserError for a file cut off or not ours."""
+    import pyarrow.dataset as ds
+
+    files = checked_parts(results, schema)
+    options = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    form = ds.ParquetFileFormat(default_fragment_scan_options=options)
+    return ds.dataset([str(file) for file in files], schema=schema, format=form)
+
+
+def parts(results: Path, schema: pa.Schema) -> list[Path]:
+    """Return the files of a table, in the order of their runs."""
+    return sorted((results / name_of(schema)).glob("*.parquet"))
+
+
+def checked_parts(results: Path, schema: pa.Schema) -> list[Path]:
+    """Return the files of a table. Raise UserError for one that is cut off or not ours, by its footer alone."""
+    files = parts(results, schema)
+    for file in files:
+        with _opened(file, schema):
+            pass
+    return files
 
 
 def check(results: Path) -> None:
     """Raise UserError for a file in the tables that is cut off or not ours, by its footer alone."""
     for schema in ALL:
-        for file in sorted((results / name_of(schema)).glob("*.parquet")):
-            with _opened(file, schema):
-                pass
+        checked_parts(results, schema)
 
 
 def read_part(file: Path, schema: pa.Schema) -> pa.Table:
     """Return the rows of one file of a table. Raise UserError that names it and what to do."""
     with _opened(file, schema) as part:
-        return part.read(columns=schema.names).cast(schema)
+        found = part.read(columns=[name for name in schema.names if name in part.schema_arrow.names])
+        return pa.concat_tables([schema.empty_table(), found], promote_options="default").cast(schema)
 
 
 @contextmanager
@@ -147,20 +175,23 @@ def _opened(file: Path, schema: pa.Schema) -> Iterator[pq.ParquetFile]:
 
 
 def _check_ours(file: Path, found: pa.Schema, schema: pa.Schema) -> None:
-    meta = found.metadata or {}
-    if meta.get(b"fauxscan.table") != schema.metadata[b"fauxscan.table"] or not set(schema.names) <= set(found.names):
-        raise UserError(f"{file} is no part of the table {name_of(schema)!r}: move it out of the results")
-    if meta.get(b"fauxscan.version") != VERSION.encode():
-        version = meta.get(b"fauxscan.version", b"?").decode()
-        raise UserError(f"{file} has version {version}, this fauxscan reads {VERSION}: use the one that wrote it")
+    meta, table = found.metadata or {}, name_of(schema)
+    version = meta.get(b"fauxscan.version", b"").decode("ascii", "replace")
+    if meta.get(b"fauxscan.table") != table.encode() or not version.isdecimal():
+        raise UserError(f"{file} is no part of the table {table!r}: move it out of the results")
+    if int(version) > VERSION:
+        raise UserError(f"{file} has version {version}, this fauxscan reads up to {VERSION}: use the one that wrote it")
+    lacking = set(schema.names) - set(found.names)
+    if wrong := sorted(name for name in lacking if ADDED.get(f"{table}.{name}", 0) <= int(version)):
+        raise UserError(f"{file} lacks {', '.join(wrong)} of the table {table!r}: move it out of the results")
 
 
 def latest(results: Path) -> pa.Table:
     """Return one row of `media` per path: the last, without the paths that were removed; ordered by root and path."""
-    if not (results / "media").is_dir():
-        raise UserError(f"no results at {results}: name the folder that was given to `fauxscan scan` as --results")
-    rows = present(last(read(results, MEDIA)))
-    return rows.sort_by([("root", "ascending"), ("path", "ascending")])
+    from fauxscan.scanning import queries  # which reads these tables
+
+    with queries.opened(results) as tables:
+        return tables.latest().read_all().cast(MEDIA)
 
 
 def last(media: pa.Table) -> pa.Table:
