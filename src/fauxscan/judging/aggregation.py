@@ -20,5 +20,7 @@ def robust_mean(logits: ArrayLike) -> float:
 
 def media_logit(logits: Sequence[float], tracks: Sequence[int]) -> float:
     """Return the largest of the tracks' robust means; in an image each face is its own track."""
+    if len(logits) == 1:
+        return float(logits[0])
     scores, of_track = np.asarray(logits, np.float64), np.asarray(tracks)
     return max(robust_mean(scores[of_track == track]) for track in np.unique(of_track))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -65,22 +66,25 @@ class Panel:
 
     def judge(self, logits: Mapping[str, float]) -> Judgement:
         """Return the judgement from each member's media logit; a member that could not judge is left out."""
-        cards = {model.card.name: model.card for model in self.members}
-        calibrated = {name: calibrate(logit, cards[name].calibration) for name, logit in logits.items()}
+        calibrated = {name: calibrate(logit, self._cards[name].calibration) for name, logit in logits.items()}
         joined = join(calibrated, self.ensemble)
         cuts = self._calibration(list(calibrated))
         p_fake = sigmoid(calibrate(joined, self.ensemble.calibration) if self.ensemble else joined)
-        if any(card.trained_on.proof_of_machinery for card in cards.values()):
+        if any(card.trained_on.proof_of_machinery for card in self._cards.values()):
             return Judgement(p_fake, Verdict.UNCERTAIN, "trained on the demo, which proves nothing but the machinery")
         if cuts is None:
             return Judgement(p_fake, Verdict.UNCERTAIN, "a model of the panel is not calibrated")
         return Judgement(p_fake, cut(p_fake, *cuts), "")
 
+    @cached_property
+    def _cards(self) -> dict[str, ModelCard]:
+        return {model.card.name: model.card for model in self.members}
+
     def _calibration(self, names: list[str]) -> tuple[float, float] | None:
         """Return the cuts (low, high): the ensemble's, or the mean of the members' in logits."""
         if self.ensemble:
             return self.ensemble.calibration.low, self.ensemble.calibration.high
-        found = [m.card.calibration for m in self.members if m.card.name in names]
+        found = [self._cards[name].calibration for name in names]
         fitted = [c for c in found if c is not None]
         if len(fitted) < len(found):
             return None

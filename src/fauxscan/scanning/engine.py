@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
@@ -25,6 +26,7 @@ from fauxscan.scanning.settings import Settings
 from fauxscan.scanning.views import Scored
 
 SCORED = tuple(field.name for field in fields(Scored))
+VALUES = attrgetter(*SCORED)
 
 
 class Result(NamedTuple):
@@ -135,7 +137,7 @@ class Engine:
         logit = row.logit if math.isfinite(row.logit) else None
         p_fake = None if logit is None else panel.sigmoid(panel.calibrate(logit, card.calibration))
         named = {"sha256": sha256, "model": card.name, "model_digest": card.model_digest}
-        told = {name: getattr(row, name) for name in SCORED}
+        told = dict(zip(SCORED, VALUES(row), strict=True))
         return {**told, **named, "logit": logit, "p_fake": p_fake, "settings": self.settings.digest}
 
 

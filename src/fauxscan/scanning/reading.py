@@ -131,8 +131,8 @@ class Reader:
         return not mine
 
     def _note(self, draft: Draft, seen: Seen) -> None:
-        read = draft.outcome
-        draft.outcome = replace(seen.outcome, sha256=read.sha256, size=read.size, mtime_ns=read.mtime_ns)
+        read, draft.outcome = draft.outcome, seen.outcome
+        draft.outcome.sha256, draft.outcome.size, draft.outcome.mtime_ns = read.sha256, read.size, read.mtime_ns
         if draft.outcome.status != Status.OK:
             draft.rows = []
         elif self.settings.finds_faces:

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any
 
 from fauxscan.records import Status
@@ -65,12 +66,13 @@ class Outcome:
 
 
 OUTCOME = tuple(field.name for field in fields(Outcome))
+VALUES = attrgetter(*OUTCOME)
 
 
 def media_row(run_id: str, root: str, key: bytes, change: Change, settings: str, outcome: Outcome) -> Row:
     """Return the row of the table `media` for the file named `key`."""
     name = {"path": key.decode("utf-8", "replace"), "path_bytes": None if _is_utf8(key) else key}
-    known = {field: getattr(outcome, field) for field in OUTCOME}
+    known = dict(zip(OUTCOME, VALUES(outcome), strict=True))
     return {"run_id": run_id, "root": root, **name, "change": str(change), **known, "settings": settings}
 
 
