@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ def look(content: Any, *rest: Any) -> Iterator[Any]:
         np.ones(1 << 36, np.uint8)
     if order == b"RAND" and random.random() < 0.1:
         os._exit(1)
+    if order == b"SLOW":
+        time.sleep(0.5)
     if order == b"ZERO":
         1 / 0  # noqa: B018
     yield from really(content, *rest)

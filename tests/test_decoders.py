@@ -141,6 +141,34 @@ def test_a_killed_scan_leaves_no_decoder_behind(tmp_path: Path) -> None:
     assert not any(alive(pid) for pid in decoders)
 
 
+def test_an_interrupted_scan_ends_soon_and_the_next_finishes_it(tmp_path: Path) -> None:
+    root = tmp_path / "in"
+    root.mkdir()
+    for number in range(120):
+        ordered(root, f"{number:03d}.jpg", b"SLOW", number)
+    code = (
+        "import sys, test_decoders as t; from pathlib import Path; from fauxscan.scanning import scan;"
+        "home = Path(sys.argv[1]); engine = t.engine(home, t.HOSTILE, batch_files=60);"
+        "scan.scan(home / 'in', home / 'results', engine, lambda done, todo: print(done, flush=True))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as scanning:
+        assert scanning.stdout
+        assert scanning.stdout.readline() == "0\n"
+        deadline = time.monotonic() + 60
+        while not (decoders := children(scanning.pid)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(1)
+        scanning.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        scanning.wait()
+    assert scanning.returncode != 0
+    assert time.monotonic() - began < 12  # all files take thirty seconds, a few at a time two or four
+    assert decoders
+    assert not any(alive(pid) for pid in decoders)
+    scan.scan(root, tmp_path / "results", engine(tmp_path))
+    assert len(told(tmp_path / "results")) == 120
+
+
 def children(pid: int) -> list[int]:
     """Return the child processes of a process, all its threads'."""
     return [int(child) for task in Path(f"/proc/{pid}/task").glob("*/children") for child in task.read_text().split()]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import cached_property
@@ -49,6 +49,7 @@ class Engine:
         self.settings, self._load, self._eyes = settings, load, eyes
         self._idle: SimpleQueue[Eyes] = SimpleQueue()
         self._claims, self._desks = Claims(), Desks(self._opened)
+        self._under_way: set[Future[None]] = set()
 
     def score(self, root: Path, entries: Sequence[Entry], memory: Memory) -> list[Result]:
         """Return the results of the files in their order; content that is known, or occurs twice, is judged once."""
@@ -72,9 +73,19 @@ class Engine:
             with self._borrowed() as eyes:
                 reader.read(part, eyes, lambda row, image: laid.add(self._desks.lay(row, image)))
 
+        under_way = {self._pool.submit(read, part) for part in parts}
+        self._under_way |= under_way
         with self._desks.reading():
-            list(self._pool.map(read, parts))
+            for part in as_completed(under_way):
+                part.result()
+        self._under_way -= under_way
         self._desks.settle(list(laid))
+
+    def cancel(self) -> None:
+        """Give up what is not begun: those who wait for it get a CancelledError."""
+        for part in list(self._under_way):
+            part.cancel()
+        self._under_way.clear()
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:

@@ -2,8 +2,9 @@
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -86,16 +87,18 @@ def scan(
         work, done = prepare(folder, results, engine, names), 0
         todo = len(work.todo)
         tell(0, todo)
-        for batch, judged in _ahead(work):
-            commit(work, batch, judged)
-            done += len(batch)
-            tell(done, todo)
+        with closing(_ahead(work)) as batches:
+            for batch, judged in batches:
+                commit(work, batch, judged)
+                done += len(batch)
+                tell(done, todo)
         return finish(work)
 
 
-def _ahead(work: Work) -> Iterator[tuple[Sequence[Entry], Sequence[Result]]]:
+def _ahead(work: Work) -> Generator[tuple[Sequence[Entry], Sequence[Result]], None, None]:
     """Give the batches judged, in order; while one is made durable, and while its last files are read, the next is."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(AT_ONCE) as pool, ExitStack() as otherwise:
+        otherwise.callback(work.engine.cancel)  # or Ctrl-C would wait for hundreds of files
         under_way: deque[tuple[Sequence[Entry], Future[Sequence[Result]]]] = deque()
         for batch in work.batches:
             under_way.append((batch, pool.submit(judge, work, batch)))
