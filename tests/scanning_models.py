@@ -1,11 +1,21 @@
-"""A pytest plugin: two untrained models, written once for all tests that need real networks."""
+"""A pytest plugin: two untrained models, written once for all tests that need real networks, and where exports go."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from scanning_fixtures import save_model
 
 from fauxscan.records import View
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep exported models out of the user's cache; return where they go."""
+    home = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(home))
+        yield home
 
 
 @pytest.fixture(scope="session")

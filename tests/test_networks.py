@@ -20,18 +20,6 @@ pytest_plugins = "scanning_models"
 FLOAT32, BFLOAT16 = 2e-4, 0.05  # by which a logit may differ, as a share of the spread of the logits
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return where exports are kept in these tests."""
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def own_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep exports out of the user's cache."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-
-
 def chosen(folders: list[Path], **options: Any) -> settings.Settings:
     """Return settings that score with OpenVINO."""
     return settings.read(tiny_params(**{"engine": "openvino"} | options), folders)

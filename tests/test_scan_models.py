@@ -22,17 +22,33 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_folder(tmp_path_factory.mktemp("real") / "in")
 
 
+@pytest.mark.parametrize("engine", ["tensorflow", "openvino"])
 def test_scores_are_the_same_bits_however_files_are_batched(
-    root: Path, tmp_path: Path, tiny_models: list[Path]
+    root: Path, tmp_path: Path, tiny_models: list[Path], engine: str
 ) -> None:
     unions = []
-    for batch_files, threads in ((1, 1), (7, 4)):
-        options = settings.read(tiny_params(batch_files=batch_files, workers=threads), tiny_models)
+    for batch_files, workers in ((1, 1), (7, 4)):
+        numbers = tiny_params(batch_files=batch_files, workers=workers, engine=engine)
+        options = settings.read(numbers, tiny_models)
         scan.scan(root, tmp_path / str(batch_files), Engine(options))
         unions.append(union(tmp_path / str(batch_files)))
     assert unions[0] == unions[1]
     judged = [row["p_fake"] for row in unions[0][0] if row["status"] == "ok"]
     assert len({round(p_fake, 6) for p_fake in judged}) > 5  # the networks do tell files apart
+
+
+@pytest.mark.parametrize("engine", ["tensorflow", "openvino"])
+def test_the_batch_size_of_the_network_moves_scores_by_rounding_alone(
+    root: Path, tmp_path: Path, tiny_models: list[Path], engine: str
+) -> None:
+    found = []
+    for batch_faces in (1, 7, 64):
+        options = settings.read(tiny_params(batch_faces=batch_faces, engine=engine), tiny_models)
+        scan.scan(root, tmp_path / str(batch_faces), Engine(options))
+        found.append([row["p_fake"] for row in union(tmp_path / str(batch_faces))[0] if row["p_fake"] is not None])
+    assert len(found[0]) == 10
+    assert found[1] == pytest.approx(found[0], abs=1e-5)
+    assert found[2] == pytest.approx(found[0], abs=1e-5)
 
 
 def test_a_logit_in_the_tables_is_that_of_the_library(root: Path, tmp_path: Path, tiny_models: list[Path]) -> None:
