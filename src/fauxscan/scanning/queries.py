@@ -50,7 +50,7 @@ class Tables:
         return self._answer(
             """SELECT * EXCLUDE name FROM now WHERE change <> 'removed' AND root = coalesce($root, root)
             AND ($verdict IS NULL OR verdict = $verdict) AND ($status IS NULL OR status = $status)
-            ORDER BY root, path, name""",
+            ORDER BY root, path, path_bytes""",
             root=root, verdict=verdict, status=status,
         )  # fmt: skip
 
