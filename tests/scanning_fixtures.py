@@ -4,7 +4,6 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,6 +22,7 @@ from fauxscan.records import Recipe, View
 from fauxscan.scanning import decoding, settings, tables
 from fauxscan.scanning.decoders import Take
 from fauxscan.scanning.engine import Engine
+from fauxscan.scanning.views import Scored
 
 FACES = FaceParams(
     detector="yunet", working_size=640, score=0.6, min_size=32, max_faces=8, margin=0.3, size=128, search_every=1
@@ -125,8 +125,14 @@ class Eyes:
         self.looker = decoding.Looker(settings)
 
     def look(self, jobs: Sequence[tuple[decoding.Job, BinaryIO]], take: Take) -> list[decoding.Seen]:
-        """Return what was seen of each job."""
-        return [self.looker.look(job, handle, partial(take, n)) for n, (job, handle) in enumerate(jobs)]
+        """Return what was seen of each job; what `take` raises is no file's fault, so it is called afterwards."""
+        seen = []
+        for number, (job, handle) in enumerate(jobs):
+            laid: list[tuple[Scored, Any]] = []
+            seen.append(self.looker.look(job, handle, lambda row, image, laid=laid: laid.append((row, image.copy()))))
+            for row, image in laid:
+                take(number, row, image)
+        return seen
 
 
 def encoded(image: Any, form: str, **options: Any) -> bytes:

@@ -15,6 +15,7 @@ from scanning_fixtures import encoded, stub_engine, stub_panel, union, write_cli
 from skimage import data
 
 from fauxscan.media import files
+from fauxscan.records import UserError
 from fauxscan.scanning import scan, tables
 from fauxscan.scanning.decoders import Decoder
 from fauxscan.scanning.engine import Engine
@@ -63,8 +64,27 @@ def test_a_crash_a_hang_and_too_much_memory_are_one_files_status_and_the_others_
     assert found.pop("003a.jpg") == ("crashed", "the decoder was ended by SIGSEGV, twice")
     assert found.pop("005a.jpg") == ("timeout", "decoding took longer than scan.seconds_per_file")
     assert found.pop("007a.jpg")[0] == "too_large"
-    assert found.pop("009a.jpg") == ("crashed", "ZeroDivisionError")
+    assert found.pop("009a.jpg") == ("crashed", "builtins.ZeroDivisionError")
     assert found == sound
+
+
+def test_copies_of_what_hangs_are_not_tried_one_by_one(tmp_path: Path) -> None:
+    root = write_many(tmp_path / "in", 6)
+    for number in range(20):
+        ordered(root, f"hang{number}.jpg", b"HANG")
+    began = time.monotonic()
+    scan.scan(root, tmp_path / "results", engine(tmp_path, HOSTILE, batch_files=40, seconds_per_file=1.0))
+    assert time.monotonic() - began < 15
+    found = told(tmp_path / "results")
+    assert [status for path, (status, _) in found.items() if path.startswith("hang")] == ["timeout"] * 20
+    assert sum(status == "ok" for status, _ in found.values()) == 6
+
+
+def test_decoders_that_do_not_start_are_no_files_fault(tmp_path: Path) -> None:
+    root = write_many(tmp_path / "in", 6)
+    with pytest.raises(UserError, match="decoders do not start"):
+        scan.scan(root, tmp_path / "results", engine(tmp_path, partial(Decoder, module="no_such_module")))
+    assert told(tmp_path / "results") == {}
 
 
 def test_a_file_whose_decoder_died_is_tried_again_alone(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Engines behind one interface: OpenVINO gives TensorFlow's logits within a stated tolerance."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scanning_fixtures import save_model, tiny_params, write_folder
+from scanning_fixtures import tiny_params, write_folder
 
 from fauxscan import models
 from fauxscan.judging import panel
-from fauxscan.records import UserError, View
+from fauxscan.records import UserError
 from fauxscan.scanning import networks, scan, settings, tables
 from fauxscan.scanning.engine import Engine
 
@@ -69,17 +70,36 @@ def test_a_logit_does_not_depend_on_what_else_is_in_the_batch(tiny_models: list[
 def test_a_model_is_exported_once(tiny_models: list[Path], cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     networks.load(chosen(tiny_models))
     kept = {file: file.stat().st_mtime_ns for file in cache.glob("fauxscan/*/*")}
-    assert len(kept) == 2 * len(tiny_models)
+    assert len(kept) == 3 * len(tiny_models)
     monkeypatch.setattr(networks.subprocess, "run", lambda *_, **__: pytest.fail("it was exported again"))
     networks.load(chosen(tiny_models))
     assert kept == {file: file.stat().st_mtime_ns for file in cache.glob("fauxscan/*/*")}
 
 
-def test_a_model_that_cannot_be_exported_says_why(tmp_path: Path) -> None:
-    folder = save_model(tmp_path / "broken", "meso4", 5, View.FACE)
+def test_a_damaged_export_is_made_anew(tiny_models: list[Path], cache: Path) -> None:
+    images = pictures(8)
+    expected = [logits(member, images) for member in networks.load(chosen(tiny_models)).members]
+    for file in cache.glob("fauxscan/*/*.bin"):
+        file.write_bytes(file.read_bytes()[:-100])
+    for found, member in zip(expected, networks.load(chosen(tiny_models)).members, strict=True):
+        np.testing.assert_array_equal(logits(member, images), found)
+
+
+def test_another_network_under_the_same_card_is_refused(tmp_path: Path, tiny_models: list[Path]) -> None:
+    folder = shutil.copytree(tiny_models[0], tmp_path / "swapped")
+    networks.load(chosen([folder]))
     (folder / "model.keras").write_bytes(b"no network")
-    with pytest.raises(UserError, match=r"cannot be exported.*broken.*cannot be loaded.*set scan.engine to tensorflow"):
+    with pytest.raises(UserError, match=r"^\S*swapped/model.keras cannot be loaded.*train the model again$"):
         networks.load(chosen([folder]))
+
+
+def test_a_cache_that_cannot_be_written_is_said(
+    tmp_path: Path, tiny_models: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(UserError, match=r"exported models cannot be kept in .*set XDG_CACHE_HOME"):
+        networks.load(chosen(tiny_models))
 
 
 def test_both_engines_give_the_same_verdicts_and_their_own_settings(tmp_path: Path, tiny_models: list[Path]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scanning_fixtures import Eyes, Stub, stub_engine, stub_panel, tiny_params, write_clip, write_folder
+from scanning_fixtures import Eyes, Stub, stub_engine, stub_panel, tiny_params, write_clip, write_folder, write_many
 
 from fauxscan.judging.aggregation import media_logit
 from fauxscan.judging.panel import Dense, EnsembleCard, Panel
@@ -126,7 +126,7 @@ def test_a_surprise_in_one_file_is_that_files_row_alone(
 
     monkeypatch.setattr(decoding, "look", stumbling)
     rows = states(root, tmp_path / "results", stub_engine(tmp_path / "models"))
-    assert (rows["black.png"]["status"], rows["black.png"]["detail"]) == ("crashed", "ZeroDivisionError")
+    assert (rows["black.png"]["status"], rows["black.png"]["detail"]) == ("crashed", "builtins.ZeroDivisionError")
     assert {path: row["status"] for path, row in rows.items()} == EXPECTED | {"black.png": "crashed"}
 
 
@@ -138,6 +138,23 @@ def test_a_surprise_in_a_model_ends_the_scan(root: Path, tmp_path: Path) -> None
     broken = lambda chosen: Panel(tuple(Broken(model.card) for model in stub_panel(chosen).members))
     with pytest.raises(ZeroDivisionError):
         scan.scan(root, tmp_path / "results", Engine(stub_engine(tmp_path / "models").settings, broken, Eyes))
+
+
+def test_after_an_error_the_same_files_can_be_judged_again(tmp_path: Path) -> None:
+    root = write_many(tmp_path / "in", 120)
+    failed: list[bool] = []
+
+    def load(chosen: settings.Settings) -> Panel:
+        if not failed:
+            failed.append(True)
+            raise OSError(28, "No space left on device")
+        return stub_panel(chosen)
+
+    engine = Engine(stub_engine(tmp_path / "models", only="wholes").settings, load, Eyes)
+    names = [f"{number:03d}.png" for number in range(120)]
+    with pytest.raises(OSError, match="No space left"):
+        judge(engine, root, *names)
+    assert {found.status for found in judge(engine, root, *names)} == {Status.OK}
 
 
 def test_a_file_deleted_before_its_turn_is_unreadable(tmp_path: Path) -> None:

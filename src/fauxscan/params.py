@@ -161,14 +161,15 @@ class ScanParams(Strict):
     exclude: tuple[str, ...] = ()  # likewise; a folder that matches is not entered
     hidden: bool = True  # names that begin with a dot
     links: Links = "never"  # which are followed: none, those that lead to below the root, or all
-    batch_files: int = Field(gt=0)  # files a batch: the unit of commit and of failure
-    batch_faces: int = Field(gt=0)  # the fixed batch shape of the forward pass
+    batch_files: int = Field(gt=0)  # files a batch, the unit of commit and of failure ...
+    batch_bytes: int = Field(gt=0)  # ... which ends earlier where they come to so many bytes
+    batch_faces: int = Field(gt=0, le=1024)  # the fixed batch shape of the forward pass
     workers: int | None = Field(default=None, gt=0)  # processes that decode; null: one a core
-    seconds_per_file: float = Field(gt=0)  # that decoding and looking for faces may take
-    decoder_bytes: int = Field(gt=0)  # of memory that a decoder may take for it
+    seconds_per_file: float = Field(gt=0, le=86_400)  # that decoding and looking for faces may take
+    decoder_bytes: int = Field(ge=100_000_000, le=10**14)  # of memory that a decoder may take for it
     engine: Engines  # auto: openvino where it is installed and there is no GPU
     precision: Literal["float32", "bfloat16"]  # of OpenVINO; frequency detectors stay in float32
-    keep_faces_days: int = Field(ge=0)  # that places of faces are kept for other models to come
+    keep_faces_days: int = Field(ge=0, le=36_500)  # that places of faces are kept for other models to come
     publish_every: int = Field(gt=0)  # batches between publications
     max_retries: int = Field(ge=0)  # of reading, in flows
 

@@ -84,7 +84,7 @@ def _read(file: BinaryIO, info: os.stat_result) -> Content:
     try:
         digest, head, handle = hashlib.sha256(), b"", file
         if info.st_size <= WHOLE_IN_MEMORY:
-            handle = io.BytesIO(file.read())
+            handle = io.BytesIO(file.read(info.st_size + 1))
         while chunk := handle.read(CHUNK):
             digest.update(chunk)
             head = head or chunk[:64]

@@ -16,8 +16,8 @@ from typing import BinaryIO
 import numpy as np
 
 from fauxscan.media.images import Image
-from fauxscan.records import Status
-from fauxscan.scanning.decoding import TRAY, Job, Seen
+from fauxscan.records import Status, UserError
+from fauxscan.scanning.decoding import READY, TRAY, Job, Seen
 from fauxscan.scanning.settings import Settings
 from fauxscan.scanning.views import Scored
 
@@ -61,6 +61,17 @@ class _Child:
         self._line = Connection(ours.detach())
         self.stop = weakref.finalize(self, _stop, self._process, self._line)  # at the latest when we end
         self._line.send(settings)
+        self._wait_until_ready()
+
+    def _wait_until_ready(self) -> None:
+        """Raise UserError if the process does not even begin: that is no file's fault."""
+        try:
+            if self._line.recv() == READY:
+                return
+        except (EOFError, ConnectionError):
+            pass
+        self.stop()
+        raise UserError("decoders do not start, see above: try `fauxscan doctor`, or raise scan.decoder_bytes")
 
     def look(self, jobs: Sequence[tuple[Job, BinaryIO]], take: Take) -> list[Seen]:
         try:

@@ -3,7 +3,6 @@
 Started by `decoders`, with which it shares a socket and a stretch of memory, the tray.
 """
 
-import logging
 import mmap
 import os
 import resource
@@ -31,8 +30,8 @@ from fauxscan.scanning.rows import Outcome
 from fauxscan.scanning.settings import Settings
 from fauxscan.scanning.views import Scored, views
 
-log = logging.getLogger(__name__)
 TRAY = 8 << 20  # bytes
+READY = "ready"
 Faces = dict[int, tuple[Face, ...]]  # of a file, by frame
 Take = Callable[[Scored, Image], None]  # is given each crop with the row it belongs to
 Laid = tuple[int, Scored, int]  # number of the job, row, and where on the tray its crop begins
@@ -80,8 +79,8 @@ class Looker:
             raise
         except Exception as error:  # one file's fault is one file's row
             self._finder = None
-            log.warning("crashed on a file", exc_info=True)
-            seen.outcome.status, seen.outcome.detail = Status.CRASHED, type(error).__name__
+            crashed = Status.CRASHED, f"{type(error).__module__}.{type(error).__name__}"
+            seen.outcome.status, seen.outcome.detail = _too_large() if _out_of_memory(error) else crashed
         return seen
 
     def _sights(self, job: Job, content: Content, seen: Seen) -> Iterator[Sight]:
@@ -149,6 +148,8 @@ def serve(line: Connection, tray: Tray) -> None:
     cv2.setNumThreads(1)
     _limit_memory(settings.scan.decoder_bytes)
     looker = Looker(settings)
+    line.send(READY)
+    _fall_silent()
     while True:
         jobs: list[Job] = line.recv()
         handles = [BytesIO(job.data) if job.data is not None else os.fdopen(recv_handle(line), "rb") for job in jobs]
@@ -157,6 +158,12 @@ def serve(line: Connection, tray: Tray) -> None:
         tray.hand_over()
         signal.setitimer(signal.ITIMER_REAL, 0)
         line.send(seen)
+
+
+def _fall_silent() -> None:
+    """Let go of the terminal: C libraries tell it about every broken file."""
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stderr.fileno())
 
 
 def _limit_memory(most: int) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import cached_property
@@ -21,7 +21,7 @@ from fauxscan.scanning.decoders import Decoder
 from fauxscan.scanning.decoding import Faces
 from fauxscan.scanning.forward import Desk, Desks
 from fauxscan.scanning.reading import Draft, Eyes, Memory, Reader, chunks
-from fauxscan.scanning.rows import TRANSIENT, Entry, Outcome, Row
+from fauxscan.scanning.rows import Entry, Outcome, Row
 from fauxscan.scanning.settings import Settings
 from fauxscan.scanning.views import Scored
 
@@ -49,7 +49,7 @@ class Engine:
         self.settings, self._load, self._eyes = settings, load, eyes
         self._idle: SimpleQueue[Eyes] = SimpleQueue()
         self._claims, self._desks = Claims(), Desks(self._opened)
-        self._under_way: set[Future[None]] = set()
+        self._given_up = False
 
     def score(self, root: Path, entries: Sequence[Entry], memory: Memory) -> list[Result]:
         """Return the results of the files in their order; content that is known, or occurs twice, is judged once."""
@@ -73,19 +73,26 @@ class Engine:
             with self._borrowed() as eyes:
                 reader.read(part, eyes, lambda row, image: laid.add(self._desks.lay(row, image)))
 
-        under_way = {self._pool.submit(read, part) for part in parts}
-        self._under_way |= under_way
         with self._desks.reading():
-            for part in as_completed(under_way):
-                part.result()
-        self._under_way -= under_way
+            self._wait([self._pool.submit(read, part) for part in parts])
         self._desks.settle(list(laid))
 
-    def cancel(self) -> None:
-        """Give up what is not begun: those who wait for it get a CancelledError."""
-        for part in list(self._under_way):
-            part.cancel()
-        self._under_way.clear()
+    def _wait(self, under_way: Sequence[Future[None]]) -> None:
+        """Return when all parts are read. When one fails, those that run are waited for: they hold claims."""
+        try:
+            while wait(under_way, 0.5, FIRST_EXCEPTION).not_done:
+                if self._given_up or any(part.done() and part.exception() for part in under_way):
+                    break
+        finally:
+            for part in under_way:
+                part.cancel()
+            wait(under_way)
+        for part in under_way:
+            part.result()
+
+    def give_up(self, now: bool) -> None:
+        """Begin no more files until told otherwise: those who wait for them get a CancelledError."""
+        self._given_up = now
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
@@ -155,7 +162,7 @@ class Engine:
 def _of_twin(draft: Draft) -> Result | None:
     """Return the result of the file that is judged for the same content; None where it says nothing about this one."""
     found: Result | None = draft.twin.result.result() if draft.twin else None
-    if found is None or found.outcome.status in TRANSIENT:
+    if found is None or found.outcome.status in (Status.UNREADABLE, Status.CHANGED_DURING_READ):
         return None
     return found._replace(outcome=found.outcome.at(draft.outcome))
 

@@ -1,10 +1,12 @@
 """The process that exports models to OpenVINO's format: `python -m fauxscan.scanning.exporting MODEL FILE ...`."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from fauxscan import detectors, models
-from fauxscan.scanning.networks import FULL_PRECISION
+from fauxscan.records import UserError
+from fauxscan.scanning.networks import FULL_PRECISION, WRONG
 
 
 def export(folder: Path, file: Path) -> None:
@@ -22,6 +24,16 @@ def export(folder: Path, file: Path) -> None:
         part.unlink()
 
 
+def main(arguments: Sequence[str]) -> int:
+    """Export each model to the file that follows it; return 0, or WRONG when one cannot be loaded."""
+    try:
+        for folder, file in zip(arguments[::2], arguments[1::2], strict=True):
+            export(Path(folder), Path(file))
+    except UserError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return WRONG
+    return 0
+
+
 if __name__ == "__main__":
-    for model_folder, target in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
-        export(Path(model_folder), Path(target))
+    sys.exit(main(sys.argv[1:]))

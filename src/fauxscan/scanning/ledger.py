@@ -41,7 +41,12 @@ class Ledger:
         if i is None:
             return False
         self._seen[i] = True
+        if entry.status is not None and (entry.status, entry.detail) != self._state(i):
+            return False
         return self._same(i, entry) and bool(self._current[i])
+
+    def _state(self, i: int) -> tuple[str, str | None]:
+        return self.rows["status"][i].as_py(), self.rows["detail"][i].as_py()
 
     def content(self, entry: Entry) -> str | None:
         """Return the hash of a file that looks unchanged, so that it need not be read to be found in the ledger."""
@@ -52,6 +57,10 @@ class Ledger:
         """Return the last row of the file of this name that was there."""
         i = self._at.get(key)
         return None if i is None else self._row(i)
+
+    def index(self) -> None:
+        """Build what is looked up by content, before many threads ask for it at once."""
+        self._judged, self._contents, self._gone  # noqa: B018
 
     def outcome(self, sha256: str) -> Outcome | None:
         """Return what is known of a content under the present settings; None where it must be judged."""

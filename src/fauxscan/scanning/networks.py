@@ -1,11 +1,12 @@
 """Networks behind one interface: TensorFlow's, or on a CPU OpenVINO's, exported once from the model and kept."""
 
+import hashlib
 import importlib.util
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fauxscan import models
 from fauxscan.judging import panel
 from fauxscan.judging.panel import Panel
 from fauxscan.models import ModelCard
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from fauxscan.scanning.settings import Settings
 
 EXPORT, FULL_PRECISION = "fauxscan.scanning.exporting", "full_precision"
+WRONG = 3  # how the process that exports ends when the model is at fault
 GPU = Path("/dev/nvidiactl")  # what its driver makes; to ask TensorFlow would take seconds
 
 
@@ -41,8 +44,8 @@ def load(settings: "Settings") -> Panel:
     if settings.engine == "tensorflow":
         return panel.load(settings.folders)
     seats = panel.seat(settings.folders)
-    files = [_cache() / f"{card.model_digest}.xml" for card in seats.cards]
-    _export({folder: file for folder, file in zip(seats.folders, files, strict=True) if not file.is_file()})
+    files = [_cache() / _name(folder, card) for folder, card in zip(seats.folders, seats.cards, strict=True)]
+    _export({folder: file for folder, file in zip(seats.folders, files, strict=True) if not _is_whole(file)})
     members = [
         Exported(card, file, settings.scan.precision, settings.scan.worker_count)
         for card, file in zip(seats.cards, files, strict=True)
@@ -98,6 +101,24 @@ def _cache() -> Path:
     return platformdirs.user_cache_path("fauxscan") / f"openvino-{version('openvino')}"
 
 
+def _name(folder: Path, card: ModelCard) -> str:
+    """Return the name of a model's export: of the very file that was exported, and of what its card says it is."""
+    file = folder / models.NETWORK
+    found = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "missing"
+    return f"{card.model_digest[:16]}-{found[:16]}.xml"
+
+
+def _is_whole(file: Path) -> bool:
+    """Return whether an export is there as it was written."""
+    sums = file.with_suffix(".sums")
+    return sums.is_file() and sums.read_text(encoding="utf-8") == _sums(file)
+
+
+def _sums(file: Path) -> str:
+    parts = [part for part in (file, file.with_suffix(".bin")) if part.is_file()]
+    return " ".join(hashlib.sha256(part.read_bytes()).hexdigest() for part in parts)
+
+
 def _export(files: Mapping[Path, Path]) -> None:
     """Write the export of each model folder, whole or not at all. Raise UserError.
 
@@ -105,12 +126,24 @@ def _export(files: Mapping[Path, Path]) -> None:
     """
     if not files:
         return
-    _cache().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=_cache()) as aside:
-        pairs = [str(path) for folder, file in files.items() for path in (folder, Path(aside) / file.name)]
-        done = subprocess.run([sys.executable, "-P", "-m", EXPORT, *pairs], capture_output=True, text=True, check=False)
-        if done.returncode:
-            why = done.stderr.strip().rpartition("\n")[2]
-            raise UserError(f"a model cannot be exported to OpenVINO: {why}; set scan.engine to tensorflow")
-        for part in sorted(Path(aside).iterdir()):  # the weights (.bin) before what says that they are there (.xml)
-            os.replace(part, _cache() / part.name)
+    try:
+        _cache().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=_cache()) as aside:
+            _run_export([str(path) for folder, file in files.items() for path in (folder, Path(aside) / file.name)])
+            for file in files.values():
+                made = Path(aside) / file.name
+                made.with_suffix(".sums").write_text(_sums(made), encoding="utf-8")
+                for suffix in (".bin", ".xml", ".sums"):  # last what says that the others are there
+                    os.replace(made.with_suffix(suffix), file.with_suffix(suffix))
+    except OSError as error:
+        remedy = "set XDG_CACHE_HOME to a folder that can be written, or scan.engine to tensorflow"
+        raise UserError(f"exported models cannot be kept in {_cache()}: {error.strerror}; {remedy}") from error
+
+
+def _run_export(arguments: Sequence[str]) -> None:
+    done = subprocess.run([sys.executable, "-P", "-m", EXPORT, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode == WRONG:
+        raise UserError(done.stderr.strip().rpartition("\n")[2])
+    if done.returncode:
+        why = done.stderr.strip().rpartition("\n")[2]
+        raise UserError(f"a model cannot be exported to OpenVINO: {why}; set scan.engine to tensorflow")

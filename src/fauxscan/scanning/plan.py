@@ -36,8 +36,13 @@ def make(to: Walk, ledger: Ledger, media: pa.Table) -> tuple[list[Entry], int]:
 
 
 def text_of(path: Path) -> str:
-    """Return a path as the tables spell it in the column `root`."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    """Return a path as the tables spell it in the column `root`. Raise UserError for a name that they cannot hold."""
+    try:
+        return os.fsencode(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"the folder {os.fsencode(path)!r} has a name that is not UTF-8: rename it, or scan the one above"
+        ) from error
 
 
 def _compare(to: Walk, ledger: Ledger) -> tuple[list[Entry], int]:

@@ -51,7 +51,7 @@ class Tables:
             """SELECT * EXCLUDE name FROM now WHERE change <> 'removed' AND root = coalesce($root, root)
             AND ($verdict IS NULL OR verdict = $verdict) AND ($status IS NULL OR status = $status)
             ORDER BY root, path, path_bytes""",
-            root=root, verdict=verdict, status=status,
+            root=self._known(root), verdict=verdict, status=status,
         )  # fmt: skip
 
     def top(self, count: int, root: str | None = None) -> pa.RecordBatchReader:
@@ -61,7 +61,7 @@ class Tables:
             """CREATE OR REPLACE TEMP TABLE highest_ends AS SELECT root, name, run_id FROM now
             WHERE change <> 'removed' AND p_fake IS NOT NULL AND root = coalesce($root, root)
             ORDER BY p_fake DESC, root, path, name LIMIT $count""",
-            {"root": root, "count": count},
+            {"root": self._known(root), "count": count},
         )
         self._view("highest", self.media)
         return self._answer("SELECT * EXCLUDE name FROM highest ORDER BY p_fake DESC, root, path, name")
@@ -69,7 +69,7 @@ class Tables:
     def history(self, path: str) -> pa.RecordBatchReader:
         """Return all rows of a path, oldest first, with `started_at` of their runs; of all roots that have it.
 
-        It is a path as the tables have it, or an absolute one. Raise UserError if no row is of it.
+        It is a path as the tables have it, or as the file system has it. Raise UserError if no row is of it.
         """
         spelled = [os.fsencode(path), *_absolute(path)]
         texts = {text for name in spelled for text in _endings(name.decode("utf-8", "replace"))}
@@ -95,6 +95,7 @@ class Tables:
 
         `difference` is added, removed, or what is another: content, status, verdict, score. Raise UserError.
         """
+        root = self._known(root)
         known = self._run_ids(root)
         first, second = (_run(word, known) for word in (before, after))
         if second < first:
@@ -102,6 +103,16 @@ class Tables:
         self._last("later", self.media.filter((first < RUN) & (second >= RUN)))
         self._last("earlier", self.media.filter(first >= RUN), "SEMI JOIN later_ends USING (root, name)")
         return self._answer(_DIFFERENCES, root=root)
+
+    def _known(self, root: str | None) -> str | None:
+        """Return a root as the tables spell it. Raise UserError if no run was of it."""
+        if root is None:
+            return None
+        roots = [found for (found,) in self.con.execute("SELECT DISTINCT root FROM runs ORDER BY root").fetchall()]
+        for spelled in (root, os.path.abspath(root), os.path.realpath(root)):
+            if spelled in roots:
+                return spelled
+        raise UserError(f"{root} was not scanned into {self.results}; these were: {', '.join(roots) or 'none'}")
 
     def _run_ids(self, root: str | None) -> list[str]:
         """Return the ids of all runs, of one root or all; a run that has not ended is in `media` alone."""
@@ -156,10 +167,8 @@ def opened(results: Path) -> Iterator[Tables]:
 
 
 def _absolute(path: str) -> list[bytes]:
-    """Return how the tables may spell an absolute path: a scan resolves links above the files."""
-    if not os.path.isabs(path):
-        return []
-    folder, name = os.path.split(os.path.normpath(path))
+    """Return how the tables may spell a path, made absolute: a scan resolves links above the files."""
+    folder, name = os.path.split(os.path.abspath(path))
     return [os.fsencode(os.path.join(above, name)) for above in (folder, os.path.realpath(folder))]
 
 

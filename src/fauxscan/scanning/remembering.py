@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import pyarrow as pa
@@ -21,10 +22,13 @@ class Remembered:
 
     def __init__(self, results: Path, found_with: str) -> None:
         self._results, self._found_with = results, found_with
+        self._lock = Lock()
 
     def __call__(self, sha256: str) -> Faces | None:
         """Return the faces of a content; None where they are not known."""
-        rows: list[Row] = self._table.take(pa.array(self._index.rows(sha256), pa.int64())).to_pylist()
+        with self._lock:  # many threads ask, and the first builds the index
+            found = self._index.rows(sha256)
+        rows: list[Row] = self._table.take(pa.array(found, pa.int64())).to_pylist()
         if not rows:
             return None
         frames: dict[int, list[Face]] = {}

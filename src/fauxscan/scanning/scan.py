@@ -43,9 +43,14 @@ class Work:
 
     @property
     def batches(self) -> Iterator[Sequence[Entry]]:
-        """Give what is to be looked at, `batch_files` at a time, in the order of the walk, and forget it."""
+        """Give what is to be looked at, in the order of the walk, and forget it."""
+        limits = self.engine.settings.scan
         while self.todo:
-            yield [self.todo.popleft() for _ in range(min(len(self.todo), self.engine.settings.scan.batch_files))]
+            batch, size = list[Entry](), 0
+            while self.todo and len(batch) < limits.batch_files and size < limits.batch_bytes:
+                batch.append(self.todo.popleft())
+                size += batch[-1].size or 0
+            yield batch
 
 
 @dataclass(frozen=True)
@@ -97,8 +102,10 @@ def scan(
 
 def _ahead(work: Work) -> Generator[tuple[Sequence[Entry], Sequence[Result]], None, None]:
     """Give the batches judged, in order; while one is made durable, and while its last files are read, the next is."""
-    with ThreadPoolExecutor(AT_ONCE) as pool, ExitStack() as otherwise:
-        otherwise.callback(work.engine.cancel)  # or Ctrl-C would wait for hundreds of files
+    with ExitStack() as end:  # what is entered last ends first
+        end.callback(work.engine.give_up, False)
+        pool = end.enter_context(ThreadPoolExecutor(AT_ONCE))
+        end.callback(work.engine.give_up, True)  # or Ctrl-C would wait for hundreds of files
         under_way: deque[tuple[Sequence[Entry], Future[Sequence[Result]]]] = deque()
         for batch in work.batches:
             under_way.append((batch, pool.submit(judge, work, batch)))
@@ -128,6 +135,8 @@ def prepare(folder: Path, results: Path, engine: Engine, names: Collection[str] 
     media = tables.read(results, tables.MEDIA)
     ledger = Ledger(media, plan.text_of(root), settings.digest, remembered)
     todo, unchanged = plan.make(plan.walk(root, results, names, settings.scan), ledger, media)
+    if todo:
+        ledger.index()
     run_id = commits.new_run_id(results, started)
     run = {"run_id": run_id, "root": plan.text_of(root), "started_at": started, "models": settings.models}
     run |= {"settings": settings.digest, "tool_version": version("fauxscan")}

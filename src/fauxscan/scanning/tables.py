@@ -169,7 +169,8 @@ def _opened(file: Path, schema: pa.Schema) -> Iterator[pq.ParquetFile]:
             _check_ours(file, part.schema_arrow, schema)
             yield part
     except (pa.ArrowException, OSError) as error:
-        remedy = "move it, and the file of that name in the other table, out of the results and scan again"
+        together = "" if schema in (RUNS, FACES) else ", with those of its name in media and scores,"
+        remedy = f"move it{together} out of the results and scan again"
         reason = str(error).partition("\n")[0]
         raise UserError(f"{file} is damaged or cut off ({reason}): {remedy}") from error
 
