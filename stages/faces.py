@@ -11,7 +11,7 @@ def faces(dataset: str, index: Path, media: Path, out: Path) -> None:
     settings = params.load()
     entry = settings.dataset(dataset)
     maker = preparing.FaceMaker(media, entry.faces, settings.media, settings.faces, entry.align)
-    preparing.make_faces(index, media, out, maker, settings.scan.thread_count)
+    preparing.make_faces(index, media, out, maker, settings.scan.worker_count)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Typed, frozen parameters: params.yaml at the door, plain records inside. Unknown keys are refused."""
 
 import os
-import re
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -164,7 +163,7 @@ class ScanParams(Strict):
     batch_files: int = Field(gt=0)  # files a batch, the unit of commit and of failure ...
     batch_bytes: int = Field(gt=0)  # ... which ends earlier where they come to so many bytes
     batch_faces: int = Field(gt=0, le=1024)  # the fixed batch shape of the forward pass
-    workers: int | None = Field(default=None, gt=0)  # processes that decode; null: one a core
+    workers: int | None = Field(default=None, gt=0)  # processes that decode; null: two more than cores
     seconds_per_file: float = Field(gt=0, le=86_400)  # that decoding and looking for faces may take
     decoder_bytes: int = Field(ge=100_000_000, le=10**14)  # of memory that a decoder may take for it
     engine: Engines  # auto: openvino where it is installed and there is no GPU
@@ -175,29 +174,8 @@ class ScanParams(Strict):
 
     @property
     def worker_count(self) -> int:
-        """Return how many processes decode."""
-        return self.workers or len(os.sched_getaffinity(0))
-
-    @property
-    def thread_count(self) -> int:
-        """Return how many threads decode where the DAG reads its own data: twice as many, in one process."""
-        return 2 * self.worker_count
-
-    @field_validator("include", "exclude")
-    @classmethod
-    def _are_patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
-        for pattern in patterns:
-            _check_pattern(pattern)
-        return patterns
-
-
-def _check_pattern(pattern: str) -> None:
-    from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern  # a tenth of a second, and most have no patterns
-
-    try:
-        GitIgnoreSpecPattern(pattern)
-    except (ValueError, re.error) as error:
-        raise ValueError(f"{pattern!r} is no pattern as .gitignore has them ({error})") from error
+        """Return how many processes decode: two more than there are cores, since some wait for a network."""
+        return self.workers or len(os.sched_getaffinity(0)) + 2
 
 
 class Params(Strict):

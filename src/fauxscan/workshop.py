@@ -77,7 +77,7 @@ def train(
     published.provide(weights, place, home / "downloads", home / "weights")
     indexing.write(own.examples(tree, labels=dict(labels)), tree, home / "index.parquet", own.CARD, None)
     maker = making.FaceMaker(tree, faces, params.media, params.faces)
-    making.make_faces(home / "index.parquet", tree, home / "faces", maker, params.scan.thread_count)
+    making.make_faces(home / "index.parquet", tree, home / "faces", maker, params.scan.worker_count)
     splits.split(home / "faces", home / "split.parquet", home / "audit.json", params.split, params.seed)
     sharding.write_shards(home / "faces", home / "split.parquet", home / "shards", params.shards)
     made = [home / name for name in ("index.parquet", "shards", "weights", "kept", "model", "plots")]

@@ -44,7 +44,7 @@ def of_tree(root: Path, labels: dict[str, str], splits_of: dict[str, str], param
         examples = module.examples(root, labels=labels, splits=splits_of)
         copies = indexing.write(examples, root, index, module.CARD, None)
         maker = making.FaceMaker(root, "whole", params.media, params.faces, images_kept=False)
-        making.make_faces(index, root, faces, maker, params.scan.thread_count)
+        making.make_faces(index, root, faces, maker, params.scan.worker_count)
         table = splits.usable(faces)
         pairs = splits.likenesses(faces, table, params.split.near_duplicate_bits)
     group = duplicates.groups(table, pairs, splits.TOKENS["official"])

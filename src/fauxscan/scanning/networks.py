@@ -46,10 +46,7 @@ def load(settings: "Settings") -> Panel:
     seats = panel.seat(settings.folders)
     files = [_cache() / _name(folder, card) for folder, card in zip(seats.folders, seats.cards, strict=True)]
     _export({folder: file for folder, file in zip(seats.folders, files, strict=True) if not _is_whole(file)})
-    members = [
-        Exported(card, file, settings.scan.precision, settings.scan.worker_count)
-        for card, file in zip(seats.cards, files, strict=True)
-    ]
+    members = [Exported(card, file, settings.scan.precision) for card, file in zip(seats.cards, files, strict=True)]
     return Panel(tuple(members), seats.ensemble)
 
 
@@ -60,7 +57,6 @@ class Exported:
     card: ModelCard
     file: Path
     precision: str
-    streams: int
 
     def scorer(self, batch: int) -> "Forward":
         """Return a function from uint8 RGB images (n, size, size, 3), n at most `batch`, to logits (n,)."""
@@ -89,7 +85,7 @@ class Exported:
         steps.input().tensor().set_element_type(openvino.Type.u8)
         options = {
             "PERFORMANCE_HINT": "THROUGHPUT",
-            "NUM_STREAMS": str(self.streams),
+            "NUM_STREAMS": str(len(os.sched_getaffinity(0))),
             "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bfloat16" and not full else "f32",
         }
         return core.compile_model(steps.build(), "CPU", options)
