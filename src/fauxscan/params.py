@@ -1,6 +1,7 @@
 """Typed, frozen parameters: params.yaml at the door, plain records inside. Unknown keys are refused."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -176,6 +177,22 @@ class ScanParams(Strict):
     def worker_count(self) -> int:
         """Return how many processes decode: two more than there are cores, since some wait for a network."""
         return self.workers or len(os.sched_getaffinity(0)) + 2
+
+    @field_validator("include", "exclude")
+    @classmethod
+    def _are_patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            _check_pattern(pattern)
+        return patterns
+
+
+def _check_pattern(pattern: str) -> None:
+    from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern  # a tenth of a second, and most have no patterns
+
+    try:
+        GitIgnoreSpecPattern(pattern)
+    except (ValueError, re.error) as error:
+        raise ValueError(f"{pattern!r} is no pattern as .gitignore has them ({error})") from error
 
 
 class Params(Strict):
