@@ -2,6 +2,7 @@
 DEVICE ?= cpu
 PYTHON ?= python3
 SECONDS ?= 600
+PARALLEL := -n logical --maxprocesses 4 --dist loadfile
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -23,10 +24,10 @@ repro: setup ## run the pipeline (dvc repro) and print what came out
 	fauxscan results
 
 test: setup-dev ## run the tests that take minutes
-	pytest
+	pytest $(PARALLEL)
 
 test-slow: setup-dev ## run all tests, the slow ones too
-	pytest -m "slow or not slow"
+	pytest $(PARALLEL) -m "slow or not slow"
 
 fuzz: setup-dev .venv/fuzz.txt ## try random images and videos on the decoders (SECONDS=600 each)
 	PYTHONPATH=src python tests/fuzz/front.py images .fuzz/images -max_total_time=$(SECONDS) -artifact_prefix=.fuzz/image-

@@ -1,12 +1,13 @@
-"""Prefect flow `scan`: when a folder is scanned and what is tried again. The scan itself is the library's."""
+"""Prefect flow `scan`: when a folder is scanned, where, and what is tried again. The scan itself is the library's."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.futures import PrefectFuture
 from prefect.tasks import Task
 from prefect.utilities.annotations import quote
 
@@ -14,12 +15,16 @@ from fauxscan import params
 from fauxscan.params import Links
 from fauxscan.scanning import filters, selection, settings, tables
 from fauxscan.scanning import scan as scanning
-from fauxscan.scanning.engine import Engine
+from fauxscan.scanning.benches import Bench
+from fauxscan.scanning.engine import Engine, Result
 from fauxscan.scanning.rows import Entry
 from fauxscan.scanning.scan import Summary, Work
 from fauxscan.scanning.selection import Selection
 from fauxscan.scanning.settings import Mode
+from flows import catching_up, clusters, notices
+from flows.telling import Teller
 
+Numbered = tuple[int, Sequence[Entry]]
 RETRY_DELAYS_S = [10.0, 60.0]  # a file system that is away for a moment is back by then
 
 
@@ -28,25 +33,60 @@ def is_io_error(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     return isinstance(state.result(raise_on_failure=False), OSError)
 
 
+TRIED_AGAIN: Any = {"retry_delay_seconds": RETRY_DELAYS_S, "retry_condition_fn": is_io_error, "cache_policy": NO_CACHE}
+
+
 @task(cache_policy=NO_CACHE)  # skipping work that is done is the ledger's job
 def prepare(chosen: Selection, results: Path, engine: Engine) -> Work:
     """Return what there is to do."""
     return scanning.prepare(chosen.root, results, engine, chosen.names)
 
 
-@task(cache_policy=NO_CACHE, retry_delay_seconds=RETRY_DELAYS_S, retry_condition_fn=is_io_error)
-def score(work: Work, batch: Sequence[Entry]) -> None:
-    """Judge one batch and stage it."""
-    scanning.score_batch(work, batch)
+@task(**TRIED_AGAIN)
+def judge(bench: Bench, number: int, batch: Sequence[Entry]) -> None:
+    """Judge a batch, on whichever machine, and hand over what came out through the results folder."""
+    bench.hand_over(number, batch)
 
 
-@task(cache_policy=NO_CACHE, retry_delay_seconds=RETRY_DELAYS_S, retry_condition_fn=is_io_error)
+@task(**TRIED_AGAIN)
+def commit(work: Work, number: int, batch: Sequence[Entry]) -> Sequence[Result]:
+    """Return the results of a batch that was handed over, made durable."""
+    judged = work.bench.handed_over(number)
+    scanning.commit(work, batch, judged)
+    return judged
+
+
+@task(**TRIED_AGAIN)
 def finish(work: Work) -> Summary:
     """Publish, and return how the scan ended."""
     return scanning.finish(work)
 
 
-@flow(name="scan", flow_run_name="scan {folder}")
+def scanned(chosen: Selection, results: Path, engine: Engine, cluster: str | int | None) -> Summary:
+    """Return how the scan of what is chosen ended."""
+    retries = engine.settings.scan.max_retries
+    with tables.locked(results):
+        work = prepare(chosen, results, engine)
+        bench, quoted, teller = quote(work.bench), cast(Any, quote(work)), Teller(work, results)
+
+        def submit(numbered: Numbered) -> PrefectFuture[None]:
+            number, batch = numbered
+            told = {"bench": bench, "number": number, "batch": quote(batch)}
+            future: PrefectFuture[None] = places.runner.submit(judge.with_options(retries=retries), told)
+            return future
+
+        with scanning.ending(engine, clusters.opened(cluster)) as places:
+            for (number, batch), future in scanning.ahead(enumerate(work.batches), submit, places.most):
+                future.result()
+                judged = commit.with_options(retries=retries)(quoted, number, cast(Any, quote(batch)))
+                work.bench.drop(number)
+                teller.batch(batch, judged)
+        summary: Summary = finish.with_options(retries=retries)(quoted)
+    teller.end(summary)
+    return summary
+
+
+@flow(name="scan", flow_run_name="scan {folder}", **notices.HOOKS)
 def scan(
     folder: str,
     results: str,
@@ -59,20 +99,20 @@ def scan(
     exclude: list[str] | None = None,
     hidden: bool | None = None,
     links: Links | None = None,
-) -> dict[str, int]:
+    limits: dict[str, dict[str, Any]] | None = None,
+    cluster: str | int | None = None,
+) -> Any:
     """Return the number of files under `folder` by status, their rows being in the tables at `results`.
 
-    All of the folder is scanned, or the `paths` in it. Patterns are added to those in params.yaml.
+    All of the folder is scanned, or the `paths` in it. Patterns are added to those in params.yaml; `limits` are values
+    of its sections `media`, `faces` and `scan` for this scan alone. `cluster` is a Dask scheduler's address, or how
+    many processes to start here.
     """
+    if skipped := catching_up.skipped():
+        return skipped
     numbers = filters.given(params.load(Path(params_file)), include, exclude, hidden, links)
+    numbers = params.limited(numbers, limits or {})
     chosen = settings.read(numbers, [Path(model) for model in models or ()], faces)
-    retries = chosen.scan.max_retries
     selected = selection.select([str(Path(folder, path)) for path in paths or [""]], Path(folder))
-    with tables.locked(Path(results)):
-        work = prepare(selected, Path(results), Engine(chosen))
-        quoted: Any = quote(work)  # or Prefect searches a million entries for futures, each time
-        for batch in work.batches:  # in order: a copy is known by the batches before its own
-            score.with_options(retries=retries)(quoted, batch)
-        summary: Summary = finish.with_options(retries=retries)(quoted)
-    get_run_logger().info("new: %s; statuses: %s", summary.changes, summary.statuses)
-    return summary.statuses
+    ended = scanned(selected, Path(results).resolve(), Engine(chosen), cluster or chosen.scan.cluster)
+    return ended.statuses

@@ -167,7 +167,8 @@ def test_an_interrupted_scan_ends_soon_and_the_next_finishes_it(tmp_path: Path) 
     for number in range(120):
         ordered(root, f"{number:03d}.jpg", b"SLOW", number)
     code = (
-        "import sys, test_decoders as t; from pathlib import Path; from fauxscan.scanning import scan;"
+        "import signal, sys, test_decoders as t; from pathlib import Path; from fauxscan.scanning import scan;"
+        "signal.signal(signal.SIGINT, signal.default_int_handler);"  # a shell's background jobs ignore it
         "home = Path(sys.argv[1]); engine = t.engine(home, t.HOSTILE, batch_files=60);"
         "scan.scan(home / 'in', home / 'results', engine, lambda done, todo: print(done, flush=True))"
     )

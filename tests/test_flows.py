@@ -1,31 +1,23 @@
 """The Prefect flows: they run on an ephemeral server, try input and output again, and import nothing that trains."""
 
-import importlib.util
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 from scanning_fixtures import REPO, stub_cards, stub_panel, write_many, write_params
 
-from fauxscan.scanning import scan as scanning
+from fauxscan.records import UserError
 from fauxscan.scanning import tables
+from fauxscan.scanning.benches import Bench
+from fauxscan.scanning.commits import Commits
 from fauxscan.scanning.engine import Engine
+from flows import refresh as refreshing
+from flows import scan as scanning
 
 pytestmark = pytest.mark.slow  # a new ephemeral server takes 20 s and more
-
-
-def load(name: str) -> ModuleType:
-    """Return the flow's file as a module, as a deployment's entry point does."""
-    spec = importlib.util.spec_from_file_location(f"flow_{name}", REPO / "flows" / f"{name}.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,13 +46,13 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def flow(home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return the flow `scan`, with stand-ins for the models and no wait between tries."""
-    module = load("scan")
-    monkeypatch.setattr(module, "Engine", lambda chosen: Engine(chosen, stub_panel))
-    monkeypatch.setattr(module, "score", module.score.with_options(retry_delay_seconds=0))
+    monkeypatch.setattr(scanning, "Engine", lambda chosen: Engine(chosen, stub_panel))
+    monkeypatch.setattr(scanning, "judge", scanning.judge.with_options(retry_delay_seconds=0))
+    monkeypatch.setattr(scanning, "commit", scanning.commit.with_options(retry_delay_seconds=0))
 
     def run(**more: Any) -> Any:
         models, numbers = [str(home / "models" / name) for name in ("faces", "wholes")], str(home / "params.yaml")
-        return module.scan(str(home / "in"), str(home / "results"), models, params_file=numbers, **more)
+        return scanning.scan(str(home / "in"), str(home / "results"), models, params_file=numbers, **more)
 
     return run
 
@@ -81,18 +73,24 @@ def test_the_flow_scans_a_part_and_leaves_out_what_it_is_told_to(home: Path, flo
     assert flow()["ok"] == 10
 
 
-def test_an_input_output_error_is_tried_again(home: Path, flow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    really, calls = scanning.score_batch, []
+@pytest.mark.parametrize("step", ["judge", "commit"])
+def test_an_input_output_error_is_tried_again(
+    home: Path, flow: Any, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    owner: Any = {"judge": Bench, "commit": Commits}[step]
+    name = {"judge": "judge", "commit": "stage"}[step]
+    really, calls = getattr(owner, name), []
 
-    def flaky(work: Any, batch: Any) -> None:
-        calls.append(batch)
+    def flaky(*arguments: Any) -> Any:
+        calls.append(arguments)
         if len(calls) == 2:
             raise OSError(5, "Input/output error")
-        really(work, batch)
+        return really(*arguments)
 
-    monkeypatch.setattr(scanning, "score_batch", flaky)
+    monkeypatch.setattr(owner, name, flaky)
     assert flow()["ok"] == 10
-    assert len(calls) == 4  # three batches, one of them twice
+    assert len(calls) == {"judge": 4, "commit": 5}[step]  # three batches, and the end, one of them twice
+    assert len(tables.latest(home / "results")) == 10
 
 
 def test_another_error_is_not_tried_again_and_fails_the_flow(
@@ -100,32 +98,38 @@ def test_another_error_is_not_tried_again_and_fails_the_flow(
 ) -> None:
     calls = []
 
-    def broken(work: Any, batch: Any) -> None:
-        calls.append(batch)
+    def broken(*arguments: Any) -> None:
+        calls.append(arguments)
         raise ValueError("a model is broken")
 
-    monkeypatch.setattr(scanning, "score_batch", broken)
+    monkeypatch.setattr(Bench, "judge", broken)
     with pytest.raises(ValueError, match="a model is broken"):
-        flow()
+        flow(limits={"scan": {"batch_files": 10}})
     assert len(calls) == 1
     with tables.locked(home / "results"):
         pass  # the lock was given back
 
 
+def test_limits_are_checked_as_params_are(flow: Any) -> None:
+    with pytest.raises(UserError, match=r"scan.batch_files: .*greater than 0"):
+        flow(limits={"scan": {"batch_files": 0}})
+    with pytest.raises(UserError, match="no values of 'models' of its own; it may have some of: media, faces, scan"):
+        flow(limits={"models": {}})
+
+
 def test_refresh_raises_with_the_end_of_what_dvc_said(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"(?s)`dvc repro`.*ended with.*not inside of a DVC repository"):
-        load("refresh").refresh(str(tmp_path))
+        refreshing.refresh(str(tmp_path))
 
 
 def test_refresh_reproduces_then_scans_with_the_new_models(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = load("refresh")
-    monkeypatch.setattr(module, "Engine", lambda chosen: Engine(chosen, stub_panel))
+    monkeypatch.setattr(refreshing, "Engine", lambda chosen: Engine(chosen, stub_panel))
     (home / "dvc.yaml").write_text("stages:\n  one:\n    cmd: echo made > one.txt\n    outs:\n      - one.txt\n")
     dvc = [sys.executable, "-m", "dvc"]
     subprocess.run([*dvc, "init", "--no-scm", "-q"], cwd=home, check=True)
-    assert module.refresh(str(home), str(home / "in"), str(home / "results"))["ok"] == 10
+    assert refreshing.refresh(str(home), str(home / "in"), str(home / "results"))["ok"] == 10
     assert (home / "one.txt").read_text() == "made\n"
-    assert module.refresh(str(home)) == {}
+    assert refreshing.refresh(str(home)) == {}
 
 
 def test_flows_import_neither_tensorflow_nor_stages() -> None:

@@ -67,13 +67,14 @@ def test_a_logit_does_not_depend_on_what_else_is_in_the_batch(tiny_models: list[
     np.testing.assert_array_equal(together, backwards)
 
 
-def test_a_model_is_exported_once(tiny_models: list[Path], cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_is_exported_once(tiny_models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     networks.load(chosen(tiny_models))
-    kept = {file: file.stat().st_mtime_ns for file in cache.glob("fauxscan/*/*")}
+    kept = {file: file.stat().st_mtime_ns for file in tmp_path.glob("fauxscan/*/*")}
     assert len(kept) == 3 * len(tiny_models)
     monkeypatch.setattr(networks.subprocess, "run", lambda *_, **__: pytest.fail("it was exported again"))
     networks.load(chosen(tiny_models))
-    assert kept == {file: file.stat().st_mtime_ns for file in cache.glob("fauxscan/*/*")}
+    assert kept == {file: file.stat().st_mtime_ns for file in tmp_path.glob("fauxscan/*/*")}
 
 
 def test_a_damaged_export_is_made_anew(tiny_models: list[Path], cache: Path) -> None:

@@ -171,7 +171,8 @@ def test_what_is_tried_again_after_an_input_output_error_is_told_of_once(tmp_pat
         work = scan.prepare(root, before, engine)
         patch.setattr(tables.os, "replace", flaky)
         for batch in work.batches:
-            _until_it_works(lambda batch=batch: scan.score_batch(work, batch))
+            judged = work.bench.judge(batch)
+            _until_it_works(lambda batch=batch, judged=judged: scan.commit(work, batch, judged))
         _until_it_works(lambda: scan.finish(work))
     assert len(calls) > 3 * every
     assert union(before) == union(whole)

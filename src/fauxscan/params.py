@@ -2,17 +2,19 @@
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from fauxscan.records import Recipe, Strict, UserError
 
 T = TypeVar("T")
 Engines = Literal["auto", "tensorflow", "openvino"]
 Links = Literal["never", "inside", "all"]
+LIMITS = ("media", "faces", "scan")  # sections that a single scan may have its own values of
 SCRATCH = "scratch"  # the name of no weights
 
 
@@ -172,6 +174,9 @@ class ScanParams(Strict):
     keep_faces_days: int = Field(ge=0, le=36_500)  # that places of faces are kept for other models to come
     publish_every: int = Field(gt=0)  # batches between publications
     max_retries: int = Field(ge=0)  # of reading, in flows
+    cluster: str | PositiveInt | None = (
+        None  # in flows: a Dask scheduler's address, or processes to start; null: threads
+    )
 
     @property
     def worker_count(self) -> int:
@@ -252,6 +257,15 @@ def changed(params: Params, section: str, values: dict[str, Any]) -> Params:
         return Params.model_validate(params.model_dump() | {section: getattr(params, section).model_dump() | given})
     except ValidationError as error:
         raise UserError(f"wrong value: {'; '.join(faults(error))}") from error
+
+
+def limited(params: Params, limits: Mapping[str, Mapping[str, Any]]) -> Params:
+    """Return the parameters with values of a single scan, by section and name. Raise UserError."""
+    for section, values in limits.items():
+        if section not in LIMITS:
+            raise UserError(f"a scan has no values of {section!r} of its own; it may have some of: {', '.join(LIMITS)}")
+        params = changed(params, section, dict(values))
+    return params
 
 
 def faults(error: ValidationError) -> list[str]:

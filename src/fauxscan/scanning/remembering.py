@@ -1,6 +1,6 @@
 """Where faces were found, kept for models to come: boxes and landmarks, no pixels, and for a stated time only."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -29,13 +29,7 @@ class Remembered:
         with self._lock:  # many threads ask, and the first builds the index
             found = self._index.rows(sha256)
         rows: list[Row] = self._table.take(pa.array(found, pa.int64())).to_pylist()
-        if not rows:
-            return None
-        frames: dict[int, list[Face]] = {}
-        for row in rows:
-            if row["frame"] is not None:
-                frames.setdefault(row["frame"], []).append(_face(row))
-        return {frame: tuple(faces) for frame, faces in frames.items()}
+        return faces_of(rows) if rows else None
 
     @cached_property
     def _table(self) -> pa.Table:
@@ -59,6 +53,15 @@ def rows(sha256: str | None, found_with: str, faces: Faces | None) -> Iterator[R
         yield known | place | box
     if not found:
         yield known
+
+
+def faces_of(kept: Iterable[Row]) -> Faces:
+    """Return the faces of a content that its rows keep."""
+    frames: dict[int, list[Face]] = {}
+    for row in kept:
+        if row["frame"] is not None:
+            frames.setdefault(row["frame"], []).append(_face(row))
+    return {frame: tuple(faces) for frame, faces in frames.items()}
 
 
 def forget(results: Path, days: int, now: datetime) -> None:

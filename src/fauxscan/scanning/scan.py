@@ -2,27 +2,32 @@
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 
 from fauxscan.records import Status, UserError, Verdict
 from fauxscan.scanning import commits, plan, remembering, tables
+from fauxscan.scanning.benches import Bench, Run
 from fauxscan.scanning.changes import Changes
 from fauxscan.scanning.commits import Commits
 from fauxscan.scanning.engine import Engine, Result
 from fauxscan.scanning.ledger import Ledger
-from fauxscan.scanning.rows import Change, Entry, Outcome, Row, key_of
+from fauxscan.scanning.rows import Change, Entry, Row, key_of
 from fauxscan.scanning.walking import EVERYTHING
 
 log = logging.getLogger(__name__)
 Tell = Callable[[int, int], None]  # files done, files to do
+Item = TypeVar("Item")
+Future = TypeVar("Future")
+Pool = TypeVar("Pool")
 AT_ONCE = 2  # batches
 
 
@@ -30,8 +35,7 @@ AT_ONCE = 2  # batches
 class Work:
     """One run in progress."""
 
-    root: Path
-    engine: Engine
+    bench: Bench
     ledger: Ledger
     commits: Commits
     run: Row
@@ -44,7 +48,7 @@ class Work:
     @property
     def batches(self) -> Iterator[Sequence[Entry]]:
         """Give what is to be looked at, in the order of the walk, and forget it."""
-        limits = self.engine.settings.scan
+        limits = self.bench.run.settings.scan
         while self.todo:
             batch, size = list[Entry](), 0
             while self.todo and len(batch) < limits.batch_files and size < limits.batch_bytes:
@@ -92,28 +96,34 @@ def scan(
         work, done = prepare(folder, results, engine, names), 0
         todo = len(work.todo)
         tell(0, todo)
-        with closing(_ahead(work)) as batches:
-            for batch, judged in batches:
-                commit(work, batch, judged)
+        with ending(engine, ThreadPoolExecutor(AT_ONCE)) as pool:
+            for batch, judged in ahead(work.batches, lambda batch: pool.submit(work.bench.judge, batch)):
+                commit(work, batch, judged.result())
                 done += len(batch)
                 tell(done, todo)
         return finish(work)
 
 
-def _ahead(work: Work) -> Generator[tuple[Sequence[Entry], Sequence[Result]], None, None]:
-    """Give the batches judged, in order; while one is made durable, and while its last files are read, the next is."""
+def ahead(
+    items: Iterable[Item], submit: Callable[[Item], Future], most: Callable[[], int] = lambda: AT_ONCE
+) -> Iterator[tuple[Item, Future]]:
+    """Give each batch with what `submit` returns of it, in order; while one is made durable others are judged."""
+    under_way: deque[tuple[Item, Future]] = deque()
+    for item in items:
+        under_way.append((item, submit(item)))
+        while len(under_way) >= most():
+            yield under_way.popleft()
+    yield from under_way
+
+
+@contextmanager
+def ending(engine: Engine, pool: AbstractContextManager[Pool]) -> Iterator[Pool]:
+    """Give what batches are judged in; at its end, and where the scan is interrupted, no more files are begun."""
     with ExitStack() as end:  # what is entered last ends first
-        end.callback(work.engine.give_up, False)
-        pool = end.enter_context(ThreadPoolExecutor(AT_ONCE))
-        end.callback(work.engine.give_up, True)  # or Ctrl-C would wait for hundreds of files
-        under_way: deque[tuple[Sequence[Entry], Future[Sequence[Result]]]] = deque()
-        for batch in work.batches:
-            under_way.append((batch, pool.submit(judge, work, batch)))
-            if len(under_way) == AT_ONCE:
-                first, judged = under_way.popleft()
-                yield first, judged.result()
-        for batch, judged in under_way:
-            yield batch, judged.result()
+        end.callback(engine.give_up, False)
+        entered = end.enter_context(pool)
+        end.callback(engine.give_up, True)  # or Ctrl-C would wait for hundreds of files
+        yield entered
 
 
 def check_folder(folder: Path) -> None:
@@ -137,31 +147,14 @@ def prepare(folder: Path, results: Path, engine: Engine, names: Collection[str] 
     todo, unchanged = plan.make(plan.walk(root, results, names, settings.scan), ledger, media)
     if todo:
         ledger.index()
-    run_id = commits.new_run_id(results, started)
+    run_id, tool_version = commits.new_run_id(results, started), version("fauxscan")
     run = {"run_id": run_id, "root": plan.text_of(root), "started_at": started, "models": settings.models}
-    run |= {"settings": settings.digest, "tool_version": version("fauxscan")}
+    run |= {"settings": settings.digest, "tool_version": tool_version}
     begun = Commits(results, run_id, settings.scan.publish_every)
     begun.begin(run)
     statuses, verdicts = _counts(ledger.rows["status"]), _counts(ledger.rows["verdict"])
-    return Work(root, engine, ledger, begun, run, deque(todo), unchanged, statuses, verdicts)
-
-
-def score_batch(work: Work, entries: Sequence[Entry]) -> None:
-    """Judge a batch of files and make their rows durable. After an OSError it may be called again with the same."""
-    commit(work, entries, judge(work, entries))
-
-
-def judge(work: Work, entries: Sequence[Entry]) -> Sequence[Result]:
-    """Return the results of files; one that looks unchanged and whose content is judged is not read again."""
-    known: dict[Entry, Result] = {}
-    for entry in entries:
-        content = work.ledger.content(entry)
-        judged = work.ledger.outcome(content) if content else None
-        if judged:
-            known[entry] = Result(judged.at(Outcome(size=entry.size, mtime_ns=entry.mtime_ns)))
-    left = [entry for entry in entries if entry not in known]
-    scored = iter(work.engine.score(work.root, left, work.ledger))
-    return [known.get(entry) or next(scored) for entry in entries]
+    bench = Bench(Run(root, results.resolve(), run_id, settings, tool_version), engine, ledger)
+    return Work(bench, ledger, begun, run, deque(todo), unchanged, statuses, verdicts)
 
 
 def commit(work: Work, entries: Sequence[Entry], results: Sequence[Result]) -> None:
@@ -171,7 +164,7 @@ def commit(work: Work, entries: Sequence[Entry], results: Sequence[Result]) -> N
     for entry, result in zip(entries, results, strict=True):
         told.decide(entry, result.outcome)
     first = _first_of_each_content(work, results)
-    found_with = work.engine.settings.faces_digest
+    found_with = work.bench.run.settings.faces_digest
     faces = [row for result in first for row in remembering.rows(result.outcome.sha256, found_with, result.faces)]
     work.commits.stage(told.rows, [row for result in first for row in result.rows], faces)
     _take_in(work, told)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,8 +29,8 @@ class Settings:
     scan: ScanParams
     mode: Mode
     folders: tuple[Path, ...]
-    cards: tuple[ModelCard, ...]
-    ensemble: EnsembleCard | None
+    cards: tuple[ModelCard, ...] = field(hash=False)  # the digest tells them apart
+    ensemble: EnsembleCard | None = field(hash=False)
     engine: str
     digest: str
     faces_digest: str  # of what decides which faces are found, whatever the models
@@ -56,6 +56,7 @@ class Settings:
 def read(params: Params, named: Sequence[Path] = (), mode: Mode = "detect", project: Path = Path()) -> Settings:
     """Return the settings of a scan with the models named, or the project's. Raise UserError; load no network."""
     folders = tuple(named) or tuple(project / model for model in params.scan.models) or _trained(params, project)
+    folders = tuple(folder.resolve() for folder in folders)  # processes elsewhere work in other folders
     seats, engine = panel.seat(folders), networks.chosen(params.scan.engine)
     precision = params.scan.precision if engine == "openvino" else "float32"
     essence = {

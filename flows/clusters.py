@@ -1,0 +1,47 @@
+"""Where a scan's batches are judged: in threads of this process, or by a Dask cluster."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
+
+from fauxscan.records import UserError
+from fauxscan.scanning.scan import AT_ONCE
+
+AHEAD = 2  # batches a Dask thread: one that it judges, and one that waits for it
+CONNECT_TIMEOUT_S = "30s"
+
+
+class Cluster(NamedTuple):
+    """What runs tasks, and how many may be under way."""
+
+    runner: TaskRunner[Any]
+    most: Callable[[], int]
+
+
+@contextmanager
+def opened(cluster: str | int | None) -> Iterator[Cluster]:
+    """Give the cluster at a scheduler's address, or one of so many processes of this machine; None: threads.
+
+    Raise UserError if it does not answer, or cannot be had.
+    """
+    if cluster is None:
+        threads: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=AT_ONCE)
+        with threads:
+            yield Cluster(threads, lambda: AT_ONCE)
+        return
+    with _dask(cluster) as runner:
+        yield Cluster(runner, lambda: max(AHEAD * sum(runner.client.nthreads().values()), AT_ONCE))
+
+
+def _dask(cluster: str | int) -> Any:
+    """Return Prefect's task runner for Dask."""
+    try:
+        from prefect_dask.task_runners import DaskTaskRunner
+    except ImportError as error:
+        raise UserError("a cluster takes prefect-dask: install it with `make setup-extras`") from error
+    if isinstance(cluster, int):
+        one_each = {"n_workers": cluster, "threads_per_worker": 1, "dashboard_address": None}
+        return DaskTaskRunner(cluster_kwargs=one_each)
+    return DaskTaskRunner(address=cluster, client_kwargs={"timeout": CONNECT_TIMEOUT_S})

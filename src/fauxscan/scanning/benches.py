@@ -1,0 +1,100 @@
+"""Where batches are judged: in the scan's own process, or in those of a cluster, which a bench may be sent to.
+
+A bench that was sent has the engine and the knowledge of the process that it came to: opened there for its first
+batch, kept for those that follow. Root, models and results must have the same addresses on all machines.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from fauxscan.records import UserError
+from fauxscan.scanning import commits, handover, plan, tables
+from fauxscan.scanning.engine import Engine, Result
+from fauxscan.scanning.ledger import Ledger
+from fauxscan.scanning.remembering import Remembered
+from fauxscan.scanning.rows import Entry, Outcome
+from fauxscan.scanning.settings import Settings
+
+_OPENING = Lock()  # two batches may come to a process at once
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as all processes know it."""
+
+    root: Path
+    results: Path
+    run_id: str
+    settings: Settings
+    tool_version: str
+
+
+class Bench:
+    """Judges batches of one run."""
+
+    def __init__(self, run: Run, engine: Engine, ledger: Ledger) -> None:
+        self.run, self.engine, self._ledger = run, engine, ledger
+
+    def __reduce__(self) -> tuple[Callable[[Run], "Bench"], tuple[Any, ...]]:
+        """Be sent as what it is for."""
+        return _opened, (self.run,)
+
+    def judge(self, entries: Sequence[Entry]) -> list[Result]:
+        """Return the results of files; one that looks unchanged and whose content is judged is not read again."""
+        known: dict[Entry, Result] = {}
+        for entry in entries:
+            content = self._ledger.content(entry)
+            judged = self._ledger.outcome(content) if content else None
+            if judged:
+                known[entry] = Result(judged.at(Outcome(size=entry.size, mtime_ns=entry.mtime_ns)))
+        left = [entry for entry in entries if entry not in known]
+        scored = iter(self.engine.score(self.run.root, left, self._ledger))
+        return [known.get(entry) or next(scored) for entry in entries]
+
+    def hand_over(self, number: int, entries: Sequence[Entry]) -> None:
+        """Judge files and stage their results, unless another process has done so and died before it could tell."""
+        if not handover.is_there(self.folder, number):
+            handover.put(self.folder, number, self.judge(entries), self.engine.settings.faces_digest)
+
+    def handed_over(self, number: int) -> list[Result]:
+        """Return the results of a batch that was handed over."""
+        return handover.take(self.folder, number)
+
+    def drop(self, number: int) -> None:
+        """Delete what was handed over of a batch, once it is committed."""
+        handover.drop(self.folder, number)
+
+    @property
+    def folder(self) -> Path:
+        """Return where the run stages."""
+        return commits.staging(self.run.results) / self.run.run_id
+
+
+def _opened(run: Run) -> Bench:
+    """Return the bench of this process for a run. Raise UserError if its code is another than that of the scan."""
+    if run.tool_version != version("fauxscan"):
+        raise UserError(
+            f"this worker has fauxscan {version('fauxscan')}, the scan {run.tool_version}: install the same on both"
+        )
+    with _OPENING:
+        return Bench(run, _engine(run.settings), _ledger(run))
+
+
+@lru_cache(maxsize=1)
+def _engine(settings: Settings) -> Engine:
+    """Return the engine of this process: its models are loaded once, whatever the run."""
+    return Engine(settings)
+
+
+@lru_cache(maxsize=1)
+def _ledger(run: Run) -> Ledger:
+    """Return what earlier runs know; what others of this run find out meanwhile is not known here, and judged again."""
+    remembered = Remembered(run.results, run.settings.faces_digest)
+    ledger = Ledger(tables.read(run.results, tables.MEDIA), plan.text_of(run.root), run.settings.digest, remembered)
+    ledger.index()
+    return ledger
