@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from prefect.client.base import ServerType
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from fauxscan.records import UserError
@@ -31,7 +34,7 @@ def opened(cluster: str | int | None) -> Iterator[Cluster]:
         with threads:
             yield Cluster(threads, lambda: AT_ONCE)
         return
-    with _dask(cluster) as runner:
+    with _server_for_all(), _dask(cluster) as runner:
         yield Cluster(runner, lambda: max(AHEAD * sum(runner.client.nthreads().values()), AT_ONCE))
 
 
@@ -42,6 +45,15 @@ def _dask(cluster: str | int) -> Any:
     except ImportError as error:
         raise UserError("a cluster takes prefect-dask: install it with `make setup-extras`") from error
     if isinstance(cluster, int):
-        one_each = {"n_workers": cluster, "threads_per_worker": 1, "dashboard_address": None}
+        one_each = {"n_workers": cluster, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
         return DaskTaskRunner(cluster_kwargs=one_each)
     return DaskTaskRunner(address=cluster, client_kwargs={"timeout": CONNECT_TIMEOUT_S})
+
+
+@contextmanager
+def _server_for_all() -> Iterator[None]:
+    """Have workers here ask the temporary server that a flow without one has started, not start their own."""
+    with get_client(sync_client=True) as client:
+        address = str(client.api_url) if client.server_type == ServerType.EPHEMERAL else None
+    with temporary_settings({PREFECT_API_URL: address} if address else {}):
+        yield

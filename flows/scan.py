@@ -42,13 +42,13 @@ def prepare(chosen: Selection, results: Path, engine: Engine) -> Work:
     return scanning.prepare(chosen.root, results, engine, chosen.names)
 
 
-@task(**TRIED_AGAIN)
+@task(task_run_name="judge batch {number}", **TRIED_AGAIN)
 def judge(bench: Bench, number: int, batch: Sequence[Entry]) -> None:
     """Judge a batch, on whichever machine, and hand over what came out through the results folder."""
     bench.hand_over(number, batch)
 
 
-@task(**TRIED_AGAIN)
+@task(task_run_name="commit batch {number}", **TRIED_AGAIN)
 def commit(work: Work, number: int, batch: Sequence[Entry]) -> Sequence[Result]:
     """Return the results of a batch that was handed over, made durable."""
     judged = work.bench.handed_over(number)
@@ -67,18 +67,18 @@ def scanned(chosen: Selection, results: Path, engine: Engine, cluster: str | int
     retries = engine.settings.scan.max_retries
     with tables.locked(results):
         work = prepare(chosen, results, engine)
-        bench, quoted, teller = quote(work.bench), cast(Any, quote(work)), Teller(work, results)
+        quoted, teller = cast(Any, quote(work)), Teller(work, results)  # or Prefect looks for futures in all it holds
 
         def submit(numbered: Numbered) -> PrefectFuture[None]:
             number, batch = numbered
-            told = {"bench": bench, "number": number, "batch": quote(batch)}
+            told = {"bench": work.bench, "number": number, "batch": batch}
             future: PrefectFuture[None] = places.runner.submit(judge.with_options(retries=retries), told)
             return future
 
         with scanning.ending(engine, clusters.opened(cluster)) as places:
             for (number, batch), future in scanning.ahead(enumerate(work.batches), submit, places.most):
                 future.result()
-                judged = commit.with_options(retries=retries)(quoted, number, cast(Any, quote(batch)))
+                judged = commit.with_options(retries=retries)(quoted, number, batch)
                 work.bench.drop(number)
                 teller.batch(batch, judged)
         summary: Summary = finish.with_options(retries=retries)(quoted)
