@@ -10,7 +10,7 @@ def evaluate(name: str, dataset: str, model: Path, shards: Path, out: Path) -> N
     """Write figures and scores of the model or ensemble at `model` to `out`."""
     settings = params.load()
     faces = settings.dataset(dataset).faces
-    evaluation.evaluate(name, model, shards, faces, out, settings.evaluate, settings.seed)
+    evaluation.evaluate(name, dataset, model, shards, faces, out, settings.evaluate, settings.seed)
 
 
 if __name__ == "__main__":

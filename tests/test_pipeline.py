@@ -14,6 +14,7 @@ import yaml
 from conftest import ROOT
 
 from fauxscan import params, presets
+from fauxscan.scanning import evaluations, settings, tables
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -60,6 +61,15 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_output_exists_and_is_well_formed(clone: Path) -> None:
     done = run(clone, sys.executable, ".ci/check_outputs.py")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_was_measured_is_published_under_the_digests_that_scans_tell(clone: Path, tmp_path: Path) -> None:
+    commit = run(clone, "git", "rev-parse", "HEAD").stdout.strip()
+    assert evaluations.publish(clone, tmp_path, evaluations.revision(clone)) > 0
+    rows = tables.read(tmp_path, tables.EVALUATIONS).to_pylist()
+    judges = settings.read(params.load(clone / "params.yaml"), [clone / "ensembles" / "logistic"]).models
+    measured = {(row["model"], row["model_digest"], row["revision"], row["dataset"]) for row in rows}
+    assert measured == {(one["name"], one["model_digest"], f"{commit}-dirty", "demo") for one in judges}
 
 
 def test_demo_models_say_what_they_are(clone: Path) -> None:

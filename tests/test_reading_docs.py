@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from scanning_fixtures import stub_engine, write_folder
+from scanning_fixtures import stub_engine, write_evaluations, write_folder
 
 from fauxscan import cli
 from fauxscan.records import Status, Verdict
-from fauxscan.scanning import scan, tables
+from fauxscan.scanning import evaluations, scan, tables
 from fauxscan.scanning.rows import Change
 
 TEXT = (ROOT / "docs" / "reading.md").read_text(encoding="utf-8")
@@ -24,21 +24,26 @@ TOLD = {
     "Which folders hold what?": ("a/b", "no_indication"),
     "What could not be judged, and why?": ("no end-of-image marker", "a link: not followed"),
     "What did each model say of a file?": ("faces", "wholes"),
+    "Which model judged what, and how good was it?": ("faces", "a/b", "twins", "0.875", "5ca1ab1e", "NULL"),
     "How has a file's score moved?": ("rescored", "moved_by"),
     "Where in a video does it look fake?": ("25", "wholes"),
     "How did the scans go?": ("00:00:0",),
 }
 GONE = "notes.txt"
+SHOWN = {"latest": "a/b/crop.jpg", "top": "a/b/crop.jpg", "history": "Z-", "runs": "Z-", "diff": "a/b/crop.jpg"}
+SHOWN["models"] = "0.875 (0.750 to 1.000)"
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tables of three scans: all is new, a file is gone, and another set of models judges."""
+    """The tables of three scans: all is new, a file is gone, and another set of models judges; one is measured."""
     home = tmp_path_factory.mktemp("read")
     root, engine = write_folder(home / "in"), stub_engine(home / "models")
     scan.scan(root, home / "results", stub_engine(home / "models", only="wholes"))
     (root / GONE).unlink()
     scan.scan(root, home / "results", engine)
+    write_evaluations(home / "project", {"wholes": "b" * 64})
+    evaluations.publish(home / "project", home / "results", "5ca1ab1e")
     return home / "results"
 
 
@@ -83,8 +88,8 @@ def test_an_example_runs_and_tells(title: str, code: str, results: Path) -> None
 
 def test_every_command_shown_runs(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = [line.split(" #")[0].split() for line in re.findall(r"(?m)^fauxscan (.+)$", TEXT)]
-    assert len(shown) == 5
+    assert [arguments[0] for arguments in shown] == list(SHOWN)
     for arguments in shown:
         known = {"RESULTS": str(results), "holiday/beach.jpg": "a/b/crop.jpg"}
         assert cli.run([known.get(word, word) for word in arguments]) == 0
-        assert "a/b/crop.jpg" in (printed := capsys.readouterr().out) or "Z-" in printed
+        assert SHOWN[arguments[0]] in capsys.readouterr().out

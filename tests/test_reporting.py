@@ -26,7 +26,8 @@ def evaluation(folder: Path, name: str, settings: Params) -> None:
         }
     )  # fmt: skip
     found = metrics.figures(scores, 0.9, 0.5, settings.evaluate, 1)
-    keys = {"unit": "media", "degradation": "none"}
+    of = {"model": name, "model_digest": "d", "trained_on": "demo", "dataset": "demo", "confidence": 0.95}
+    keys = {"unit": "media", "degradation": "none", **of}
     rows = [{**keys, "generator": generator, **found} for generator in ("all", "gan")]
     (folder / name).mkdir(parents=True)
     scores.to_parquet(folder / name / "scores.parquet")

@@ -220,7 +220,7 @@ def test_it_is_calibrated_on_what_it_was_validated_on(trained: Path) -> None:
 def test_it_is_not_measured_where_there_are_no_fakes(trained: Path, tmp_path: Path, settings: Params) -> None:
     folder = trained.with_name("mine.work") / "shards"
     with pytest.raises(UserError, match=r"[0-9]+ reals and 0 fakes.*another than the model's"):
-        evaluation.evaluate("e", trained, folder, "detect", tmp_path / "e", settings.evaluate, 1)
+        evaluation.evaluate("e", "mine", trained, folder, "detect", tmp_path / "e", settings.evaluate, 1)
 
 
 def test_self_blended_members_are_joined_and_others_refused(trained: Path, tmp_path: Path, settings: Params) -> None:

@@ -24,6 +24,8 @@ for command in (
     reports.history,
     reports.runs,
     reports.diff,
+    reports.models,
+    reports.publish,
     machine.doctor,
     experiments.audit,
     training.train,

@@ -107,7 +107,10 @@ def held_out_figures(model: Path, params: Params) -> dict[str, dict[str, float]]
 
     home, card = model.with_name(f"{model.name}.work"), models.read_card(model)
     out = home / "test"
-    evaluation.evaluate(model.name, model, home / "shards", card.trained_on.faces, out, params.evaluate, params.seed)
+    evaluation.evaluate(
+        model.name, card.trained_on.dataset, model, home / "shards", card.trained_on.faces, out, params.evaluate,
+        params.seed,
+    )  # fmt: skip
     found: dict[str, dict[str, float]] = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
     return found
 

@@ -19,8 +19,10 @@ from fauxscan.records import REAL, TEST, UserError
 ALL, CLEAN = "all", "none"
 
 
-def evaluate(name: str, model: Path, folder: Path, faces: str, out: Path, params: EvaluateParams, seed: int) -> None:
-    """Measure the model or ensemble at `model` on the shards in `folder`; write figures and scores to `out`.
+def evaluate(
+    name: str, dataset: str, model: Path, folder: Path, faces: str, out: Path, params: EvaluateParams, seed: int
+) -> None:
+    """Measure the model or ensemble at `model` on a dataset's shards in `folder`; write figures and scores to `out`.
 
     Raise UserError if the test split lacks reals or fakes.
     """
@@ -33,7 +35,13 @@ def evaluate(name: str, model: Path, folder: Path, faces: str, out: Path, params
         ],
         ignore_index=True,
     )
-    table = pd.DataFrame(_rows(units, judges, params, seed)).assign(evaluation=name)
+    told: dict[str, str | float] = {
+        "evaluation": name,
+        **_judged_by(judges),
+        "dataset": dataset,
+        "confidence": params.confidence,
+    }
+    table = pd.DataFrame(_rows(units, judges, params, seed)).assign(**told)
     out.mkdir(parents=True, exist_ok=True)
     units.to_parquet(out / "scores.parquet", index=False)
     table.to_parquet(out / "figures.parquet", index=False)
@@ -93,6 +101,16 @@ def _rows(units: pd.DataFrame, judges: Panel, params: EvaluateParams, seed: int)
             chosen = scores[(scores["label"] == REAL) | (scores["generator"] == generator) | (generator == ALL)]
             keys = {"unit": unit, "degradation": degradation, "generator": generator}
             yield keys | metrics.figures(chosen, high, even, params, seed)
+
+
+def _judged_by(judges: Panel) -> dict[str, str]:
+    """Return which model or ensemble it is: its figures hold for this digest alone."""
+    if judges.ensemble:
+        card = judges.ensemble
+        return {"model": card.name, "model_digest": card.model_digest, "trained_on": card.dataset}
+    (model,) = judges.members
+    known = model.card
+    return {"model": known.name, "model_digest": known.model_digest, "trained_on": known.trained_on.dataset}
 
 
 def _calibration(judges: Panel) -> Calibration | None:

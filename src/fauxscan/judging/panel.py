@@ -1,5 +1,7 @@
 """The models of a scan, sitting together: their calibrated logits, joined into one p_fake and one verdict."""
 
+import hashlib
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +37,11 @@ class EnsembleCard(Strict):
     digests: dict[str, str]  # member -> model_digest, in the order of the inputs
     calibration: Calibration
     proof_of_machinery: bool
+
+    @property
+    def model_digest(self) -> str:
+        """Return the digest of all that is on the card, as of a model that is of its network."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from fauxscan.reporting import tables
 
 PAGE, TABLE, TEMPLATE = "report.html", "evaluation.parquet", "page.html"
 COLUMNS = (
-    "evaluation", "unit", "degradation", "generator", "reals", "fakes", "sources", "majority", "accuracy",
-    "accuracy_low", "accuracy_high", "even", "even_accuracy", "even_accuracy_low", "even_accuracy_high", "auc",
-    "auc_low", "auc_high", "average_precision", "balanced_accuracy", "false_positive_rate", "true_positive_rate",
-    "brier", "calibration_error",
+    "evaluation", "model", "trained_on", "dataset", "unit", "degradation", "generator", "reals", "fakes", "sources",
+    "majority", "accuracy", "accuracy_low", "accuracy_high", "even", "even_accuracy", "even_accuracy_low",
+    "even_accuracy_high", "auc", "auc_low", "auc_high", "average_precision", "balanced_accuracy",
+    "false_positive_rate", "true_positive_rate", "brier", "calibration_error", "confidence", "model_digest",
 )  # fmt: skip
 
 

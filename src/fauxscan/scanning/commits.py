@@ -40,7 +40,7 @@ def staging(results: Path) -> Path:
 
 def new_run_id(results: Path, now: datetime) -> str:
     """Return an id that sorts after every other in the results, even where the clock was set back."""
-    folders = (results / "runs", results / "media", staging(results))
+    folders = (results / "runs", results / "media", results / "evaluations", staging(results))
     found = [
         match for folder in folders if folder.is_dir() for p in folder.iterdir() if (match := RUN_ID.match(p.name))
     ]

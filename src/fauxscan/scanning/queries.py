@@ -19,7 +19,7 @@ import pyarrow.dataset as ds
 
 from fauxscan.records import UserError
 from fauxscan.scanning import tables
-from fauxscan.scanning.tables import MEDIA, RUNS
+from fauxscan.scanning.tables import EVALUATIONS, MEDIA, RUNS
 
 CONFIG = {
     "memory_limit": "1GB",
@@ -89,6 +89,17 @@ class Tables:
     def runs(self) -> pa.RecordBatchReader:
         """Return the table `runs`, oldest first."""
         return self._answer("SELECT * FROM runs ORDER BY run_id")
+
+    def models(self) -> pa.RecordBatchReader:
+        """Return a row a root, model and dataset that the model was measured on; by model, then root.
+
+        The models are those of each root's newest run, and of runs that files still stand by: `files` are those with a
+        p_fake from a panel that the model sat on. The figures are the last published of its digest, of files,
+        undegraded, over all generators; null where none are.
+        """
+        self._last("now", self.media)
+        self.con.register("evaluations", tables.dataset(self.results, EVALUATIONS))
+        return self._answer(_MODELS)
 
     def differences(self, before: str, after: str, root: str | None = None) -> pa.RecordBatchReader:
         """Return the files that stood otherwise after one run than after an earlier one, by root and path.
@@ -160,7 +171,7 @@ def opened(results: Path) -> Iterator[Tables]:
         try:
             yield Tables(results, con, media)
         except duckdb.Error:
-            for schema in (MEDIA, RUNS):  # DuckDB does not say which file: reading each does
+            for schema in (MEDIA, RUNS, EVALUATIONS):  # DuckDB does not say which file: reading each does
                 for part in tables.parts(results, schema):
                     tables.read_part(part, schema)
             raise
@@ -216,3 +227,20 @@ SELECT a.root, a.path, a.path_bytes,
 FROM later a LEFT JOIN (SELECT * FROM earlier WHERE change <> 'removed') b ON a.root = b.root AND a.name = b.name
 WHERE difference <> '' AND (b.root IS NOT NULL OR a.change <> 'removed') AND a.root = coalesce($root, a.root)
 ORDER BY a.root, a.path, a.name"""
+
+_MODELS = """
+WITH panels AS (
+    SELECT DISTINCT settings, judge.name AS model, judge.model_digest AS model_digest
+    FROM (SELECT settings, unnest(models) AS judge FROM runs)
+), standing AS (
+    SELECT root, settings, count(*) AS files FROM now WHERE change <> 'removed' AND p_fake IS NOT NULL GROUP BY ALL
+    UNION ALL SELECT root, settings, 0 FROM runs QUALIFY run_id = max(run_id) OVER (PARTITION BY root)
+), judging AS (
+    SELECT model, model_digest, root, sum(files)::BIGINT AS files
+    FROM standing JOIN panels USING (settings) GROUP BY ALL
+), measured AS (
+    SELECT * FROM evaluations WHERE unit = 'media' AND degradation = 'none' AND generator = 'all'
+    QUALIFY run_id = max(run_id) OVER (PARTITION BY model_digest, dataset)
+)
+SELECT judging.*, measured.* EXCLUDE (model, model_digest, unit, degradation, generator)
+FROM judging LEFT JOIN measured USING (model_digest) ORDER BY model, model_digest, root, dataset, evaluation"""

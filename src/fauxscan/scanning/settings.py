@@ -49,7 +49,7 @@ class Settings:
         """Return the names and digests of the models, as the table `runs` keeps them."""
         named = [{"name": card.name, "model_digest": card.model_digest} for card in self.cards]
         if self.ensemble:
-            named.append({"name": self.ensemble.name, "model_digest": _digest(self.ensemble.model_dump(mode="json"))})
+            named.append({"name": self.ensemble.name, "model_digest": self.ensemble.model_digest})
         return named
 
 

@@ -64,7 +64,21 @@ FACES = _schema(
     x=pa.float64(), y=pa.float64(), w=pa.float64(), h=pa.float64(),
     landmarks=pa.list_(pa.float32(), 10), det_score=pa.float64(),
 )  # fmt: skip
-ALL = (RUNS, MEDIA, SCORES, FACES)
+
+# How good models were when a project published its evaluations, one file a publication. One row a model, dataset, unit,
+# degradation and generator. `run_id` is the publication's; `revision` null where there is no git.
+EVALUATIONS = _schema(
+    "evaluations",
+    run_id=pa.string(), published_at=pa.timestamp("us", tz="UTC"), revision=pa.string(), evaluation=pa.string(),
+    model=pa.string(), model_digest=pa.string(), trained_on=pa.string(), dataset=pa.string(),
+    unit=pa.string(), degradation=pa.string(), generator=pa.string(),
+    reals=pa.int64(), fakes=pa.int64(), sources=pa.int64(), confidence=pa.float64(), majority=pa.float64(),
+    **{f"{name}{end}": pa.float64() for name in ("accuracy", "even_accuracy", "auc") for end in ("", "_low", "_high")},
+    even=pa.float64(), average_precision=pa.float64(), balanced_accuracy=pa.float64(),
+    false_positive_rate=pa.float64(), true_positive_rate=pa.float64(), brier=pa.float64(),
+    calibration_error=pa.float64(),
+)  # fmt: skip
+ALL = (RUNS, MEDIA, SCORES, FACES, EVALUATIONS)
 
 
 def name_of(schema: pa.Schema) -> str:
@@ -169,8 +183,8 @@ def _opened(file: Path, schema: pa.Schema) -> Iterator[pq.ParquetFile]:
             _check_ours(file, part.schema_arrow, schema)
             yield part
     except (pa.ArrowException, OSError) as error:
-        together = "" if schema in (RUNS, FACES) else ", with those of its name in media and scores,"
-        remedy = f"move it{together} out of the results and scan again"
+        together = ", with those of its name in media and scores," if schema in (MEDIA, SCORES) else ""
+        remedy = f"move it{together} out of the results and {'publish' if schema == EVALUATIONS else 'scan'} again"
         reason = str(error).partition("\n")[0]
         raise UserError(f"{file} is damaged or cut off ({reason}): {remedy}") from error
 
