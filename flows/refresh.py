@@ -1,47 +1,79 @@
-"""Prefect flow `refresh`: what `dvc repro` finds stale is made again, then a folder is scanned with the new models."""
+"""Prefect flow `refresh`: what DVC finds stale is made again, its figures are published, and folders are scanned."""
 
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
-from fauxscan import params
-from fauxscan.scanning import scan as scanning
-from fauxscan.scanning import settings
-from fauxscan.scanning.engine import Engine
+from fauxscan.scanning import evaluations
+from flows import catching_up, notices
+from flows.scan import scan
 
 TAIL = 30  # lines of output that an error shows
+UNCHANGED = "didn't change, skipping"  # as DVC says it
 
 
-@task(name="dvc repro", cache_policy=NO_CACHE)
-def reproduce(project: Path) -> None:
-    """Run `dvc repro` in the project, its output in the log. Raise RuntimeError with the end of the output."""
+@task(task_run_name="{stage}", cache_policy=NO_CACHE)
+def reproduce(project: Path, stage: str) -> State[None]:
+    """Make a stage again if it is stale, its output in the log. Raise RuntimeError with the end of the output."""
     log, tail = get_run_logger(), deque[str](maxlen=TAIL)
-    command = [sys.executable, "-m", "dvc", "repro"]
-    with subprocess.Popen(
-        command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    ) as process:
+    with _dvc(project, "repro", "--single-item", stage) as process:
         for line in process.stdout or ():
             log.info(line.rstrip())
             tail.append(line)
+    _check(process, f"`dvc repro {stage}` in {project.resolve()}", tail)
+    unchanged = any(UNCHANGED in line for line in tail)
+    return Completed(name="Unchanged") if unchanged else Completed()
+
+
+def stages(project: Path) -> list[str]:
+    """Return the stages of the project's dvc.yaml, in its order. Raise RuntimeError with what DVC said."""
+    with _dvc(project, "stage", "list", "--name-only") as process:
+        lines = list(process.stdout or ())
+    _check(process, f"`dvc stage list` in {project.resolve()}", lines)
+    return [line.strip() for line in lines]
+
+
+@task(task_run_name="publish evaluations at {results}", cache_policy=NO_CACHE)
+def publish(project: Path, results: Path) -> int:
+    """Return how many rows of figures are new beside the scans at `results`."""
+    return evaluations.publish(project, results, evaluations.revision(project))
+
+
+@flow(name="refresh", flow_run_name="refresh {project}", **notices.HOOKS)
+def refresh(project: str = ".", scans: list[dict[str, Any]] | None = None) -> Any:
+    """Bring models and figures up to date, publish the figures, then run `scans`: parameters of the flow `scan`.
+
+    Where a scan names no models, it judges with those of the project.
+    """
+    if skipped := catching_up.skipped():
+        return skipped
+    home = Path(project)
+    for stage in stages(home):
+        reproduce(home, stage)
+    ended: list[Any] = []
+    for one in scans or ():
+        publish(home, Path(one["results"]))
+        ended.append(scan(**{"params_file": str(home / "params.yaml")} | one, return_state=True))
+    for state in ended:  # one that failed does not keep the others from being run
+        state.result()
+    return None
+
+
+def _dvc(project: Path, *arguments: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "dvc", *arguments]
+    return subprocess.Popen(
+        command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    )
+
+
+def _check(process: "subprocess.Popen[str]", what: str, said: Sequence[str]) -> None:
     if process.returncode:
-        raise RuntimeError(f"`dvc repro` in {project.resolve()} ended with {process.returncode}:\n{''.join(tail)}")
-
-
-@task(name="scan", cache_policy=NO_CACHE)
-def scan(folder: Path, results: Path, project: Path) -> dict[str, int]:
-    """Return the number of files under `folder` by status, judged with the project's models."""
-    chosen = settings.read(params.load(project / "params.yaml"), project=project)
-    return scanning.scan(folder, results, Engine(chosen)).statuses
-
-
-@flow(name="refresh", flow_run_name="refresh {project}")
-def refresh(project: str = ".", folder: str | None = None, results: str | None = None) -> dict[str, int]:
-    """Return the number of files by status of the scan that follows, if a folder and results are given."""
-    reproduce(Path(project))
-    if folder is None or results is None:
-        return {}
-    return scan(Path(folder), Path(results), Path(project))
+        raise RuntimeError(f"{what} ended with {process.returncode}:\n{''.join(said)}")

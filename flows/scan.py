@@ -112,7 +112,7 @@ def scan(
         return skipped
     numbers = filters.given(params.load(Path(params_file)), include, exclude, hidden, links)
     numbers = params.limited(numbers, limits or {})
-    chosen = settings.read(numbers, [Path(model) for model in models or ()], faces)
+    chosen = settings.read(numbers, [Path(model) for model in models or ()], faces, Path(params_file).parent)
     selected = selection.select([str(Path(folder, path)) for path in paths or [""]], Path(folder))
     ended = scanned(selected, Path(results).resolve(), Engine(chosen), cluster or chosen.scan.cluster)
     return ended.statuses

@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scanning_fixtures import REPO, stub_cards, stub_panel, write_many, write_params
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import TaskRun
+from prefect.client.schemas.sorting import FlowRunSort
+from scanning_fixtures import REPO, stub_cards, stub_panel, write_evaluations, write_many, write_params
 
 from fauxscan.records import UserError
 from fauxscan.scanning import tables
@@ -118,18 +122,70 @@ def test_limits_are_checked_as_params_are(flow: Any) -> None:
 
 
 def test_refresh_raises_with_the_end_of_what_dvc_said(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match=r"(?s)`dvc repro`.*ended with.*not inside of a DVC repository"):
+    with pytest.raises(RuntimeError, match=r"(?s)`dvc stage list`.*ended with.*not inside of a DVC repository"):
         refreshing.refresh(str(tmp_path))
 
 
-def test_refresh_reproduces_then_scans_with_the_new_models(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refreshing, "Engine", lambda chosen: Engine(chosen, stub_panel))
-    (home / "dvc.yaml").write_text("stages:\n  one:\n    cmd: echo made > one.txt\n    outs:\n      - one.txt\n")
-    dvc = [sys.executable, "-m", "dvc"]
-    subprocess.run([*dvc, "init", "--no-scm", "-q"], cwd=home, check=True)
-    assert refreshing.refresh(str(home), str(home / "in"), str(home / "results"))["ok"] == 10
-    assert (home / "one.txt").read_text() == "made\n"
-    assert refreshing.refresh(str(home)) == {}
+STAGES = """stages:
+  one:
+    cmd: echo made > one.txt
+    outs: [one.txt]
+  each:
+    foreach: [b, a]
+    do:
+      cmd: test ! -e broken && cp one.txt ${item}.txt
+      deps: [one.txt, params.yaml]
+      outs: ["${item}.txt"]
+"""
+
+
+@pytest.fixture
+def project(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a project with stages that DVC runs, and figures that an earlier run has made."""
+    monkeypatch.setattr(scanning, "Engine", lambda chosen: Engine(chosen, stub_panel))
+    (home / "dvc.yaml").write_text(STAGES)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], cwd=home, check=True)
+    write_evaluations(home, {"faces": "f" * 64})
+    return home
+
+
+def test_refresh_runs_the_stages_in_dvc_yamls_order_publishes_and_scans(project: Path) -> None:
+    scans = [{"folder": str(project / "in"), "results": str(project / name)} for name in ("results", "others")]
+    refreshing.refresh(str(project), scans)
+    assert (project / "a.txt").read_text() == (project / "b.txt").read_text() == "made\n"
+    for name in ("results", "others"):
+        assert len(tables.latest(project / name)) == 10
+        assert len(tables.read(project / name, tables.EVALUATIONS)) > 0
+    assert [run.state_name for run in stage_runs()] == ["Completed"] * 3
+    assert [run.name for run in stage_runs()] == ["one", "each@b", "each@a"]
+    refreshing.refresh(str(project))
+    assert [run.state_name for run in stage_runs()] == ["Unchanged"] * 3
+
+
+def test_a_stage_that_fails_ends_the_refresh_with_what_it_said(project: Path) -> None:
+    (project / "broken").touch()
+    with pytest.raises(RuntimeError, match=r"(?s)`dvc repro each@b`.*failed to run"):
+        refreshing.refresh(str(project), [{"folder": str(project / "in"), "results": str(project / "results")}])
+    assert not (project / "results").exists()
+
+
+def test_a_scan_that_fails_keeps_no_other_from_being_run(project: Path) -> None:
+    scans = [{"folder": str(project / name), "results": str(project / f"of-{name}")} for name in ("none", "in")]
+    with pytest.raises(UserError, match="none is not there"):
+        refreshing.refresh(str(project), scans)
+    assert len(tables.latest(project / "of-in")) == 10
+
+
+def stage_runs() -> list[TaskRun]:
+    """Return the runs of stages of the newest refresh, in their order."""
+    with get_client(sync_client=True) as client:
+        (newest,) = client.read_flow_runs(
+            flow_filter=FlowFilter(name=FlowFilterName(any_=["refresh"])), sort=FlowRunSort.START_TIME_DESC, limit=1
+        )
+        mine = FlowRunFilter(id=FlowRunFilterId(any_=[newest.id]))
+        runs = client.read_task_runs(flow_run_filter=mine)
+    stages = [run for run in runs if run.task_key.startswith("reproduce")]
+    return sorted(stages, key=lambda run: str(run.start_time))
 
 
 def test_flows_import_neither_tensorflow_nor_stages() -> None:
@@ -141,6 +197,6 @@ def test_flows_import_neither_tensorflow_nor_stages() -> None:
         "heavy = {'tensorflow', 'keras', 'dvc', 'stages', 'fauxscan.training', 'fauxscan.preparing'}\n"
         "sys.exit(str(sorted(heavy & set(sys.modules))))\n"
     )
-    files = [str(REPO / "flows" / name) for name in ("scan.py", "refresh.py")]
+    files = [str(file) for file in (REPO / "flows").glob("*.py")]
     done = subprocess.run([sys.executable, "-c", code, *files], capture_output=True, text=True, check=False)
     assert done.stderr.splitlines()[-1] == "[]"

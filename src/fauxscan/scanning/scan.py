@@ -153,7 +153,7 @@ def prepare(folder: Path, results: Path, engine: Engine, names: Collection[str] 
     begun = Commits(results, run_id, settings.scan.publish_every)
     begun.begin(run)
     statuses, verdicts = _counts(ledger.rows["status"]), _counts(ledger.rows["verdict"])
-    bench = Bench(Run(root, results.resolve(), run_id, settings, tool_version), engine, ledger)
+    bench = Bench(Run(root, results.resolve(), run_id, settings.resolved(), tool_version), engine, ledger)
     return Work(bench, ledger, begun, run, deque(todo), unchanged, statuses, verdicts)
 
 

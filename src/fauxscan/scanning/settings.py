@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,6 +44,10 @@ class Settings:
         """Return whether any model is given faces."""
         return any(self.view(card) is View.FACE for card in self.cards)
 
+    def resolved(self) -> "Settings":
+        """Return the settings for processes that work in another folder."""
+        return replace(self, folders=tuple(folder.resolve() for folder in self.folders))
+
     @property
     def models(self) -> list[dict[str, str]]:
         """Return the names and digests of the models, as the table `runs` keeps them."""
@@ -56,7 +60,6 @@ class Settings:
 def read(params: Params, named: Sequence[Path] = (), mode: Mode = "detect", project: Path = Path()) -> Settings:
     """Return the settings of a scan with the models named, or the project's. Raise UserError; load no network."""
     folders = tuple(named) or tuple(project / model for model in params.scan.models) or _trained(params, project)
-    folders = tuple(folder.resolve() for folder in folders)  # processes elsewhere work in other folders
     seats, engine = panel.seat(folders), networks.chosen(params.scan.engine)
     precision = params.scan.precision if engine == "openvino" else "float32"
     essence = {
