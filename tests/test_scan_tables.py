@@ -18,7 +18,7 @@ from fauxscan.scanning import commits, printing, scan, tables
 
 RUNS = ["run_id", "root", "started_at", "finished_at", "models", "settings", "tool_version"]
 MEDIA = [
-    "run_id", "root", "path", "path_bytes", "change", "sha256", "size", "mtime_ns", "kind", "format", "width", "height",
+    "run_id", "root", "path", "path_bytes", "change", "sha256", "size", "mtime_ns", "etag", "kind", "format", "width", "height",
     "duration_s", "status", "detail", "faces", "p_fake", "verdict", "settings",
 ]  # fmt: skip
 SCORES = [
@@ -96,7 +96,7 @@ def test_a_part_that_is_damaged_or_not_ours_is_named_with_the_remedy(
     elif damage == "no parquet":
         bad.write_text("hello")
     else:
-        meta = {**tables.MEDIA.metadata, b"fauxscan.version": b"2"}
+        meta = {**tables.MEDIA.metadata, b"fauxscan.version": b"3"}
         pq.write_table(pq.read_table(whole).replace_schema_metadata(meta), bad)
     with pytest.raises(UserError, match=r"bad\.parquet.*(move it|use the one that wrote it)"):
         tables.latest(tmp_path)
