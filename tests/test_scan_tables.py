@@ -18,8 +18,8 @@ from fauxscan.scanning import commits, printing, scan, tables
 
 RUNS = ["run_id", "root", "started_at", "finished_at", "models", "settings", "tool_version"]
 MEDIA = [
-    "run_id", "root", "path", "path_bytes", "change", "sha256", "size", "mtime_ns", "etag", "kind", "format", "width", "height",
-    "duration_s", "status", "detail", "faces", "p_fake", "verdict", "settings",
+    "run_id", "root", "path", "path_bytes", "change", "sha256", "size", "mtime_ns", "etag", "kind", "format", "width",
+    "height", "duration_s", "status", "detail", "faces", "p_fake", "verdict", "settings",
 ]  # fmt: skip
 SCORES = [
     "sha256", "model", "model_digest", "frame", "time_s", "track", "face", "x", "y", "w", "h", "det_score", "logit",

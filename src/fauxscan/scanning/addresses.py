@@ -20,13 +20,15 @@ class Kind(NamedTuple):
     setup: str
     remedy: str = EXTRAS
     pinned: bool = False  # an open object that is replaced cannot be read on
+    reserved: str | None = None  # what no name may hold, since the package takes it for something else
 
 
+AMAZON = "AWS_PROFILE or AWS_ACCESS_KEY_ID, and AWS_ENDPOINT_URL if it is not Amazon's"
 AZURE = Kind("adlfs", "AZURE_STORAGE_ACCOUNT_NAME and its credentials", "install adlfs beside fauxscan")
 # An allow-list: fsspec also reads local files, web servers, archives and chains of them, which an address that came
 # from elsewhere must not reach.
 KINDS: Mapping[str, Kind] = {
-    "s3": Kind("s3fs", "AWS_PROFILE or AWS_ACCESS_KEY_ID, and AWS_ENDPOINT_URL if it is not Amazon's", pinned=True),
+    "s3": Kind("s3fs", AMAZON, pinned=True, reserved="?versionId="),
     "gs": Kind("gcsfs", "GOOGLE_APPLICATION_CREDENTIALS or `gcloud auth application-default login`"),
     "az": AZURE,
     "abfs": AZURE,
@@ -55,6 +57,11 @@ class Address:
     def path(self) -> str:
         """Return it as fsspec writes it."""
         return f"{self.bucket}/{self.key}" if self.key else self.bucket
+
+    @property
+    def readable(self) -> bool:
+        """Return whether fsspec can ask for it: not for every name that an object may have."""
+        return not self.key.endswith("/") and (self.kind.reserved is None or self.kind.reserved not in self.key)
 
     @property
     def above(self) -> "Address":

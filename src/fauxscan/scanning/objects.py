@@ -16,6 +16,7 @@ from fauxscan.scanning.rows import Entry
 from fauxscan.scanning.stores import Info
 from fauxscan.scanning.walking import EVERYTHING
 
+UNREADABLE_NAME = "fsspec cannot ask for an object of such a name"
 AT_ONCE = 16  # names that a store is asked for
 
 
@@ -77,14 +78,20 @@ class Objects:
             return [Entry(name, None, None, Status.UNREADABLE, "permission denied")]
         if info:
             self._objects.add(name)
-            return [_entry(name, info)]
+            return [self._entry(name, info)]
         return self._below(name)
 
     def _below(self, name: str) -> list[Entry]:
         address = self.address.at(key_of(name)) if name else self.address
         start = len(self.address.path) + 1
         found = ((spelled(info["name"][start:]), info) for info in stores.below(address) if not _is_placeholder(info))
-        return sorted((_entry(path, info) for path, info in found), key=_place)
+        return sorted((self._entry(path, info) for path, info in found), key=_place)
+
+    def _entry(self, path: str, info: Info) -> Entry:
+        size, mtime_ns, etag = stores.looks(info)
+        if self.address.at(key_of(path)).readable:
+            return Entry(path, size, mtime_ns, etag=etag)
+        return Entry(path, size, mtime_ns, Status.UNSUPPORTED, UNREADABLE_NAME, etag=etag)
 
     def _enters(self, name: str) -> bool:
         return self.filters is None or all(map(self.filters.enters, above(name)))
@@ -96,12 +103,6 @@ class Objects:
 def _is_placeholder(info: Info) -> bool:
     """Return whether this is how tools write an empty folder."""
     return info["type"] == "directory" or (info["name"].endswith("/") and not info["size"])
-
-
-def _entry(path: str, info: Info) -> Entry:
-    looks = stores.looks(info)
-    status, detail = (Status.UNSUPPORTED, "its name ends with /") if path.endswith("/") else (None, None)
-    return Entry(path, looks.size, looks.mtime_ns, status, detail, etag=looks.etag)
 
 
 def _place(entry: Entry) -> bytes:

@@ -129,7 +129,7 @@ def _name(address: Address, top: Address) -> str:
     """Return the name below `top`. Raise UserError if it is not there."""
     if address == top:
         return ""
-    prefix = top.at("").text
+    prefix = f"{top.text}/"
     if not address.text.startswith(prefix):
         raise UserError(f"{address.text} lies outside the root {top.text}: scan it apart, or name a wider --root")
     return spelled(address.text.removeprefix(prefix))

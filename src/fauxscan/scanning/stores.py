@@ -24,7 +24,7 @@ def looks(info: Info) -> Looks:
     """Return what tells whether an object is the same: its etag, or else the time of its change."""
     etag = next((str(info[name]).strip('"') for name in ETAGS if info.get(name)), None)
     times = (info[name] for name in TIMES if isinstance(info.get(name), datetime))
-    changed = next((int(time.timelooks() * 1e6) * 1000 for time in times), None)
+    changed = next((int(time.timestamp() * 1e6) * 1000 for time in times), None)
     return Looks(int(info["size"]), None if etag else changed, etag)
 
 

@@ -1,0 +1,101 @@
+"""An S3-compatible server on loopback that notes what it is asked, and can be told to answer otherwise."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import boto3
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "a secret",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_CONFIG_FILE": "/dev/null",
+    "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+    "AWS_MAX_ATTEMPTS": "1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+Answer = Callable[[dict[str, Any], Any], Iterable[bytes]]  # a WSGI application
+
+
+class Silent(WSGIRequestHandler):
+    """Writes no log."""
+
+    def log(self, *_: object) -> None:
+        """Do nothing."""
+
+
+class StoreServer:
+    """Moto's server, with all that it was asked in `asked`: method and path, as GET /bucket/a.jpg."""
+
+    def __init__(self) -> None:
+        self._moto: Answer = DomainDispatcherApplication(create_backend_app)
+        self._server = make_server("127.0.0.1", 0, self, threaded=True, request_handler=Silent)
+        self.at = f"http://127.0.0.1:{self._server.port}"
+        self.asked: list[str] = []
+        self.before: dict[str, Callable[[], object]] = {}  # what is done before it answers
+        self.instead: dict[str, Answer] = {}  # who answers instead
+        threading.Thread(target=self._server.serve_forever, args=[0.01], daemon=True).start()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer a request."""
+        asked = f"{environ['REQUEST_METHOD']} {unquote(environ['RAW_URI'].partition('?')[0])}"
+        self.asked.append(asked)
+        if asked in self.before:
+            self.before.pop(asked)()
+        return self.instead.get(asked, self._moto)(environ, start_response)
+
+    def stop(self) -> None:
+        """Be gone."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def denied(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """Answer that this is not allowed."""
+    start_response("403 Forbidden", [("Content-Type", "application/xml")])
+    said = b"<Error><Code>AccessDenied</Code><Message>secret reasons</Message></Error>"
+    return [said if environ["REQUEST_METHOD"] != "HEAD" else b""]
+
+
+def broken(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """Announce more than comes."""
+    start_response("206 Partial Content", [("Content-Length", "5000"), ("Content-Range", "bytes 0-4999/5000")])
+    return [b"x" * 10]
+
+
+class Bucket:
+    """A bucket of its own on the server."""
+
+    def __init__(self, server: StoreServer, name: str) -> None:
+        self.server, self.name, self.address = server, name, f"s3://{name}"
+        self.client = boto3.client("s3", endpoint_url=server.at)
+        self.client.create_bucket(Bucket=name)
+
+    def put(self, key: str, data: bytes) -> str:
+        """Write an object; return its etag."""
+        return str(self.client.put_object(Bucket=self.name, Key=key, Body=data)["ETag"]).strip('"')
+
+    def delete(self, key: str) -> None:
+        """Remove an object."""
+        self.client.delete_object(Bucket=self.name, Key=key)
+
+    def upload(self, folder: Path, prefix: str = "") -> None:
+        """Write all files below a folder as objects of the same names."""
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                self.put(prefix + file.relative_to(folder).as_posix(), file.read_bytes())
+
+    @contextmanager
+    def reads(self) -> Iterator[list[str]]:
+        """Give the keys that are read, once the block has ended."""
+        found: list[str] = []
+        start, begin = len(self.server.asked), f"GET /{self.name}/"
+        yield found
+        found += [asked.removeprefix(begin) for asked in self.server.asked[start:] if asked.startswith(begin)]
+        found[:] = [key for key in found if key]
