@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -40,6 +42,7 @@ class StoreServer:
         self.asked: list[str] = []
         self.before: dict[str, Callable[[], object]] = {}  # what is done before it answers
         self.instead: dict[str, Answer] = {}  # who answers instead
+        self.numbers = count()
         threading.Thread(target=self._server.serve_forever, args=[0.01], daemon=True).start()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -49,6 +52,11 @@ class StoreServer:
         if asked in self.before:
             self.before.pop(asked)()
         return self.instead.get(asked, self._moto)(environ, start_response)
+
+    @cached_property
+    def client(self) -> Any:
+        """Return what writes to it."""
+        return boto3.client("s3", endpoint_url=self.at)
 
     def stop(self) -> None:
         """Be gone."""
@@ -72,10 +80,11 @@ def broken(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
 class Bucket:
     """A bucket of its own on the server."""
 
-    def __init__(self, server: StoreServer, name: str) -> None:
-        self.server, self.name, self.address = server, name, f"s3://{name}"
-        self.client = boto3.client("s3", endpoint_url=server.at)
-        self.client.create_bucket(Bucket=name)
+    def __init__(self, server: StoreServer) -> None:
+        self.server, self.client = server, server.client
+        self.name = f"bucket-{next(server.numbers)}"
+        self.address = f"s3://{self.name}"
+        self.client.create_bucket(Bucket=self.name)
 
     def put(self, key: str, data: bytes) -> str:
         """Write an object; return its etag."""
