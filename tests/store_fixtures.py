@@ -1,5 +1,8 @@
 """An S3-compatible server on loopback that notes what it is asked, and can be told to answer otherwise."""
 
+import base64
+import hashlib
+import json
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -7,7 +10,7 @@ from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 import boto3
 from moto.server import DomainDispatcherApplication, create_backend_app
@@ -33,10 +36,10 @@ class Silent(WSGIRequestHandler):
 
 
 class StoreServer:
-    """Moto's server, with all that it was asked in `asked`: method and path, as GET /bucket/a.jpg."""
+    """Moto's server, or another application; `asked` has what it was asked: method and path, as GET /bucket/a.jpg."""
 
-    def __init__(self) -> None:
-        self._moto: Answer = DomainDispatcherApplication(create_backend_app)
+    def __init__(self, application: Answer | None = None) -> None:
+        self._application = application or DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self, threaded=True, request_handler=Silent)
         self.at = f"http://127.0.0.1:{self._server.port}"
         self.asked: list[str] = []
@@ -51,17 +54,50 @@ class StoreServer:
         self.asked.append(asked)
         if asked in self.before:
             self.before.pop(asked)()
-        return self.instead.get(asked, self._moto)(environ, start_response)
+        return self.instead.get(asked, self._application)(environ, start_response)
 
     @cached_property
     def client(self) -> Any:
-        """Return what writes to it."""
+        """Return what writes to moto's server."""
         return boto3.client("s3", endpoint_url=self.at)
 
     def stop(self) -> None:
         """Be gone."""
         self._server.shutdown()
         self._server.server_close()
+
+
+class Google:
+    """As much of Google's interface as reading takes: lists, what is told of an object, a range of its bytes."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer a request."""
+        path, _, query = environ["RAW_URI"].partition("?")
+        head, _, name = path.partition("/o/")
+        name, asked = unquote(name), parse_qs(query)
+        if head.endswith("/o"):
+            found = [key for key in sorted(self.objects) if key.startswith(asked.get("prefix", [""])[0])]
+            body = json.dumps({"items": [self.told(key) for key in found]}).encode()
+        elif name not in self.objects:
+            start_response("404 Not Found", [])
+            return [b""]
+        elif "alt" in asked:
+            first, _, last = environ.get("HTTP_RANGE", "bytes=0-").removeprefix("bytes=").partition("-")
+            body = self.objects[name][int(first) : int(last or -2) + 1]
+        else:
+            body = json.dumps(self.told(name)).encode()
+        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    def told(self, name: str) -> dict[str, Any]:
+        """Return what is told of an object."""
+        data = self.objects[name]
+        digest = base64.b64encode(hashlib.md5(data).digest()).decode()
+        told = {"name": name, "bucket": "b", "size": str(len(data)), "md5Hash": digest}
+        return told | {"updated": "2026-01-02T03:04:05.678Z", "etag": f"{id(data)}", "generation": "1"}
 
 
 def denied(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

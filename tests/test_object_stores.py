@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from scanning_fixtures import Eyes, stub_cards, stub_engine, stub_panel, tiny_params, union, write_folder, write_many
 from scanning_fixtures import write_params as write_numbers
-from store_fixtures import ENVIRONMENT, Bucket, StoreServer, broken, denied
+from store_fixtures import ENVIRONMENT, Bucket, Google, StoreServer, broken, denied
 
 from fauxscan import cli
 from fauxscan.media import files
@@ -311,6 +311,46 @@ def test_keys_are_the_same_in_every_locale(bucket: Bucket, tmp_path: Path) -> No
     command = [sys.executable, "-c", IN_C, f"{bucket.address}/ä", str(write_numbers(tmp_path / "params.yaml"))]
     done = subprocess.run(command, env=plain, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["ü.png".encode().hex(), "4", "True", "ascii"]
+
+
+# === Google's, as far as a stand-in goes ===
+
+
+@pytest.fixture
+def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Google, StoreServer]]:
+    """A stand-in for Google's store, and its server."""
+    monkeypatch.setenv(
+        "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false"
+    )  # which asks by gRPC what the stand-in does not know
+    import fsspec.config
+    import gcsfs
+
+    application = Google()
+    server = StoreServer(application)
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.at)
+    monkeypatch.setitem(fsspec.config.conf, "gs", {"token": "anon"})
+    gcsfs.GCSFileSystem.clear_instance_cache()
+    yield application, server
+    server.stop()
+    gcsfs.GCSFileSystem.clear_instance_cache()
+
+
+def test_objects_of_google_are_told_by_their_md5_and_asked_for_again_after_the_read(
+    tmp_path: Path, engine: Engine, google: tuple[Google, StoreServer]
+) -> None:
+    store, server = google
+    images = {file.name: file.read_bytes() for file in write_many(tmp_path / "in", 8).iterdir()}
+    store.objects = {f"in/{name}": data for name, data in images.items()} | {"in/empty/": b"", "inside": b"x"}
+    change = lambda: store.objects.update({"in/003.png": images["003.png"][::-1]})
+    server.before["GET /download/storage/v1/b/b/o/in/003.png"] = change
+    summary = scan.scan(places.at("gs://b/in"), results_of(engine), engine)
+    counts = {status: number for status, number in summary.statuses.items() if number}
+    assert counts == {"ok": 7, "changed_during_read": 1}
+    assert rows(engine)["000.png"]["etag"] == store.told("in/000.png")["md5Hash"]
+    scan.scan(places.at("gs://b/in"), results_of(engine), engine)
+    start = len(server.asked)
+    assert scan.scan(places.at("gs://b/in"), results_of(engine), engine).unchanged == 8
+    assert server.asked[start:] == ["GET /storage/v1/b/b/o"]
 
 
 # === What goes wrong with one object ===
