@@ -124,6 +124,18 @@ def test_what_is_moved_out_of_the_results_is_judged_again(tmp_path: Path) -> Non
     assert unordered(states()) == unordered(before)
 
 
+def test_tables_from_before_etags_are_read_and_scanned_on(tmp_path: Path) -> None:
+    root, engine = write_folder(tmp_path / "in"), stub_engine(tmp_path / "models", only="wholes")
+    results, first = tmp_path / "results", scan.scan(root, tmp_path / "results", engine)
+    for part in (results / "media").glob("*.parquet"):
+        meta = {**tables.MEDIA.metadata, b"fauxscan.version": b"1"}
+        pq.write_table(pq.read_table(part).drop_columns(["etag"]).replace_schema_metadata(meta), part)
+    (root / "notes.txt").write_text("other words")
+    again = scan.scan(root, results, engine)
+    assert again.changes == {"changed": 1}
+    assert sum(again.statuses.values()) == sum(first.statuses.values()) == len(tables.latest(results))
+
+
 def test_latest_says_where_there_are_no_results(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no results at"):
         tables.latest(tmp_path)
