@@ -87,6 +87,7 @@ def engine(home: Path, model: str, mode: str, name: str) -> Any:
     from fauxscan import params
     from fauxscan.scanning import settings
     from fauxscan.scanning.engine import Engine, Forgetful
+    from fauxscan.scanning.places import LocalFolder
     from fauxscan.scanning.rows import Entry
 
     committed = params.load(ROOT / "params.yaml")
@@ -94,7 +95,7 @@ def engine(home: Path, model: str, mode: str, name: str) -> Any:
     chosen = settings.read(params.changed(committed, "scan", values), [home / model], mode)  # type: ignore[arg-type]
     made = Engine(chosen)
     warm = files_of(home / ("crops" if mode == "whole" else "photographs"))[:WARM]
-    made.score(Path(), [Entry(str(path), path.stat().st_size, None) for path in warm], Forgetful())
+    made.score(LocalFolder(Path()), [Entry(str(path), path.stat().st_size, None) for path in warm], Forgetful())
     return made
 
 

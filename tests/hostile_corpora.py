@@ -9,6 +9,7 @@ from pathlib import Path
 from scanning_fixtures import stub_engine
 
 from fauxscan.scanning.engine import Forgetful
+from fauxscan.scanning.places import LocalFolder
 from fauxscan.scanning.rows import Entry
 
 
@@ -21,7 +22,7 @@ def main(folder: Path, home: Path) -> None:
     """Print each file's status, how much memory the scan took, and how long it took."""
     names = sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
     engine, before, start = stub_engine(home), peak(), time.monotonic()
-    results = engine.score(folder, [Entry(name, None, None) for name in names], Forgetful())
+    results = engine.score(LocalFolder(folder), [Entry(name, None, None) for name in names], Forgetful())
     statuses = {name: str(result.outcome.status) for name, result in zip(names, results, strict=True)}
     found = {"statuses": statuses, "grown_mib": peak() - before, "seconds": time.monotonic() - start}
     print(json.dumps(found))  # noqa: T201

@@ -23,6 +23,7 @@ from fauxscan.media.looking import look
 from fauxscan.params import Params
 from fauxscan.records import Kind, MediaError, Status
 from fauxscan.scanning.engine import Forgetful
+from fauxscan.scanning.places import LocalFolder
 from fauxscan.scanning.rows import Entry, Outcome
 
 CAP = 100_000_000
@@ -53,7 +54,8 @@ def refusal(data: bytes, settings: Params) -> Status:
 def judged(folder: Path, home: Path) -> dict[str, Outcome]:
     """What a scan with stand-ins for models says of each file."""
     names = sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
-    results = stub_engine(home, only="wholes").score(folder, [Entry(n, None, None) for n in names], Forgetful())
+    entries = [Entry(name, None, None) for name in names]
+    results = stub_engine(home, only="wholes").score(LocalFolder(folder), entries, Forgetful())
     return {name: result.outcome for name, result in zip(names, results, strict=True)}
 
 

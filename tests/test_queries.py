@@ -256,7 +256,7 @@ def test_a_column_that_came_later_is_null_in_older_tables(tmp_path: Path, monkey
 
 @pytest.mark.parametrize(
     ("version", "said"),
-    [("2", r"has version 2, this fauxscan reads up to 1: use the one"), ("x", "no part of"), ("", "no part of")],
+    [("3", r"has version 3, this fauxscan reads up to 2: use the one"), ("x", "no part of"), ("", "no part of")],
 )
 def test_a_newer_version_is_refused(tmp_path: Path, version: str, said: str) -> None:
     part = older(tmp_path, version=version)

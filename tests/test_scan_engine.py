@@ -16,6 +16,7 @@ from fauxscan.media import files
 from fauxscan.records import Status, UserError, Verdict
 from fauxscan.scanning import decoding, scan, settings, tables
 from fauxscan.scanning.engine import Engine, Forgetful
+from fauxscan.scanning.places import LocalFolder
 from fauxscan.scanning.rows import Entry, Outcome
 
 EXPECTED = {
@@ -53,7 +54,8 @@ def states(root: Path, results: Path, engine: Engine) -> dict[str, dict[str, Any
 
 def judge(engine: Engine, folder: Path, *names: str) -> list[Outcome]:
     """Return the outcomes of files."""
-    return [result.outcome for result in engine.score(folder, [Entry(name, None, None) for name in names], Forgetful())]
+    entries = [Entry(name, None, None) for name in names]
+    return [result.outcome for result in engine.score(LocalFolder(folder), entries, Forgetful())]
 
 
 def test_every_file_has_its_status_and_only_judged_ones_a_score(root: Path, tmp_path: Path) -> None:
@@ -200,7 +202,8 @@ def test_a_video_that_breaks_off_keeps_no_rows(tmp_path: Path) -> None:
     write_clip(tmp_path / "clip.mp4", frames=150)
     whole = (tmp_path / "clip.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
-    ((found, rows, _),) = stub_engine(tmp_path / "models").score(tmp_path, [Entry("cut.mp4", None, None)], Forgetful())
+    entries = [Entry("cut.mp4", None, None)]
+    ((found, rows, _),) = stub_engine(tmp_path / "models").score(LocalFolder(tmp_path), entries, Forgetful())
     assert (found.status in (Status.TRUNCATED, Status.CORRUPT), found.p_fake, list(rows)) == (True, None, [])
 
 

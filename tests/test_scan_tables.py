@@ -18,8 +18,8 @@ from fauxscan.scanning import commits, printing, scan, tables
 
 RUNS = ["run_id", "root", "started_at", "finished_at", "models", "settings", "tool_version"]
 MEDIA = [
-    "run_id", "root", "path", "path_bytes", "change", "sha256", "size", "mtime_ns", "kind", "format", "width", "height",
-    "duration_s", "status", "detail", "faces", "p_fake", "verdict", "settings",
+    "run_id", "root", "path", "path_bytes", "change", "sha256", "size", "mtime_ns", "etag", "kind", "format", "width",
+    "height", "duration_s", "status", "detail", "faces", "p_fake", "verdict", "settings",
 ]  # fmt: skip
 SCORES = [
     "sha256", "model", "model_digest", "frame", "time_s", "track", "face", "x", "y", "w", "h", "det_score", "logit",
@@ -96,7 +96,7 @@ def test_a_part_that_is_damaged_or_not_ours_is_named_with_the_remedy(
     elif damage == "no parquet":
         bad.write_text("hello")
     else:
-        meta = {**tables.MEDIA.metadata, b"fauxscan.version": b"2"}
+        meta = {**tables.MEDIA.metadata, b"fauxscan.version": b"3"}
         pq.write_table(pq.read_table(whole).replace_schema_metadata(meta), bad)
     with pytest.raises(UserError, match=r"bad\.parquet.*(move it|use the one that wrote it)"):
         tables.latest(tmp_path)
@@ -122,6 +122,18 @@ def test_what_is_moved_out_of_the_results_is_judged_again(tmp_path: Path) -> Non
     scan.scan(root, tmp_path / "results", engine)
     unordered = lambda rows: [{**row, "change": None} for row in rows]
     assert unordered(states()) == unordered(before)
+
+
+def test_tables_from_before_etags_are_read_and_scanned_on(tmp_path: Path) -> None:
+    root, engine = write_folder(tmp_path / "in"), stub_engine(tmp_path / "models", only="wholes")
+    results, first = tmp_path / "results", scan.scan(root, tmp_path / "results", engine)
+    for part in (results / "media").glob("*.parquet"):
+        meta = {**tables.MEDIA.metadata, b"fauxscan.version": b"1"}
+        pq.write_table(pq.read_table(part).drop_columns(["etag"]).replace_schema_metadata(meta), part)
+    (root / "notes.txt").write_text("other words")
+    again = scan.scan(root, results, engine)
+    assert again.changes == {"changed": 1}
+    assert sum(again.statuses.values()) == sum(first.statuses.values()) == len(tables.latest(results))
 
 
 def test_latest_says_where_there_are_no_results(tmp_path: Path) -> None:

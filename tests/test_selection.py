@@ -15,6 +15,7 @@ from fauxscan.records import UserError
 from fauxscan.scanning import engine as engines
 from fauxscan.scanning import scan, selection, tables
 from fauxscan.scanning.engine import Engine
+from fauxscan.scanning.places import LocalFolder
 from fauxscan.scanning.plan import NOT_THERE
 from fauxscan.scanning.selection import select
 
@@ -72,7 +73,7 @@ def test_paths_are_named_below_the_deepest_folder_that_holds_all(
     home: Path, paths: list[str], root: str, names: set[str]
 ) -> None:
     found = select(paths)
-    assert (found.root, found.names) == ((home / root).resolve(), names)
+    assert (found.root, found.names) == (LocalFolder((home / root).resolve()), names)
 
 
 def test_a_root_that_is_named_stays(home: Path) -> None:
@@ -84,7 +85,7 @@ def test_a_way_through_a_link_is_what_it_leads_to_and_the_last_name_is_as_it_is(
     (home / "way").symlink_to("in/sub")
     (home / "in" / "link.png").symlink_to("000.png")
     assert select(["way/006.png", "in/link.png"], Path("in")).names == {"sub/006.png", "link.png"}
-    assert select(["way"]).root == home / "in" / "sub"
+    assert select(["way"]).root == LocalFolder(home / "in" / "sub")
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def _wrong(message: str) -> int:
 
 def main() -> None:
     """Run the command line."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("fauxscan").setLevel(logging.INFO)  # what libraries do is told where it goes wrong
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.exit(run())

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from fauxscan.records import UserError
+from fauxscan.scanning import addresses
 
 OK, UNJUDGED, WRONG, STOPPED = 0, 2, 3, 130
 
@@ -16,7 +17,10 @@ Models = Annotated[
     typer.Option("--models", metavar="FOLDER", help="A model or ensemble folder; repeatable. Else: params.yaml's."),
 ]
 ParamsFile = Annotated[Path, typer.Option("--params", help="The file with all numbers.")]
-Results = Annotated[Path, typer.Option("--results", help="The folder of the tables.")]
+Results = Annotated[
+    Path,
+    typer.Option("--results", metavar="FOLDER", parser=addresses.no_address, help="The folder of the tables."),
+]
 
 
 class Faces(StrEnum):

@@ -24,13 +24,16 @@ from fauxscan.commands.options import (
 from fauxscan.params import Links
 from fauxscan.records import Status, UserError
 
-Paths = Annotated[list[str] | None, typer.Argument(metavar="PATH", help="Folders, with all below them, and files.")]
+Paths = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="PATH", help="Folders, with all below them, and files; or s3://BUCKET/PREFIX, gs://..."),
+]
 Listed = Annotated[
     str | None,
     typer.Option("--list", metavar="FILE", help="A file with paths, one a line or each ended by NUL; - reads input."),
 ]
 Root = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--root",
         metavar="FOLDER",

@@ -5,16 +5,18 @@ import hashlib
 import io
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from fauxscan.params import MediaParams
 from fauxscan.records import Kind, MediaError, Status
 
 CHUNK = 1 << 20
+PIECE = 16 << 20  # that is asked of a store at a time
 WHOLE_IN_MEMORY = 64 << 20  # bytes: a larger file is decoded from its handle
 
 # Offset, magic bytes, kind, format: an allow-list. What is not here is never given to a decoder.
@@ -40,13 +42,14 @@ ANY_STILL = frozenset({b"mif1", b"msf1"})  # further brands tell how they are co
 
 @dataclass(frozen=True)
 class Content:
-    """An open file: the very bytes that were hashed, and what the file system said of them."""
+    """An open file: the very bytes that were hashed, and what the file system or store said of them."""
 
     sha256: str
     size: int
-    mtime_ns: int
+    mtime_ns: int | None
     head: bytes
     handle: BinaryIO
+    etag: str | None = None
 
     def bytes(self) -> bytes:
         """Return all bytes."""
@@ -73,26 +76,55 @@ def opened(path: Path, media: MediaParams, follow: bool = True) -> Iterator[Cont
         raise MediaError(Status.UNREADABLE, "not a regular file")
     with os.fdopen(descriptor, "rb") as file:
         if before.st_size > media.max_bytes:
-            raise MediaError(Status.TOO_LARGE, f"{before.st_size} bytes; the cap is media.max_bytes {media.max_bytes}")
+            raise MediaError(Status.TOO_LARGE, beyond(before.st_size, media))
         yield _read(file, before)
         after = os.fstat(descriptor)
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise MediaError(Status.CHANGED_DURING_READ, "size or time changed while it was read")
 
 
+def beyond(size: int, media: MediaParams) -> str:
+    """Return what is said of a file that is too large."""
+    return f"{size} bytes; the cap is media.max_bytes {media.max_bytes}"
+
+
 def _read(file: BinaryIO, info: os.stat_result) -> Content:
     try:
-        digest, head, handle = hashlib.sha256(), b"", file
-        if info.st_size <= WHOLE_IN_MEMORY:
-            handle = io.BytesIO(file.read(info.st_size + 1))
-        while chunk := handle.read(CHUNK):
-            digest.update(chunk)
-            head = head or chunk[:64]
+        handle = io.BytesIO(file.read(info.st_size + 1)) if info.st_size <= WHOLE_IN_MEMORY else file
+        return hashed(handle, info.st_size, info.st_mtime_ns)
     except OSError as error:
         raise MediaError(Status.UNREADABLE, error.strerror or "cannot be read") from error
-    if handle.tell() != info.st_size:
-        raise MediaError(Status.CHANGED_DURING_READ, f"{info.st_size} bytes announced, {handle.tell()} read")
-    return Content(digest.hexdigest(), info.st_size, info.st_mtime_ns, head, handle)
+
+
+class Stream(Protocol):
+    """What comes from elsewhere, and only once."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, at most so many; none at the end."""
+
+
+@contextmanager
+def kept(stream: Stream, size: int) -> Iterator[BinaryIO]:
+    """Give a handle on what a stream brings: memory, or a temporary file without a name where it is large."""
+    if size <= WHOLE_IN_MEMORY:
+        yield io.BytesIO(stream.read(size))
+        return
+    with tempfile.TemporaryFile() as file:
+        while chunk := stream.read(PIECE):
+            file.write(chunk)
+        file.seek(0)
+        yield file
+
+
+def hashed(handle: BinaryIO, size: int, mtime_ns: int | None, etag: str | None = None) -> Content:
+    """Return the content of a handle at its start, read to its end. Raise MediaError if it is of another size."""
+    digest, head = hashlib.sha256(), b""
+    while chunk := handle.read(CHUNK):
+        digest.update(chunk)
+        head = head or chunk[:64]
+    if handle.tell() != size:
+        raise MediaError(Status.CHANGED_DURING_READ, f"{size} bytes announced, {handle.tell()} read")
+    return Content(digest.hexdigest(), size, mtime_ns, head, handle, etag)
 
 
 def identify(head: bytes) -> tuple[Kind, str]:

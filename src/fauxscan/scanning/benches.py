@@ -13,11 +13,12 @@ from threading import Lock
 from typing import Any
 
 from fauxscan.records import UserError
-from fauxscan.scanning import commits, handover, plan, tables
+from fauxscan.scanning import commits, handover, tables
 from fauxscan.scanning.engine import Engine, Result
 from fauxscan.scanning.ledger import Ledger
+from fauxscan.scanning.places import Place
 from fauxscan.scanning.remembering import Remembered
-from fauxscan.scanning.rows import Entry, Outcome
+from fauxscan.scanning.rows import Entry
 from fauxscan.scanning.settings import Settings
 
 _OPENING = Lock()  # two batches may come to a process at once
@@ -27,7 +28,7 @@ _OPENING = Lock()  # two batches may come to a process at once
 class Run:
     """A run as all processes know it."""
 
-    root: Path
+    root: Place
     results: Path
     run_id: str
     settings: Settings
@@ -51,7 +52,7 @@ class Bench:
             content = self._ledger.content(entry)
             judged = self._ledger.outcome(content) if content else None
             if judged:
-                known[entry] = Result(judged.at(Outcome(size=entry.size, mtime_ns=entry.mtime_ns)))
+                known[entry] = Result(judged.at(entry.outcome))
         left = [entry for entry in entries if entry not in known]
         scored = iter(self.engine.score(self.run.root, left, self._ledger))
         return [known.get(entry) or next(scored) for entry in entries]
@@ -95,6 +96,6 @@ def _engine(settings: Settings) -> Engine:
 def _ledger(run: Run) -> Ledger:
     """Return what earlier runs know; what others of this run find out meanwhile is not known here, and judged again."""
     remembered = Remembered(run.results, run.settings.faces_digest)
-    ledger = Ledger(tables.read(run.results, tables.MEDIA), plan.text_of(run.root), run.settings.digest, remembered)
+    ledger = Ledger(tables.read(run.results, tables.MEDIA), run.root.text, run.settings.digest, remembered)
     ledger.index()
     return ledger

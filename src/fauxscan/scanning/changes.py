@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fauxscan.scanning.ledger import Ledger
-from fauxscan.scanning.rows import OUTCOME, Change, Entry, Outcome, Row, key_of, media_row, outcome_of
+from fauxscan.scanning.rows import LOOKS, OUTCOME, Change, Entry, Outcome, Row, key_of, media_row, outcome_of
 
 
 @dataclass
@@ -52,5 +52,5 @@ def difference(before: Row, outcome: Outcome, settings: str) -> Change | None:
     """Return what is new about a file since its last row; None if nothing is."""
     if before["settings"] == settings and all(before[name] == getattr(outcome, name) for name in OUTCOME):
         return None
-    same = all(before[name] == getattr(outcome, name) for name in ("sha256", "size", "mtime_ns"))
+    same = all(before[name] == getattr(outcome, name) for name in ("sha256", *LOOKS))
     return Change.RESCORED if same else Change.CHANGED

@@ -10,7 +10,7 @@ from fauxscan.scanning.engine import Engine
 from fauxscan.scanning.settings import Mode
 from fauxscan.scanning.tables import MEDIA, SCORES
 
-OF_A_RUN = ["run_id", "root", "mtime_ns"]
+OF_A_RUN = ["run_id", "root", "mtime_ns", "etag"]
 
 
 def score_folder(folder: Path, models: list[Path], params: Params, out: Path, faces: Mode = "detect") -> None:

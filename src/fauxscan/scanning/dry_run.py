@@ -5,21 +5,21 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fauxscan.records import UserError
-from fauxscan.scanning import commits, plan, tables
+from fauxscan.scanning import commits, places, plan, tables
 from fauxscan.scanning.ledger import Ledger
-from fauxscan.scanning.rows import TRANSIENT, Change, Entry, Row
+from fauxscan.scanning.places import Place
+from fauxscan.scanning.rows import LOOKS, TRANSIENT, Change, Entry, Looks, Row
 from fauxscan.scanning.settings import Settings
 from fauxscan.scanning.tables import MEDIA, RUNS
 from fauxscan.scanning.walking import EVERYTHING
 
 JUDGED = (Change.NEW, Change.CHANGED, Change.RESCORED)
-Key = tuple[int | None, int | None]  # size and mtime, by which a file that was moved may be told without reading it
 
 
 class Plan(NamedTuple):
@@ -68,15 +68,15 @@ class Foreseen:
         return {**told, "seconds": self.seconds, **{f"rate_{name}": value for name, value in rate.items()}}
 
 
-def foresee(folder: Path, results: Path, settings: Settings, names: Collection[str] = EVERYTHING) -> Foreseen:
+def foresee(folder: Place | Path, results: Path, settings: Settings, names: Collection[str] = EVERYTHING) -> Foreseen:
     """Return what a scan of what is named below `folder` would do. Raise UserError as the scan would."""
-    root, media = folder.resolve(), _media(results)
+    root, media = places.at(folder), _media(results)
     tables.check(results)
-    ledger = Ledger(media, plan.text_of(root), settings.digest)
-    found = Plan(ledger, *plan.make(plan.walk(root, results, names, settings.scan), ledger, media))
+    ledger = Ledger(media, root.text, settings.digest)
+    found = Plan(ledger, *plan.make(root.walk(results, names, settings.scan), ledger, media))
     reasons, to_read = _reasons(found), _to_read(found, settings)
     return Foreseen(
-        root=plan.text_of(root),
+        root=root.text,
         unchanged=found.unchanged,
         new=reasons["new"],
         changed=reasons["changed"],
@@ -109,25 +109,26 @@ def _staged(results: Path) -> Iterator[pa.Table]:
 def _reasons(found: Plan) -> Mapping[str, int]:
     """Return how many files are to be looked at for which reason."""
     rows = found.ledger.rows
-    states = zip(*(rows[name].to_pylist() for name in ("size", "mtime_ns", "status")), strict=True)
+    states = zip(*(rows[name].to_pylist() for name in (*LOOKS, "status")), strict=True)
     before = dict(zip(tables.keys(rows), states, strict=True)) if found.todo else {}
     return Counter(_reason(entry, before.get(entry.key)) for entry in found.todo)
 
 
-def _reason(entry: Entry, before: tuple[int | None, int | None, str] | None) -> str:
+def _reason(entry: Entry, before: tuple[Any, ...] | None) -> str:
     if before is None:
         return "new"
-    if before[:2] != (entry.size, entry.mtime_ns):
+    *looks, status = before
+    if tuple(looks) != entry.looks:
         return "changed"
-    return "tried_again" if before[2] in TRANSIENT else "other_settings"
+    return "tried_again" if status in TRANSIENT else "other_settings"
 
 
 def _moved(found: Plan) -> int:
-    """Return how many new names have the size and time of a file that is gone."""
-    gone = Counter[Key]((row["size"], row["mtime_ns"]) for row in found.ledger.gone() if row["sha256"])
+    """Return how many new names look like a file that is gone."""
+    gone = Counter(Looks(*(row[name] for name in LOOKS)) for row in found.ledger.gone() if row["sha256"])
     if not gone:
         return 0
-    new = Counter[Key]((e.size, e.mtime_ns) for e in found.todo if found.ledger.at(e.key) is None)
+    new = Counter(e.looks for e in found.todo if found.ledger.at(e.key) is None)
     return (gone & new).total()
 
 

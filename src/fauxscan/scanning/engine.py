@@ -20,6 +20,7 @@ from fauxscan.scanning.claims import Claims
 from fauxscan.scanning.decoders import Decoder
 from fauxscan.scanning.decoding import Faces
 from fauxscan.scanning.forward import Desk, Desks
+from fauxscan.scanning.places import LocalFolder, Place
 from fauxscan.scanning.reading import Draft, Eyes, Memory, Reader, chunks
 from fauxscan.scanning.rows import Entry, Outcome, Row
 from fauxscan.scanning.settings import Settings
@@ -51,7 +52,7 @@ class Engine:
         self._claims, self._desks = Claims(), Desks(self._opened)
         self._given_up = False
 
-    def score(self, root: Path, entries: Sequence[Entry], memory: Memory) -> list[Result]:
+    def score(self, root: Place, entries: Sequence[Entry], memory: Memory) -> list[Result]:
         """Return the results of the files in their order; content that is known, or occurs twice, is judged once."""
         parts = list(chunks(entries))
         drafts = [draft for part in parts for draft in part]
@@ -117,7 +118,7 @@ class Engine:
         return [Desk(model.scorer(batch), batch, model.card.input_size) for model in self._panel.members]
 
     def _with_twins(
-        self, root: Path, drafts: Sequence[Draft], results: Sequence[Result | None], memory: Memory
+        self, root: Place, drafts: Sequence[Draft], results: Sequence[Result | None], memory: Memory
     ) -> list[Result]:
         """Return all results: a twin has that of its content, or is judged after all where the other file failed it."""
         known = [result or _of_twin(draft) for draft, result in zip(drafts, results, strict=True)]
@@ -182,4 +183,4 @@ class Forgetful:
 def check_files(files: Sequence[Path], settings: Settings) -> list[Outcome]:
     """Return the outcomes of single files; nothing is written."""
     entries = [Entry(str(file), None, None, link=True) for file in files]
-    return [result.outcome for result in Engine(settings).score(Path(), entries, Forgetful())]
+    return [result.outcome for result in Engine(settings).score(LocalFolder(Path()), entries, Forgetful())]

@@ -24,12 +24,13 @@ class Ledger:
     def __init__(
         self, media: pa.Table, root: str, settings: str, remembered: Callable[[str], Faces | None] = lambda sha: None
     ) -> None:
-        self.settings, self._remembered = settings, remembered
+        self.root, self.settings, self._remembered = root, settings, remembered
         self._media = media
         self.rows = tables.present(tables.last(media.filter(pc.equal(media["root"], root))))
         self._at = {key: i for i, key in enumerate(tables.keys(self.rows))}
         self._size = _integers(self.rows["size"])
         self._mtime = _integers(self.rows["mtime_ns"])
+        self._etag = self.rows["etag"].combine_chunks()
         self._lasting = _lasting(self.rows).to_numpy()
         self._current = pc.equal(self.rows["settings"], settings).to_numpy()
         self._seen = np.zeros(len(self.rows), bool)
@@ -106,7 +107,8 @@ class Ledger:
 
     def _same(self, i: int, entry: Entry) -> bool:
         size, mtime_ns = _integer(entry.size), _integer(entry.mtime_ns)
-        return bool(self._lasting[i] and self._size[i] == size and self._mtime[i] == mtime_ns)
+        alike = bool(self._lasting[i] and self._size[i] == size and self._mtime[i] == mtime_ns)
+        return alike and (entry.etag is None or self._etag[i].as_py() == entry.etag)
 
     def _row(self, i: int) -> Row:
         row: Row = self.rows.slice(i, 1).to_pylist()[0]

@@ -2,50 +2,33 @@
 
 import os
 from collections.abc import Collection, Iterable, Iterator
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fauxscan.params import ScanParams
 from fauxscan.records import Status, UserError
-from fauxscan.scanning import filters, tables
+from fauxscan.scanning import tables
 from fauxscan.scanning.filters import above
 from fauxscan.scanning.ledger import Ledger
+from fauxscan.scanning.places import Listing
 from fauxscan.scanning.rows import Entry
-from fauxscan.scanning.walking import Walk
 
 NOT_THERE = "it was named to be scanned and is not there"
 
 
-def walk(root: Path, results: Path, names: Collection[str], scan: ScanParams) -> Walk:
-    """Return the walk to what is named below the root, as the parameters have it, leaving out the results."""
-    return Walk(root, results, names, filters.read(scan), scan.links)
-
-
-def make(to: Walk, ledger: Ledger, media: pa.Table) -> tuple[list[Entry], int]:
+def make(to: Listing, ledger: Ledger, media: pa.Table) -> tuple[list[Entry], int]:
     """Return the files whose last row in `media` does not say all about them, and how many others there are.
 
     From then on the ledger knows which are gone. Raise UserError if there is nothing to scan.
     """
     todo, unchanged = _compare(to, ledger)
     if to.missing:
-        todo += [entry for entry in _not_there(to.missing, _known(media, to.root)) if not ledger.see(entry)]
+        todo += [entry for entry in _not_there(to.missing, _known(media, ledger.root)) if not ledger.see(entry)]
     ledger.keep(lambda key: not to.covers(key))
     return todo, unchanged
 
 
-def text_of(path: Path) -> str:
-    """Return a path as the tables spell it in the column `root`. Raise UserError for a name that they cannot hold."""
-    try:
-        return os.fsencode(path).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"the folder {os.fsencode(path)!r} has a name that is not UTF-8: rename it, or scan the one above"
-        ) from error
-
-
-def _compare(to: Walk, ledger: Ledger) -> tuple[list[Entry], int]:
+def _compare(to: Listing, ledger: Ledger) -> tuple[list[Entry], int]:
     """Return the files that are there whose last row does not say all about them, and how many others there are."""
     todo, unchanged = [], 0
     try:
@@ -55,11 +38,11 @@ def _compare(to: Walk, ledger: Ledger) -> tuple[list[Entry], int]:
             else:
                 todo.append(entry)
     except OSError as error:
-        raise UserError(f"{to.root} cannot be listed: {error.strerror}") from error
+        raise UserError(f"{ledger.root} cannot be listed: {error.strerror}") from error
     if not todo and not unchanged:
         # An empty folder is more often a share that is not mounted than a million files removed.
         left_out = ", or all are left out by scan.include, scan.exclude and scan.hidden" if to.filters else ""
-        raise UserError(f"no files under {to.root}{left_out}: name another folder, or see whether it is mounted")
+        raise UserError(f"no files under {ledger.root}{left_out}: name another folder, or see whether it is mounted")
     return todo, unchanged
 
 
@@ -68,9 +51,9 @@ def _not_there(missing: Iterable[str], known: Collection[str]) -> Iterator[Entry
     return (Entry(name, None, None, Status.UNREADABLE, NOT_THERE) for name in missing if name not in known)
 
 
-def _known(media: pa.Table, root: Path) -> set[str]:
+def _known(media: pa.Table, root: str) -> set[str]:
     """Return the files that any scan has seen under a root, and the folders that they lie in."""
     seen = pc.not_equal(pc.fill_null(media["detail"], ""), NOT_THERE)
-    rows = media.filter(pc.and_(pc.equal(media["root"], text_of(root)), seen))
+    rows = media.filter(pc.and_(pc.equal(media["root"], root), seen))
     files = {os.fsdecode(key) for key in tables.keys(rows)}
     return files.union(*map(above, files))

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from fauxscan.records import UserError
-from fauxscan.scanning import tables
+from fauxscan.scanning import addresses, tables
 from fauxscan.scanning.tables import EVALUATIONS, MEDIA, RUNS
 
 CONFIG = {
@@ -69,7 +69,7 @@ class Tables:
     def history(self, path: str) -> pa.RecordBatchReader:
         """Return all rows of a path, oldest first, with `started_at` of their runs; of all roots that have it.
 
-        It is a path as the tables have it, or as the file system has it. Raise UserError if no row is of it.
+        It is a path as the tables have it, or as the file system or store has it. Raise UserError if no row is of it.
         """
         spelled = [os.fsencode(path), *_absolute(path)]
         texts = {text for name in spelled for text in _endings(name.decode("utf-8", "replace"))}
@@ -120,7 +120,7 @@ class Tables:
         if root is None:
             return None
         roots = [found for (found,) in self.con.execute("SELECT DISTINCT root FROM runs ORDER BY root").fetchall()]
-        for spelled in (root, os.path.abspath(root), os.path.realpath(root)):
+        for spelled in (root, root.rstrip("/"), os.path.abspath(root), os.path.realpath(root)):
             if spelled in roots:
                 return spelled
         raise UserError(f"{root} was not scanned into {self.results}; these were: {', '.join(roots) or 'none'}")
@@ -184,12 +184,12 @@ def _absolute(path: str) -> list[bytes]:
 
 
 def _endings(path: str) -> Iterator[str]:
-    """Give the path and, of an absolute one, what it may be called under each folder above it."""
+    """Give the path and, of an absolute one or an address, what it may be called under each folder above it."""
     yield path
-    while path.startswith("/") and (parts := path.split("/", 2))[2:]:
-        yield path.lstrip("/")
-        path = f"/{parts[2]}"
-    yield path.lstrip("/")
+    at = path.find("/") if path.startswith("/") or addresses.is_address(path) else -1
+    while at != -1:
+        yield path[at + 1 :]
+        at = path.find("/", at + 1)
 
 
 def _run(word: str, known: list[str]) -> str:

@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from io import BytesIO
-from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
-from fauxscan.media.files import Content, opened
+from fauxscan.media.files import Content
 from fauxscan.media.images import Image
 from fauxscan.records import MediaError, Status
 from fauxscan.scanning.claims import Claim, Claims
 from fauxscan.scanning.decoders import Lost, Take
 from fauxscan.scanning.decoding import Faces, Job, Seen
+from fauxscan.scanning.places import Place
 from fauxscan.scanning.rows import Entry, Outcome
 from fauxscan.scanning.settings import Settings
 from fauxscan.scanning.views import Scored
@@ -83,7 +83,7 @@ def chunks(entries: Sequence[Entry]) -> Iterator[list[Draft]]:
         if chunk and (weight > BYTES_AT_ONCE or len(chunk) == FILES_AT_ONCE):
             yield chunk
             chunk, weight = [], entry.size or 0
-        chunk.append(Draft(entry, Outcome(size=entry.size, mtime_ns=entry.mtime_ns)))
+        chunk.append(Draft(entry, entry.outcome))
     if chunk:
         yield chunk
 
@@ -91,7 +91,7 @@ def chunks(entries: Sequence[Entry]) -> Iterator[list[Draft]]:
 class Reader:
     """Reads the files of one batch, from many threads; content that is known, or is being judged, is only hashed."""
 
-    def __init__(self, settings: Settings, root: Path, memory: Memory, claims: Claims) -> None:
+    def __init__(self, settings: Settings, root: Place, memory: Memory, claims: Claims) -> None:
         self.settings, self.root, self.memory, self.claims = settings, root, memory, claims
 
     def read(self, drafts: Sequence[Draft], eyes: Eyes, lay: Lay) -> None:
@@ -108,8 +108,7 @@ class Reader:
         """Return the file if it must be looked at. One that lies in memory is closed again, and any is if known."""
         if draft.entry.status is not None:
             raise MediaError(draft.entry.status, draft.entry.detail or "")
-        path, follow = self.root / draft.entry.path, draft.entry.link
-        content = draft.held.enter_context(opened(path, self.settings.media, follow))
+        content = draft.held.enter_context(self.root.opened(draft.entry, self.settings.media))
         in_memory = isinstance(content.handle, BytesIO)
         if self._is_known(content, draft) or in_memory:
             draft.held.close()
@@ -121,7 +120,7 @@ class Reader:
 
     def _is_known(self, content: Content, draft: Draft) -> bool:
         """Note what was read; return whether another file of this content was judged, or is being judged."""
-        draft.outcome = Outcome(content.sha256, content.size, content.mtime_ns)
+        draft.outcome = Outcome(content.sha256, content.size, content.mtime_ns, content.etag)
         judged = self.memory.outcome(content.sha256)
         if judged is not None:
             draft.outcome, draft.judged = judged.at(draft.outcome), True
@@ -131,8 +130,8 @@ class Reader:
         return not mine
 
     def _note(self, draft: Draft, seen: Seen) -> None:
-        read, draft.outcome = draft.outcome, seen.outcome
-        draft.outcome.sha256, draft.outcome.size, draft.outcome.mtime_ns = read.sha256, read.size, read.mtime_ns
+        sha256, draft.outcome = draft.outcome.sha256, seen.outcome.at(draft.outcome)
+        draft.outcome.sha256 = sha256
         if draft.outcome.status != Status.OK:
             draft.rows = []
         elif self.settings.finds_faces:

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from fauxscan.records import Status
 
@@ -25,6 +25,17 @@ class Change(StrEnum):
     REMOVED = "removed"
 
 
+class Looks(NamedTuple):
+    """What tells without reading it whether a file is the same."""
+
+    size: int | None
+    mtime_ns: int | None  # null for an object that has an etag: the same bytes may be put there again
+    etag: str | None  # null for a file
+
+
+LOOKS = Looks._fields
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A name under the root, as the file system spells it, and what it says of it without opening it."""
@@ -35,11 +46,22 @@ class Entry:
     status: Status | None = None  # set where there is nothing to open
     detail: str | None = None
     link: bool = False  # it may be opened although it is a link
+    etag: str | None = None
 
     @property
     def key(self) -> bytes:
         """Return the name's bytes, which tell it from every other."""
         return os.fsencode(self.path)
+
+    @property
+    def looks(self) -> Looks:
+        """Return what tells whether it is the same."""
+        return Looks(self.size, self.mtime_ns, self.etag)
+
+    @property
+    def outcome(self) -> "Outcome":
+        """Return what is known of it while it is not read."""
+        return Outcome(None, *self.looks)
 
 
 @dataclass(slots=True)
@@ -49,6 +71,7 @@ class Outcome:
     sha256: str | None = None
     size: int | None = None
     mtime_ns: int | None = None
+    etag: str | None = None
     kind: str | None = None
     format: str | None = None
     width: int | None = None
@@ -62,7 +85,7 @@ class Outcome:
 
     def at(self, file: "Outcome") -> "Outcome":
         """Return this outcome for another file of the same content."""
-        return replace(self, size=file.size, mtime_ns=file.mtime_ns)
+        return replace(self, size=file.size, mtime_ns=file.mtime_ns, etag=file.etag)
 
 
 OUTCOME = tuple(field.name for field in fields(Outcome))

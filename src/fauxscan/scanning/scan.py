@@ -13,13 +13,14 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from fauxscan.records import Status, UserError, Verdict
-from fauxscan.scanning import commits, plan, remembering, tables
+from fauxscan.records import Status, Verdict
+from fauxscan.scanning import commits, places, plan, remembering, tables
 from fauxscan.scanning.benches import Bench, Run
 from fauxscan.scanning.changes import Changes
 from fauxscan.scanning.commits import Commits
 from fauxscan.scanning.engine import Engine, Result
 from fauxscan.scanning.ledger import Ledger
+from fauxscan.scanning.places import Place
 from fauxscan.scanning.rows import Change, Entry, Row, key_of
 from fauxscan.scanning.walking import EVERYTHING
 
@@ -83,7 +84,7 @@ class Summary:
 
 
 def scan(
-    folder: Path,
+    folder: Place | Path,
     results: Path,
     engine: Engine,
     tell: Tell | None = None,
@@ -91,7 +92,8 @@ def scan(
 ) -> Summary:
     """Return how the scan of what is named below `folder` into the tables at `results` ended. Raise UserError."""
     tell = tell or (lambda done, todo: None)
-    check_folder(folder)
+    folder = places.at(folder)
+    folder.check()
     with tables.locked(results):
         work, done = prepare(folder, results, engine, names), 0
         todo = len(work.todo)
@@ -126,29 +128,22 @@ def ending(engine: Engine, pool: AbstractContextManager[Pool]) -> Iterator[Pool]
         yield entered
 
 
-def check_folder(folder: Path) -> None:
-    """Raise UserError if there is no such folder."""
-    if not folder.is_dir():
-        raise UserError(f"{folder} is {'not a folder' if folder.exists() else 'not there'}: name a folder to scan")
-
-
-def prepare(folder: Path, results: Path, engine: Engine, names: Collection[str] = EVERYTHING) -> Work:
+def prepare(folder: Place | Path, results: Path, engine: Engine, names: Collection[str] = EVERYTHING) -> Work:
     """Return the work that a scan has to do, with the results locked: what killed runs left is published first."""
-    check_folder(folder)
-    started = datetime.now(UTC)
+    root, settings, started = places.at(folder), engine.settings, datetime.now(UTC)
+    root.check()
     if left := commits.recover(results):
         log.info("published what %d interrupted scan(s) had left", left)
     tables.check(results)
-    root, settings = folder.resolve(), engine.settings
     remembering.forget(results, settings.scan.keep_faces_days, started)
     remembered = remembering.Remembered(results, settings.faces_digest)
     media = tables.read(results, tables.MEDIA)
-    ledger = Ledger(media, plan.text_of(root), settings.digest, remembered)
-    todo, unchanged = plan.make(plan.walk(root, results, names, settings.scan), ledger, media)
+    ledger = Ledger(media, root.text, settings.digest, remembered)
+    todo, unchanged = plan.make(root.walk(results, names, settings.scan), ledger, media)
     if todo:
         ledger.index()
     run_id, tool_version = commits.new_run_id(results, started), version("fauxscan")
-    run = {"run_id": run_id, "root": plan.text_of(root), "started_at": started, "models": settings.models}
+    run = {"run_id": run_id, "root": root.text, "started_at": started, "models": settings.models}
     run |= {"settings": settings.digest, "tool_version": tool_version}
     begun = Commits(results, run_id, settings.scan.publish_every)
     begun.begin(run)

@@ -17,9 +17,9 @@ from fauxscan.records import Status, UserError, Verdict
 if TYPE_CHECKING:  # it brings pandas with it, which a scan is not to wait for
     import pyarrow.dataset as ds
 
-VERSION = 1
+VERSION = 2
 # The version that brought a column which is younger than its table, as "table.column": in older files it is null.
-ADDED: Mapping[str, int] = {}
+ADDED: Mapping[str, int] = {"media.etag": 2}
 LOCK_WAIT_S = 3.0
 
 
@@ -43,7 +43,7 @@ RUNS = _schema(
 MEDIA = _schema(
     "media",
     run_id=pa.string(), root=pa.string(), path=pa.string(), path_bytes=pa.binary(), change=pa.string(),
-    sha256=pa.string(), size=pa.int64(), mtime_ns=pa.int64(), kind=pa.string(), format=pa.string(),
+    sha256=pa.string(), size=pa.int64(), mtime_ns=pa.int64(), etag=pa.string(), kind=pa.string(), format=pa.string(),
     width=pa.int32(), height=pa.int32(), duration_s=pa.float64(), status=pa.string(), detail=pa.string(),
     faces=pa.int32(), p_fake=pa.float64(), verdict=pa.string(), settings=pa.string(),
 )  # fmt: skip
