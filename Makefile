@@ -2,13 +2,14 @@
 DEVICE ?= cpu
 PYTHON ?= python3
 SECONDS ?= 600
+PORT ?= 4200
 PARALLEL := -n logical --maxprocesses 4 --dist loadfile
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export DO_NOT_TRACK ?= 1
 
-.PHONY: help setup setup-dev setup-extras repro test test-slow fuzz check lock
+.PHONY: help setup setup-dev setup-extras repro serve test test-slow fuzz check lock
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -22,6 +23,9 @@ setup-extras: .venv/$(DEVICE).txt .venv/extras.txt ## add OpenVINO, which scans 
 repro: setup ## run the pipeline (dvc repro) and print what came out
 	dvc repro
 	fauxscan results
+
+serve: setup ## run the schedules of prefect.yaml on this machine, with a page to watch them (PORT=4200)
+	python -m flows.serve --port $(PORT)
 
 test: setup-dev ## run the tests that take minutes
 	pytest $(PARALLEL)

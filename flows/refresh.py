@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from fauxscan.scanning import evaluations
+from fauxscan.scanning import addresses, evaluations
 from flows import catching_up, notices
 from flows.scan import scan
 
@@ -60,7 +60,7 @@ def refresh(project: str = ".", scans: list[dict[str, Any]] | None = None) -> An
         reproduce(home, stage)
     ended: list[Any] = []
     for one in scans or ():
-        publish(home, Path(one["results"]))
+        publish(home, addresses.no_address(one["results"]))
         ended.append(scan(**{"params_file": str(home / "params.yaml")} | one, return_state=True))
     for state in ended:  # one that failed does not keep the others from being run
         state.result()

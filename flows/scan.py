@@ -13,7 +13,7 @@ from prefect.utilities.annotations import quote
 
 from fauxscan import params
 from fauxscan.params import Links
-from fauxscan.scanning import filters, selection, settings, tables
+from fauxscan.scanning import addresses, filters, selection, settings, tables
 from fauxscan.scanning import scan as scanning
 from fauxscan.scanning.benches import Bench
 from fauxscan.scanning.engine import Engine, Result
@@ -113,6 +113,6 @@ def scan(
     numbers = filters.given(params.load(Path(params_file)), include, exclude, hidden, links)
     numbers = params.limited(numbers, limits or {})
     chosen = settings.read(numbers, [Path(model) for model in models or ()], faces, Path(params_file).parent)
-    selected = selection.select([str(Path(folder, path)) for path in paths or [""]], Path(folder))
-    ended = scanned(selected, Path(results).resolve(), Engine(chosen), cluster or chosen.scan.cluster)
+    selected = selection.below(folder, paths or ())
+    ended = scanned(selected, addresses.no_address(results).resolve(), Engine(chosen), cluster or chosen.scan.cluster)
     return ended.statuses
