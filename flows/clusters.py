@@ -1,7 +1,7 @@
 """Where a scan's batches are judged: in threads of this process, or by a Dask cluster."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 from prefect.client.base import ServerType
@@ -13,7 +13,7 @@ from fauxscan.records import UserError
 from fauxscan.scanning.scan import AT_ONCE
 
 AHEAD = 2  # batches a Dask thread: one that it judges, and one that waits for it
-CONNECT_TIMEOUT_S = "30s"
+CONNECT_TIMEOUT = "30s"
 
 
 class Cluster(NamedTuple):
@@ -38,16 +38,26 @@ def opened(cluster: str | int | None) -> Iterator[Cluster]:
         yield Cluster(runner, lambda: max(AHEAD * sum(runner.client.nthreads().values()), AT_ONCE))
 
 
-def _dask(cluster: str | int) -> Any:
-    """Return Prefect's task runner for Dask."""
+@contextmanager
+def _dask(cluster: str | int) -> Iterator[Any]:
+    """Give Prefect's task runner for Dask, connected."""
     try:
         from prefect_dask.task_runners import DaskTaskRunner
     except ImportError as error:
         raise UserError("a cluster takes prefect-dask: install it with `make setup-extras`") from error
     if isinstance(cluster, int):
         one_each = {"n_workers": cluster, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
-        return DaskTaskRunner(cluster_kwargs=one_each)
-    return DaskTaskRunner(address=cluster, client_kwargs={"timeout": CONNECT_TIMEOUT_S})
+        runner = DaskTaskRunner(cluster_kwargs=one_each)
+    else:
+        runner = DaskTaskRunner(address=cluster, client_kwargs={"timeout": CONNECT_TIMEOUT})
+    with ExitStack() as end:
+        try:
+            end.enter_context(runner)
+            runner.client.nthreads()  # it connects when it is first asked
+        except (OSError, ValueError) as error:
+            remedy = "start one with `dask scheduler`, or correct the address"
+            raise UserError(f"no Dask scheduler answers at {cluster}: {remedy} ({error})") from error
+        yield runner
 
 
 @contextmanager

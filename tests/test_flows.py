@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +20,8 @@ from fauxscan.scanning.engine import Engine
 from flows import refresh as refreshing
 from flows import scan as scanning
 
-pytestmark = pytest.mark.slow  # a new ephemeral server takes 20 s and more
-
-
-@pytest.fixture(scope="module", autouse=True)
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Run an ephemeral Prefect server with a database of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
-        patch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-        patch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
-        patch.setenv("DO_NOT_TRACK", "1")
-        from prefect.testing.utilities import prefect_test_harness
-
-        with prefect_test_harness(server_startup_timeout=120):
-            yield
+pytest_plugins = ["prefect_fixtures"]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("server")]  # a new ephemeral server takes 20 s and more
 
 
 @pytest.fixture

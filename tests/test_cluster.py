@@ -1,0 +1,126 @@
+"""Scans on a Dask cluster: real schedulers and workers, one of which is killed; each file is in the tables once."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from distributed import Client
+from scanning_fixtures import tiny_params, write_many
+
+from fauxscan.records import UserError
+from fauxscan.scanning import tables
+from flows import scan as scanning
+
+pytest_plugins = ["prefect_fixtures", "scanning_models"]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("server")]  # each process imports for seconds
+DASK = [sys.executable, "-m", "dask"]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Return a folder with parameters and a hundred images, four of which are copies and one broken."""
+    params = tiny_params(engine="openvino", batch_files=4, publish_every=8)
+    (tmp_path / "params.yaml").write_text(params.model_dump_json(), encoding="utf-8")
+    write_many(tmp_path / "in", 100)
+    (tmp_path / "in" / "broken.jpg").write_bytes(b"\xff\xd8\xff no more")
+    return tmp_path
+
+
+def scan(home: Path, results: str, models: list[Path], **more: Any) -> tuple[pa.Table, pa.Table]:
+    """Run the flow, and return the tables it leaves in an order of their own, without what differs between runs."""
+    named = [str(model) for model in models]
+    scanning.scan(str(home / "in"), str(home / results), named, params_file=str(home / "params.yaml"), **more)
+    return content(home / results)
+
+
+def content(results: Path) -> tuple[pa.Table, pa.Table]:
+    """Return what a scan found, without its run's name: all of `media` and of `scores`."""
+    media = tables.read(results, tables.MEDIA).drop_columns(["run_id"]).sort_by("path")
+    order = [(name, "ascending") for name in ("sha256", "model", "frame", "face")]
+    return media, tables.read(results, tables.SCORES).sort_by(order)
+
+
+@contextmanager
+def running(*command: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a process until the end of the block."""
+    process = subprocess.Popen([*DASK, *command], stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def cluster(folder: Path, workers: int = 2) -> Iterator[tuple[str, list["subprocess.Popen[bytes]"]]]:
+    """Give the address of a scheduler, and its workers' processes."""
+    told = folder / "scheduler.json"
+    with ExitStack() as end:
+        end.enter_context(running("scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(told)))
+        options = ["--scheduler-file", str(told), "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+        options += ["--local-directory", str(folder)]
+        made = [end.enter_context(running("worker", *options)) for _ in range(workers)]
+        wait_until(told.exists)
+        with Client(scheduler_file=str(told)) as client:
+            client.wait_for_workers(workers, timeout=120)
+            address = client.scheduler.address
+        yield address, made
+
+
+def wait_until(true: Any) -> None:
+    """Return when it is. Fail after two minutes."""
+    deadline = time.monotonic() + 120
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_cluster_gives_the_same_tables_as_threads(home: Path, tiny_models: list[Path]) -> None:
+    alone = scan(home, "alone", tiny_models)
+    with cluster(home) as (address, _):
+        assert scan(home, "spread", tiny_models, cluster=address) == alone
+        before = content(home / "spread")
+        assert scan(home, "spread", tiny_models, cluster=address) == before  # nothing new
+
+
+def test_a_worker_killed_in_a_batch_costs_a_retry_and_no_file(home: Path, tiny_models: list[Path]) -> None:
+    with cluster(home) as (address, workers):
+
+        def kill() -> None:
+            wait_until(lambda: list((home / "killed" / "staging").glob("*/*-outcomes.parquet")))
+            wait_until(lambda: decoders(workers[0].pid))
+            os.kill(workers[0].pid, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        media, _ = scan(home, "killed", tiny_models, cluster=address)
+        killer.join()
+        assert workers[0].wait(5) == -signal.SIGKILL
+        assert workers[1].poll() is None
+    assert Counter(media["path"].to_pylist()) == Counter(os.listdir(home / "in"))
+    assert content(home / "killed") == scan(home, "alone", tiny_models)
+    assert list((home / "killed" / "staging").iterdir()) == []
+
+
+def test_processes_of_this_machine_are_a_cluster_too(home: Path, tiny_models: list[Path]) -> None:
+    assert scan(home, "two", tiny_models, cluster=2) == scan(home, "alone", tiny_models)
+
+
+def test_a_cluster_that_does_not_answer_is_told_of(home: Path, tiny_models: list[Path]) -> None:
+    with pytest.raises(UserError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9"):
+        scan(home, "none", tiny_models, cluster="tcp://127.0.0.1:9")
+
+
+def decoders(pid: int) -> list[str]:
+    """Return the child processes of a worker."""
+    return [child for task in Path(f"/proc/{pid}/task").glob("*/children") for child in task.read_text().split()]
