@@ -53,7 +53,8 @@ def _dask(cluster: str | int) -> Iterator[Any]:
     with ExitStack() as end:
         try:
             end.enter_context(runner)
-            runner.client.nthreads()  # it connects when it is first asked
+            connected: Any = runner.client  # it connects when it is first asked for
+            connected.nthreads()
         except (OSError, ValueError) as error:
             remedy = "start one with `dask scheduler`, or correct the address"
             raise UserError(f"no Dask scheduler answers at {cluster}: {remedy} ({error})") from error

@@ -182,6 +182,17 @@ def by_name(block: dict[str, Any]) -> set[Path]:
     return found
 
 
+def test_a_stage_stands_behind_those_it_needs() -> None:  # the refresh runs them one by one in this order
+    from dvc.repo import Repo
+
+    with Repo(str(ROOT)) as repo:
+        graph = repo.index.graph
+        order = {stage.addressing: number for number, stage in enumerate(repo.stage.collect())}
+        for stage, needed in graph.edges:
+            assert order[needed.addressing] < order[stage.addressing]
+        assert len(graph.edges) > 10
+
+
 def test_only_dvc_yaml_names_data_paths() -> None:
     outs = ("data/", "models/", "ensembles/", "evaluations/", "training/", "reports/", "scores/", "weights/")
     for file in sources("stages"):
