@@ -72,6 +72,8 @@ class Exported:
             found = request.infer([full], share_inputs=True)
             return np.array(found[0][: len(images), 0], np.float32)
 
+        # In one thread: what OpenVINO sets up at its first inference ever, two that meet there wait for for ever.
+        forward(np.zeros(shape, np.uint8))
         return forward
 
     def _compiled(self, batch: int) -> Any:
