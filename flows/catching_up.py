@@ -1,11 +1,14 @@
 """A schedule that was missed, once or ten times over, is made up for by one run."""
 
+from typing import Any
 from uuid import UUID
 
+from prefect import Flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterDeploymentId,
+    FlowRunFilterExpectedStartTime,
     FlowRunFilterStartTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
@@ -14,6 +17,8 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.context import FlowRunContext
 from prefect.states import Completed
 from prefect.types import DateTime
+
+from flows import notices
 
 SKIPPED = "Skipped"
 
@@ -27,10 +32,32 @@ def skipped() -> State[None] | None:
     run = context.flow_run if context else None
     if run is None or run.deployment_id is None or not run.auto_scheduled or run.expected_start_time is None:
         return None
-    for other in _begun(run.deployment_id, run.expected_start_time):
-        if other.id != run.id and other.state_name != SKIPPED and other.parameters == run.parameters:
-            return Completed(name=SKIPPED, message=f"the run {other.name!r} began after this one was due")
+    for other in made_up_for(run, _begun(run.deployment_id, run.expected_start_time)):
+        return _by(other)
     return None
+
+
+def skip_missed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Skip what this completed run has made up for and still waits: each would take a process to find out by itself."""
+    if flow_run.deployment_id is None or state.name == SKIPPED:
+        return
+    with get_client(sync_client=True) as client:
+        began = client.read_flow_run(flow_run.id).start_time
+        for late in client.read_flow_runs(flow_run_filter=_waiting(flow_run.deployment_id, began)):
+            if late.auto_scheduled and late.parameters == flow_run.parameters:
+                client.set_flow_run_state(late.id, _by(flow_run))
+
+
+def made_up_for(run: FlowRun, begun: list[FlowRun]) -> list[FlowRun]:
+    """Return those of the runs that make up for one. Of two that run at once, only the first to begin does."""
+    order = [one.id for one in sorted(begun, key=lambda one: (one.start_time, one.id))]
+    first = order[: order.index(run.id)] if run.id in order else []
+    same = [one for one in begun if one.parameters == run.parameters and one.state_name != SKIPPED and one.id != run.id]
+    return [one for one in same if one.state_type == StateType.COMPLETED or one.id in first]
+
+
+def _by(run: FlowRun) -> State[None]:
+    return Completed(name=SKIPPED, message=f"the run {run.name!r} began after this one was due")
 
 
 def _begun(deployment: UUID, since: DateTime) -> list[FlowRun]:
@@ -42,3 +69,15 @@ def _begun(deployment: UUID, since: DateTime) -> list[FlowRun]:
     )
     with get_client(sync_client=True) as client:
         return client.read_flow_runs(flow_run_filter=begun)
+
+
+def _waiting(deployment: UUID, until: DateTime | None) -> FlowRunFilter:
+    """Return the filter for the runs of a deployment that were due by a time, and have not begun."""
+    return FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=[deployment]),
+        expected_start_time=FlowRunFilterExpectedStartTime(before_=until),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+    )
+
+
+HOOKS: Any = notices.HOOKS | {"on_completion": [skip_missed, notices.post]}  # of every flow

@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from fauxscan.scanning import addresses, evaluations
-from flows import catching_up, notices
+from flows import catching_up
 from flows.scan import scan
 
 TAIL = 30  # lines of output that an error shows
@@ -47,7 +47,7 @@ def publish(project: Path, results: Path) -> int:
     return evaluations.publish(project, results, evaluations.revision(project))
 
 
-@flow(name="refresh", flow_run_name="refresh {project}", **notices.HOOKS)
+@flow(name="refresh", flow_run_name="refresh {project}", **catching_up.HOOKS)
 def refresh(project: str = ".", scans: list[dict[str, Any]] | None = None) -> Any:
     """Bring models and figures up to date, publish the figures, then run `scans`: parameters of the flow `scan`.
 

@@ -21,7 +21,7 @@ from fauxscan.scanning.rows import Entry
 from fauxscan.scanning.scan import Summary, Work
 from fauxscan.scanning.selection import Selection
 from fauxscan.scanning.settings import Mode
-from flows import catching_up, clusters, notices
+from flows import catching_up, clusters
 from flows.telling import Teller
 
 Numbered = tuple[int, Sequence[Entry]]
@@ -86,7 +86,7 @@ def scanned(chosen: Selection, results: Path, engine: Engine, cluster: str | int
     return summary
 
 
-@flow(name="scan", flow_run_name="scan {folder}", **notices.HOOKS)
+@flow(name="scan", flow_run_name="scan {folder}", **catching_up.HOOKS)
 def scan(
     folder: str,
     results: str,
