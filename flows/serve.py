@@ -16,6 +16,8 @@ import typer
 POOL = "fauxscan"
 START_S, STOP_S, POLL_S = 180.0, 40.0, 0.5
 PREFECT = [sys.executable, "-m", "prefect"]
+# Who holds a deployment's slot is kept on disk: in memory, as by default, a server that was killed never frees it.
+LEASES = {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem"}
 
 
 def serve(
@@ -24,8 +26,9 @@ def serve(
 ) -> None:
     """Run what prefect.yaml schedules, on this machine."""
     address = f"http://127.0.0.1:{port}"
-    env = os.environ | {"PREFECT_API_URL": f"{address}/api", "PREFECT_SERVER_UI_API_URL": f"{address}/api"}
+    env = LEASES | os.environ | {"PREFECT_API_URL": f"{address}/api", "PREFECT_SERVER_UI_API_URL": f"{address}/api"}
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored: the worker would not end
     with ExitStack() as end:  # the worker ends first, then the server
         server = end.enter_context(_running(["server", "start", "--host", "127.0.0.1", "--port", str(port)], env))
         _wait_until_up(f"{address}/api/health", server)
