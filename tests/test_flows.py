@@ -2,21 +2,26 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import TaskRun
 from prefect.client.schemas.sorting import FlowRunSort
 from scanning_fixtures import REPO, stub_cards, stub_panel, write_evaluations, write_many, write_params
+from service_fixtures import SECRET, free_port, webhook
 
 from fauxscan.records import UserError
 from fauxscan.scanning import tables
 from fauxscan.scanning.benches import Bench
 from fauxscan.scanning.commits import Commits
 from fauxscan.scanning.engine import Engine
+from fauxscan.scanning.reading import Reader
+from flows import notices, telling
 from flows import refresh as refreshing
 from flows import scan as scanning
 
@@ -98,6 +103,91 @@ def test_another_error_is_not_tried_again_and_fails_the_flow(
     assert len(calls) == 1
     with tables.locked(home / "results"):
         pass  # the lock was given back
+
+
+def test_an_input_output_error_in_a_thread_of_the_engine_is_tried_again(
+    home: Path, flow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really, calls = Reader.read, []
+
+    def flaky(*arguments: Any) -> None:
+        calls.append(threading.current_thread().name)
+        if len(calls) == 1:
+            raise OSError(5, "Input/output error")
+        really(*arguments)
+
+    monkeypatch.setattr(Reader, "read", flaky)
+    assert flow()["ok"] == 10
+    assert all("ThreadPoolExecutor" in name for name in calls)
+    assert len(tables.read(home / "results", tables.MEDIA)) == 10
+
+
+def test_an_input_output_error_that_stays_fails_the_flow_after_its_retries(
+    home: Path, flow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def broken(*arguments: Any) -> None:
+        calls.append(arguments)
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Bench, "judge", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        flow(limits={"scan": {"batch_files": 10, "max_retries": 2}})
+    assert len(calls) == 3
+    with tables.locked(home / "results"):
+        pass
+
+
+def test_a_user_error_is_never_tried_again(flow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def broken(*arguments: Any) -> None:
+        calls.append(arguments)
+        raise UserError("decoders do not start")
+
+    monkeypatch.setattr(Bench, "judge", broken)
+    with pytest.raises(UserError, match="decoders do not start"):
+        flow(limits={"scan": {"batch_files": 10}})
+    assert len(calls) == 1
+
+
+def test_a_server_that_answers_with_errors_is_told_no_more_and_the_scan_goes_on(
+    home: Path, flow: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = []
+
+    def broken(*arguments: Any, **named: Any) -> None:
+        asked.append(arguments)
+        raise httpx.ConnectError("All connection attempts failed")
+
+    monkeypatch.setattr(telling, "create_progress_artifact", broken)
+    monkeypatch.setattr(telling, "create_table_artifact", broken)
+    assert flow()["ok"] == 10
+    assert len(asked) == 1
+    assert "told no more of this scan, which goes on" in caplog.text
+
+
+# === The webhook ===
+
+
+@pytest.mark.parametrize("answer", [200, 500, None, "nobody"])
+def test_a_webhook_that_does_not_take_its_notice_is_a_warning_that_keeps_the_secret(
+    flow: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, answer: Any
+) -> None:
+    monkeypatch.setattr(notices, "TIMEOUT_S", 1.0)
+    with webhook() as hook:
+        hook.answer = answer
+        at = f"http://127.0.0.1:{free_port()}/{SECRET}" if answer == "nobody" else hook.at
+        monkeypatch.setenv(notices.VARIABLE, at)
+        assert flow(return_state=True).name == "Completed"
+    assert ("did not take the notice" in caplog.text) == (answer != 200)
+    assert ("from 127.0.0.1" in caplog.text) == (answer != 200)
+    assert SECRET not in caplog.text
+    if answer != "nobody":
+        (notice,) = hook.told
+        assert notice["state"] == "Completed"
+        assert notice["parameters"]["folder"] == notice["run"].removeprefix("scan ")
 
 
 def test_limits_are_checked_as_params_are(flow: Any) -> None:
