@@ -22,7 +22,7 @@ from fauxscan.scanning import tables
 from flows import scan as scanning
 
 pytest_plugins = ["prefect_fixtures", "scanning_models"]
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("server")]  # each process imports for seconds
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]  # each process imports for seconds
 DASK = [sys.executable, "-m", "dask"]
 
 
