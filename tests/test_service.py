@@ -31,6 +31,7 @@ from service_fixtures import (
     gone,
     held,
     interrupt,
+    is_up,
     kill_all,
     running,
     ten_times,
@@ -71,7 +72,7 @@ def committed(results: Path) -> bool:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, tiny_models: list[Path]) -> Path:
     """Return a project with two scans that are due every few seconds, each with what is its own."""
-    own = {"models": ["models/faces", "models/wholes"], "limits": SLOW}
+    own = {"models": ["models/faces", "models/wholes"], "limits": {"scan": {"batch_files": 50}}}
     entries = [
         deployment("few", "few", schedules=every(5)),
         deployment("many", "many", schedules=every(5), parameters=own),
@@ -84,30 +85,32 @@ def test_make_serve_scans_by_itself_and_ends_with_all_it_started(served: Path) -
     env, log = environment(served.parent / "prefect", port), served.parent / "serve.log"
     command, service = ["flows.serve", "--port", str(port)], Service(port)
     with running(command, served, env, log) as process:
-        until(lambda: committed(results / "few") or process.poll(), "a schedule fires")
-        until(lambda: committed(results / "many"), "the other one fires")
+        until(lambda: committed(results / "few") and committed(results / "many"), "both schedules fire")
+        until(lambda: {run.name for run in service.begun()} >= {"scan few", "scan many"}, "runs say their folders")
         assert f"http://127.0.0.1:{port}" in log.read_text().partition("Schedules are on.")[2]
-        until(lambda: {run.name for run in service.begun()} == {"scan few", "scan many"}, "runs say their folders")
+        service.start("many", results="results/cut", limits=SLOW)
+        until(lambda: committed(results / "cut"), "a scan is under way")
         started = family(process.pid)
         assert any("decoding" in " ".join(one.cmdline()) for one in started)
         assert interrupt(process, signal.SIGTERM) == 0
-        assert until(lambda: gone(started), "all that it started ends", 30)
-    assert media(results / "few") == sorted(os.listdir(served / "few"))
-    assert 0 < len(media(results / "many")) < MANY
-    with running(command, served, env, log) as process:  # what was missed meanwhile is caught up, by one run
-        until(lambda: len(media(results / "many")) == MANY or process.poll(), "the next run finishes the rest")
-        until(
-            lambda: any(run.state_name == "Skipped" for run in service.runs("many")), "what it made up for is skipped"
-        )
-        for before, after in pairwise(service.begun()):  # one run at a time, whatever the deployment
-            assert before.end_time is None or before.end_time <= after.start_time
+        until(lambda: gone(started), "all that it started ends", 30)
+    assert 0 < len(media(results / "cut")) < MANY
+    before = len(runs(results / "many"))
+    with running(command, served, env, log) as process:  # what was missed meanwhile is caught up
+        until(lambda: is_up(port), "it is there again")
+        rest = service.start("many", results="results/cut")
+        until(lambda: len(runs(results / "many")) > before, "a schedule fires again")
+        assert service.ended(rest).name == "Completed"
+        assert any(run.state_name == "Skipped" for run in service.begun())
+        for one, after in pairwise(service.begun()):  # one run at a time, whatever the deployment
+            assert one.end_time is None or one.end_time <= after.start_time
         started = family(process.pid)
         assert interrupt(process, signal.SIGINT) == 0
-        assert until(lambda: gone(started), "all that it started ends", 30)
-    assert media(results / "many") == sorted(os.listdir(served / "many"))
-    both = {model["name"] for model in runs(results / "many")[0]["models"]}
-    assert both == {"faces", "wholes"}
-    assert [model["name"] for model in runs(results / "few")[0]["models"]] == ["wholes"]
+        until(lambda: gone(started), "all that it started ends", 30)
+    for name, folder in {"few": "few", "many": "many", "cut": "many"}.items():
+        assert media(results / name) == sorted(os.listdir(served / folder))
+    models = {name: [model["name"] for model in runs(results / name)[0]["models"]] for name in ("few", "many")}
+    assert models == {"few": ["wholes"], "many": ["faces", "wholes"]}
 
 
 def test_make_serve_says_that_its_port_is_taken(tmp_path: Path, server: Server) -> None:
