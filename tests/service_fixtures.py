@@ -277,9 +277,9 @@ class Backend:
         """Kill the server, which has no time to say anything."""
         kill_all(family(self._server.pid))
 
-    def start_worker(self, pool: str) -> None:
-        """Run a worker, which takes all that it is given at once, until it is killed, or all ends."""
-        command = ["prefect", "worker", "start", "--pool", pool]
+    def start_worker(self, pool: str, *options: str) -> None:
+        """Run a worker, which takes all that it is given at once if no option says otherwise, until all ends."""
+        command = ["prefect", "worker", "start", "--pool", pool, *options]
         self._workers.append(self._end.enter_context(running(command, self._home, self.env, self.log)))
 
     def kill_workers(self) -> None:

@@ -220,11 +220,12 @@ def test_ten_missed_runs_are_caught_up_by_one(backend: Backend) -> None:
         return len(due) == 10 and all(time and time < datetime.now(UTC) for time in due)
 
     until(late, "ten runs are late")
-    backend.start_worker(NIGHTS)
+    backend.start_worker(NIGHTS, "--limit", "1")  # as `make serve` has it
     until(lambda: all(run.state and run.state.is_final() for run in service.runs("missed")), "all have ended")
     states = sorted(str(run.state_name) for run in service.runs("missed"))
     assert states == ["Completed"] + 9 * ["Skipped"]
     assert [run["status_ok"] for run in runs(results)] == [10]
+    assert [run.name for run in service.runs("missed")].count("scan few") == 1  # the others took no process
     assert service.ended(service.start("missed")).name == "Completed"  # a person's run is never skipped
     assert [run["status_ok"] for run in runs(results)] == [10, 10]
 
