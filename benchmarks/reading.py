@@ -42,13 +42,14 @@ def make(results: Path, runs: int, rows: int, others: bool) -> None:
         started = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=run)
         run_id = f"{started:%Y%m%dT%H%M%S%f}Z-{run:06x}"
         first = run * rows if others else 0
-        media = _media(random, run_id, range(first, first + rows), "new" if others or not run else "changed")
-        tables.write(media, results / "media" / f"{run_id}-000000.parquet", results)
-        told = pa.Table.from_pylist([{"run_id": run_id, "root": ROOT, "started_at": started}], tables.RUNS)
-        tables.write(told, results / "runs" / f"{run_id}.parquet", results)
+        told = media(random, run_id, range(first, first + rows), "new" if others or not run else "changed")
+        tables.write(told, results / "media" / f"{run_id}-000000.parquet", results)
+        row = pa.Table.from_pylist([{"run_id": run_id, "root": ROOT, "started_at": started}], tables.RUNS)
+        tables.write(row, results / "runs" / f"{run_id}.parquet", results)
 
 
-def _media(random: np.random.Generator, run_id: str, files: range, change: str) -> pa.Table:
+def media(random: np.random.Generator, run_id: str, files: range, change: str) -> pa.Table:
+    """Return rows of a run, one a file."""
     count, hashes = len(files), random.bytes(32 * len(files)).hex()
     p_fake, failed = random.random(count), random.random(count) > 0.97
     verdict = np.where(p_fake > 0.8, "likely_synthetic", np.where(p_fake < 0.2, "no_indication", "uncertain"))

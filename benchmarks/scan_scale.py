@@ -18,18 +18,13 @@ import page
 
 ROOT = Path(__file__).parents[1]
 SIDE, PER_FOLDER = 64, 1000
-PLANNED = (100_000, 1_000_000)  # rows of generated ledgers
 TEXT = """Generated JPEGs of {side} px through an untrained Meso-4 of that size, from the start of the process to its
 end; memory is that of the scan and its decoders (PSS), looked at four times a second. Unchanged folders: medians of
 {rounds} rounds, beside `os.scandir` and one stat a file.
 
 {scans}
 
-{starts}
-
-Generated ledgers, indexed, and each of their files found unchanged:
-
-{plans}"""
+{starts}"""
 
 
 def make(folder: Path, count: int) -> None:
@@ -57,6 +52,14 @@ def make_model(folder: Path) -> None:
         figures={}, licence="", model_digest=models.digest(network),
     )  # fmt: skip
     models.save(folder, network, card)
+
+
+def make_untrained(home: Path) -> None:
+    """Write an untrained Meso-4 below `home`, and have it exported once."""
+    code = f"import scan_scale, pathlib; scan_scale.make_model(pathlib.Path({str(home / 'meso4')!r}))"
+    subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, check=True)
+    make(home / "in1", 1)
+    run(scan_of(home, 1))
 
 
 def resident(pid: int) -> int:
@@ -156,43 +159,6 @@ def seconds(command: list[str]) -> float:
     return time.perf_counter() - start
 
 
-def plans(rows: int) -> list[object]:
-    """Return a row: what a generated ledger of so many files takes, and finding each of them in it unchanged."""
-    code = f"import scan_scale; scan_scale.plan({rows})"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=Path(__file__).parent, stdout=subprocess.PIPE, text=True, check=True
-    )
-    table, made, found, most = map(float, done.stdout.split())
-    return [f"{rows:,}", f"{table:.0f}", f"{made:.1f}", f"{1e6 * found / rows:.1f}", f"{most / rows:.0f}"]
-
-
-def plan(rows: int) -> None:
-    """Print the table's MiB, seconds to index it and to find all files, and the bytes that the index takes at most."""
-    import resource
-
-    import numpy as np
-    import pyarrow as pa
-
-    from fauxscan.scanning.ledger import Ledger
-    from fauxscan.scanning.rows import Entry
-    from fauxscan.scanning.tables import MEDIA
-
-    numbers = pa.array(np.arange(rows))
-    texts = {"run_id": "20261121T000000000000Z-aaaaaa", "root": "/in", "change": "new", "status": "ok", "settings": "0"}
-    known = {name: pa.repeat(text, rows) for name, text in texts.items()}
-    digits = pa.array([f"{number:064x}" for number in range(rows)])
-    paths = pa.array([path_of(number) for number in range(rows)])
-    known |= {"sha256": digits, "path": paths, "size": numbers, "mtime_ns": numbers}
-    media = pa.table({field.name: known.get(field.name, pa.nulls(rows, field.type)) for field in MEDIA}).cast(MEDIA)
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, time.perf_counter()
-    ledger = Ledger(media, "/in", "0")
-    made = time.perf_counter() - start
-    start = time.perf_counter()
-    assert all(ledger.see(Entry(path_of(number), number, number)) for number in range(rows))
-    found, most = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(media.nbytes / 2**20, made, found, most - before)
-
-
 def path_of(number: int) -> str:
     """Return the name of a generated file."""
     return f"{number // PER_FOLDER:04d}/{number:07d}.jpg"
@@ -206,19 +172,12 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
         home = Path(made)
-        code = f"import scan_scale, pathlib; scan_scale.make_model(pathlib.Path({str(home / 'meso4')!r}))"
-        subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, check=True)
-        make(home / "in1", 1)
-        run(scan_of(home, 1))  # the model is exported once
+        make_untrained(home)
         rows = [scans(home, count, given.rounds) for count in given.counts]
         small = starts(home, given.counts[0], given.rounds)
     head = ["files", "first scan, s", "most memory, MiB", "unchanged, s", "to a bare walk", "most memory, MiB"]
     starting = ["command", "seconds", "to importing typer and pyarrow", "imports of TensorFlow, Keras, OpenVINO, SciPy"]
-    planned = ["rows", "table, MiB", "indexed, s", "found, microseconds a file", "index, bytes a row at most"]
-    body = TEXT.format(
-        side=SIDE, rounds=given.rounds, scans=page.table(head, rows), starts=page.table(starting, small),
-        plans=page.table(planned, [plans(count) for count in PLANNED]),
-    )  # fmt: skip
+    body = TEXT.format(side=SIDE, rounds=given.rounds, scans=page.table(head, rows), starts=page.table(starting, small))
     page.write("Scans at scale", " ".join(["python", "benchmarks/scan_scale.py", *sys.argv[1:]]), body)
 
 

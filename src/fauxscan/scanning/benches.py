@@ -1,16 +1,16 @@
 """Where batches are judged: in the scan's own process, or in those of a cluster, which a bench may be sent to.
 
 A bench that was sent has the engine and the knowledge of the process that it came to: opened there for its first
-batch, kept for those that follow. Root, models and results must have the same addresses on all machines.
+batch, kept for those that follow. Only then: Dask's scheduler unpickles benches too. Root, models and results must have
+the same addresses on all machines.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 from fauxscan.records import UserError
 from fauxscan.scanning import commits, handover, tables
@@ -21,6 +21,7 @@ from fauxscan.scanning.remembering import Remembered
 from fauxscan.scanning.rows import Entry
 from fauxscan.scanning.settings import Settings
 
+Tools = tuple[Engine, Ledger]
 _OPENING = Lock()  # two batches may come to a process at once
 
 
@@ -36,31 +37,35 @@ class Run:
 
 
 class Bench:
-    """Judges batches of one run."""
+    """Judges batches of one run, with what it is given or, where it was sent, with what the process has."""
 
-    def __init__(self, run: Run, engine: Engine, ledger: Ledger) -> None:
-        self.run, self.engine, self._ledger = run, engine, ledger
+    def __init__(self, run: Run, given: Tools | None = None) -> None:
+        self.run, self._given = run, given
 
-    def __reduce__(self) -> tuple[Callable[[Run], "Bench"], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[type["Bench"], tuple[Run]]:
         """Be sent as what it is for."""
-        return _opened, (self.run,)
+        return Bench, (self.run,)
 
     def judge(self, entries: Sequence[Entry]) -> list[Result]:
-        """Return the results of files; one that looks unchanged and whose content is judged is not read again."""
+        """Return the results of files; one that looks unchanged and whose content is judged is not read again.
+
+        Raise UserError if the code here is another than that of the scan.
+        """
+        engine, ledger = self._given or _opened(self.run)
         known: dict[Entry, Result] = {}
         for entry in entries:
-            content = self._ledger.content(entry)
-            judged = self._ledger.outcome(content) if content else None
+            content = ledger.content(entry)
+            judged = ledger.outcome(content) if content else None
             if judged:
                 known[entry] = Result(judged.at(entry.outcome))
         left = [entry for entry in entries if entry not in known]
-        scored = iter(self.engine.score(self.run.root, left, self._ledger))
+        scored = iter(engine.score(self.run.root, left, ledger))
         return [known.get(entry) or next(scored) for entry in entries]
 
     def hand_over(self, number: int, entries: Sequence[Entry]) -> None:
         """Judge files and stage their results, unless another process has done so and died before it could tell."""
         if not handover.is_there(self.folder, number):
-            handover.put(self.folder, number, self.judge(entries), self.engine.settings.faces_digest)
+            handover.put(self.folder, number, self.judge(entries), self.run.settings.faces_digest)
 
     def handed_over(self, number: int) -> list[Result]:
         """Return the results of a batch that was handed over."""
@@ -76,14 +81,14 @@ class Bench:
         return commits.staging(self.run.results) / self.run.run_id
 
 
-def _opened(run: Run) -> Bench:
-    """Return the bench of this process for a run. Raise UserError if its code is another than that of the scan."""
+def _opened(run: Run) -> Tools:
+    """Return what this process has to judge a run's batches with. Raise UserError if its code is not the scan's."""
     if run.tool_version != version("fauxscan"):
         raise UserError(
             f"this worker has fauxscan {version('fauxscan')}, the scan {run.tool_version}: install the same on both"
         )
     with _OPENING:
-        return Bench(run, _engine(run.settings), _ledger(run))
+        return _engine(run.settings), _ledger(run)
 
 
 @lru_cache(maxsize=1)

@@ -1,8 +1,10 @@
 """What earlier scans know: the last row of each path, and the outcome of each content under the present settings."""
 
 import importlib.util
+from bisect import bisect_right
 from collections.abc import Callable
 from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 import pyarrow as pa
@@ -61,14 +63,14 @@ class Ledger:
 
     def index(self) -> None:
         """Build what is looked up by content, before many threads ask for it at once."""
-        self._judged, self._contents, self._gone  # noqa: B018
+        self._judged, self._contents, self._gone, self._parts  # noqa: B018
 
     def outcome(self, sha256: str) -> Outcome | None:
         """Return what is known of a content under the present settings; None where it must be judged."""
         if sha256 in self._added:
             return self._added[sha256]
         last = self._judged.rows(sha256)[-1:]
-        return outcome_of(self._media.slice(last[0], 1).to_pylist()[0]) if last else None
+        return outcome_of(self._told(last[0])) if last else None
 
     def faces(self, sha256: str) -> Faces | None:
         """Return the faces that were found in a content; None where they were not looked for in this way."""
@@ -113,6 +115,19 @@ class Ledger:
     def _row(self, i: int) -> Row:
         row: Row = self.rows.slice(i, 1).to_pylist()[0]
         return row
+
+    def _told(self, number: int) -> Row:
+        """Return a row of `media`. A slice of the table itself would take as long as it has parts."""
+        parts, starts = self._parts
+        part = bisect_right(starts, number) - 1
+        row: Row = parts[part].slice(number - starts[part], 1).to_pylist()[0]
+        return row
+
+    @cached_property
+    def _parts(self) -> tuple[list[pa.RecordBatch], list[int]]:
+        """Return the parts that `media` was read from, and the number of the first row of each."""
+        parts = self._media.to_batches()
+        return parts, list(accumulate(map(len, parts), initial=0))
 
     @cached_property
     def _contents(self) -> ByHash:

@@ -148,7 +148,7 @@ def prepare(folder: Place | Path, results: Path, engine: Engine, names: Collecti
     begun = Commits(results, run_id, settings.scan.publish_every)
     begun.begin(run)
     statuses, verdicts = _counts(ledger.rows["status"]), _counts(ledger.rows["verdict"])
-    bench = Bench(Run(root, results.resolve(), run_id, settings.resolved(), tool_version), engine, ledger)
+    bench = Bench(Run(root, results.resolve(), run_id, settings.resolved(), tool_version), (engine, ledger))
     return Work(bench, ledger, begun, run, deque(todo), unchanged, statuses, verdicts)
 
 
