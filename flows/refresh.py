@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, get_run_logger, runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
@@ -47,7 +47,13 @@ def publish(project: Path, results: Path) -> int:
     return evaluations.publish(project, results, evaluations.revision(project))
 
 
-@flow(name="refresh", flow_run_name="refresh {project}", **catching_up.HOOKS)
+def named() -> str:
+    """Return the name of the run that begins: the folder by its name, also where it is `.`."""
+    project: str = runtime.flow_run.parameters["project"]
+    return f"refresh {Path(project).resolve()}"
+
+
+@flow(name="refresh", flow_run_name=named, **catching_up.HOOKS)
 def refresh(project: str = ".", scans: list[dict[str, Any]] | None = None) -> Any:
     """Bring models and figures up to date, publish the figures, then run `scans`: parameters of the flow `scan`.
 

@@ -21,8 +21,7 @@ from fauxscan.scanning.rows import Entry
 from fauxscan.scanning.scan import Summary, Work
 from fauxscan.scanning.selection import Selection
 from fauxscan.scanning.settings import Mode
-from flows import catching_up, clusters
-from flows.telling import Teller
+from flows import catching_up, clusters, telling
 
 Numbered = tuple[int, Sequence[Entry]]
 RETRY_DELAYS_S = [10.0, 60.0]  # a file system that is away for a moment is back by then
@@ -36,7 +35,7 @@ def is_io_error(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
 TRIED_AGAIN: Any = {"retry_delay_seconds": RETRY_DELAYS_S, "retry_condition_fn": is_io_error, "cache_policy": NO_CACHE}
 
 
-@task(cache_policy=NO_CACHE)  # skipping work that is done is the ledger's job
+@task(task_run_name="prepare", cache_policy=NO_CACHE)  # skipping work that is done is the ledger's job
 def prepare(chosen: Selection, results: Path, engine: Engine) -> Work:
     """Return what there is to do."""
     return scanning.prepare(chosen.root, results, engine, chosen.names)
@@ -45,6 +44,7 @@ def prepare(chosen: Selection, results: Path, engine: Engine) -> Work:
 @task(task_run_name="judge batch {number}", **TRIED_AGAIN)
 def judge(bench: Bench, number: int, batch: Sequence[Entry]) -> None:
     """Judge a batch, on whichever machine, and hand over what came out through the results folder."""
+    telling.quiet()  # in the process that logs how it went
     bench.hand_over(number, batch)
 
 
@@ -56,7 +56,7 @@ def commit(work: Work, number: int, batch: Sequence[Entry]) -> Sequence[Result]:
     return judged
 
 
-@task(**TRIED_AGAIN)
+@task(task_run_name="finish", **TRIED_AGAIN)
 def finish(work: Work) -> Summary:
     """Publish, and return how the scan ended."""
     return scanning.finish(work)
@@ -67,7 +67,8 @@ def scanned(chosen: Selection, results: Path, engine: Engine, cluster: str | int
     retries = engine.settings.scan.max_retries
     with tables.locked(results):
         work = prepare(chosen, results, engine)
-        quoted, teller = cast(Any, quote(work)), Teller(work, results)  # or Prefect looks for futures in all it holds
+        quoted = cast(Any, quote(work))  # or Prefect looks for futures in all it holds
+        teller = telling.Teller(work, results)
 
         def submit(numbered: Numbered) -> PrefectFuture[None]:
             number, batch = numbered
@@ -78,7 +79,7 @@ def scanned(chosen: Selection, results: Path, engine: Engine, cluster: str | int
         with scanning.ending(engine, clusters.opened(cluster)) as places:
             for (number, batch), future in scanning.ahead(enumerate(work.batches), submit, places.most):
                 future.result()
-                judged = commit.with_options(retries=retries)(quoted, number, batch)
+                judged = commit.with_options(retries=retries)(quoted, number, batch, wait_for=[future])
                 work.bench.drop(number)
                 teller.batch(batch, judged)
         summary: Summary = finish.with_options(retries=retries)(quoted)

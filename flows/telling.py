@@ -1,8 +1,10 @@
 """What a scan tells those who watch it in Prefect: how far it is, what could not be judged, and how it ended."""
 
-import re
+import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -10,7 +12,6 @@ from uuid import UUID
 import httpx
 from prefect import get_run_logger
 from prefect.artifacts import (
-    create_link_artifact,
     create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
@@ -18,56 +19,94 @@ from prefect.artifacts import (
 )
 from prefect.exceptions import PrefectException
 
+from fauxscan.params import ScanParams
 from fauxscan.records import Status
-from fauxscan.scanning import queries
+from fauxscan.scanning import printing, queries
 from fauxscan.scanning.engine import Result
 from fauxscan.scanning.printing import visible
-from fauxscan.scanning.rows import Entry
+from fauxscan.scanning.rows import Entry, Outcome
 from fauxscan.scanning.scan import Summary, Work
+from flows import pages
 
 SECONDS_BETWEEN = 2.0  # updates of the progress
 T = TypeVar("T")
-LINES = 100  # of files that could not be judged: all of them are in the tables
+LINES = 5  # a status, of files that could not be judged: all of them are in the tables
 TOP = 25  # files
-SHOWN = ("path", "p_fake", "verdict", "detail", "kind", "width", "height")
+
+
+def quiet() -> None:
+    """Log no line for every batch that went well, in this process: the progress counts them, and they are many."""
+    logging.getLogger("prefect.task_runs").addFilter(_is_news)  # once, however often it is added
+
+
+def _is_news(line: logging.LogRecord) -> bool:
+    of_batch = getattr(line, "task_name", None) in ("judge", "commit")
+    return not (of_batch and line.getMessage() == "Finished in state Completed()")
 
 
 class Teller:
     """Tells of one scan. A server that does not answer is told no more: the scan goes on without it."""
 
     def __init__(self, work: Work, results: Path) -> None:
-        self._results, self._root, self._log = results, work.run["root"], get_run_logger()
-        self._todo, self._done, self._lines, self._last = len(work.todo), 0, 0, time.monotonic()
+        self._results, self._settings, self._log = results, work.bench.run.settings, get_run_logger()
+        self._todo, self._done, self._unchanged = len(work.todo), 0, work.unchanged
+        self._unjudged = Counter[str]()
+        self._begun = self._last = time.monotonic()
         self._reachable = True
-        self._log.info("%s: %d files to look at; %d are unchanged and skipped", self._root, self._todo, work.unchanged)
-        begun: Any = self._ask(lambda: create_progress_artifact(0.0, description=self._how_far()))
+        quiet()
+        self._begin(visible(work.run["root"]))
+        begun: Any = self._ask(lambda: create_progress_artifact(self._percent(), description=self._how_far()))
         self._progress: UUID | None = begun
 
     def batch(self, batch: Sequence[Entry], judged: Sequence[Result]) -> None:
         """Tell of a batch that is committed."""
+        tenths = int(self._percent() / 10)
         self._done += len(batch)
         for entry, result in zip(batch, judged, strict=True):
             if result.outcome.status != Status.OK:
-                self._line(entry, result)
+                self._tell_unjudged(entry, result.outcome)
+        if int(self._percent() / 10) > tenths:
+            self._log.info(self._how_far())
         if time.monotonic() - self._last > SECONDS_BETWEEN:
             self._move()
 
-    def end(self, summary: Summary) -> None:
-        """Tell how the scan ended: in the log, and as artifacts that are kept by the folder's name."""
+    def end(self, ended: Summary) -> None:
+        """Tell how the scan ended: in the log, and as artifacts."""
         self._move()
-        if self._lines > LINES:
-            self._log.warning("%d files more could not be judged: `fauxscan latest` lists them", self._lines - LINES)
-        self._log.info("changes: %s; statuses: %s", summary.changes or "none", _counted(summary.statuses))
-        key = _key(self._root)
-        page, top, tables = summary_page(summary, self._results), self._top(), self._results.as_uri()
-        self._ask(lambda: create_markdown_artifact(page, f"{key}-summary", f"Scan of {self._root}"))
-        self._ask(lambda: create_table_artifact(top, f"{key}-top", f"Most suspicious files under {self._root}"))
-        self._ask(lambda: create_link_artifact(tables, "the tables", f"{key}-tables", f"Tables of {self._root}"))
+        for status, count in self._unjudged.items():
+            if count > LINES:
+                all_of_them = f"fauxscan latest --results {self._results} --status {status}"
+                self._log.warning("%s: %s files, of which %d are named above; all: %s", status, f"{count:,}", LINES,
+                                  visible(all_of_them))  # fmt: skip
+        self._log.info("in this run: %s", _words(ended.changes) or "nothing new")
+        self._log.info(
+            "all files: %s; verdicts: %s", _words(ended.statuses) or "none", _words(ended.verdicts) or "none"
+        )
+        self._keep(ended)
 
-    def _line(self, entry: Entry, result: Result) -> None:
-        self._lines += 1
-        if self._lines <= LINES:
-            outcome = result.outcome
+    def _begin(self, root: str) -> None:
+        """Say in the log what is to be done, what is not, and who judges."""
+        self._log.info("%s: %s files to look at, %s skipped: they have not changed since they were judged with these "
+                       "models and settings", root, f"{self._todo:,}",
+                       f"{self._unchanged:,}")  # fmt: skip
+        if left_out := _left_out(self._settings.scan):
+            self._log.info("left out by the settings: %s", visible(left_out))
+        names = ", ".join(card.name for card in self._settings.cards)
+        self._log.info("judged by %s. %s", names, printing.of_the_demo(self._settings) or "")
+
+    def _keep(self, ended: Summary) -> None:
+        """Keep what is read afterwards under keys of the folder: each run adds to its history."""
+        key, root = pages.key(ended.root, self._results), pages.code(ended.root)
+        with queries.opened(self._results) as tables:
+            top = pages.suspicious(tables.top(TOP, ended.root).read_all().to_pylist())
+            models = tables.models().read_all().to_pylist()
+        page = pages.summary(ended, self._settings, models, self._results)
+        self._ask(lambda: create_markdown_artifact(page, f"{key}-summary", f"Summary of {root}"))
+        self._ask(lambda: create_table_artifact(top, f"{key}-top", f"Most suspicious files below {root}"))
+
+    def _tell_unjudged(self, entry: Entry, outcome: Outcome) -> None:
+        self._unjudged[outcome.status] += 1
+        if self._unjudged[outcome.status] <= LINES:
             self._log.warning("%s: %s: %s", visible(entry.path), outcome.status, visible(outcome.detail or ""))
 
     def _move(self) -> None:
@@ -80,7 +119,14 @@ class Teller:
         return 100.0 * self._done / self._todo if self._todo else 100.0
 
     def _how_far(self) -> str:
-        return f"{self._done} of {self._todo} files to look at under {visible(self._root)}"
+        """Return how far it is, and how long the rest takes at the pace so far."""
+        if not self._todo:
+            return f"nothing to look at: {self._unchanged:,} files are unchanged"
+        took, left = time.monotonic() - self._begun, self._todo - self._done
+        when = f", about {_clock(took * left / self._done)} left" if left and self._done else ""
+        when = when if left else f" in {_clock(took)}"
+        unjudged = f"; {self._unjudged.total():,} could not be judged" if self._unjudged else ""
+        return f"{self._done:,} of {self._todo:,} files looked at{when}{unjudged}"
 
     def _ask(self, server: Callable[[], T]) -> T | None:
         """Ask the server for something; once it failed, a scan does not wait for it again."""
@@ -91,39 +137,17 @@ class Teller:
             self._log.warning("the Prefect server is told no more of this scan, which goes on: %r", error)
             return None
 
-    def _top(self) -> list[dict[str, Any]]:
-        """Return the most suspicious files that are there."""
-        with queries.opened(self._results) as tables:
-            rows = tables.top(TOP, self._root).read_all().to_pylist()
-        return [{name: row[name] for name in SHOWN} for row in rows]
+
+def _left_out(scan: ScanParams) -> str:
+    """Return what names have to be to be looked at, as far as it is set."""
+    told = {"all that does not match": scan.include, "what matches": scan.exclude}
+    parts = [f"{what} {' '.join(patterns)}" for what, patterns in told.items() if patterns]
+    return "; ".join(parts if scan.hidden else [*parts, "names that begin with a dot"])
 
 
-def summary_page(summary: Summary, results: Path) -> str:
-    """Return the summary of a scan as Markdown."""
-    changes = {"unchanged": summary.unchanged, **summary.changes}
-    parts = [
-        f"# {_code(summary.root)}",
-        _table("verdict", summary.verdicts),
-        _table("status", _counted(summary.statuses)),
-        _table("in this run", changes),
-        f"Run {_code(summary.run_id)}. All files: {_code(f'fauxscan latest --results {results}')}",
-    ]
-    return "\n\n".join(parts)
+def _words(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
 
 
-def _table(title: str, counts: Mapping[str, int]) -> str:
-    return "\n".join([f"| {title} | files |", "| :-- | --: |", *(f"| {name} | {n:,} |" for name, n in counts.items())])
-
-
-def _code(text: str) -> str:
-    """Return a text as Markdown shows it, whatever is in it."""
-    return f"`{visible(text).replace('`', chr(39))}`"
-
-
-def _counted(counts: Mapping[str, int]) -> dict[str, int]:
-    return {name: count for name, count in counts.items() if count}
-
-
-def _key(root: str) -> str:
-    """Return the key that artifacts of a folder are kept under: the server takes small letters, digits and dashes."""
-    return re.sub("[^a-z0-9]+", "-", f"scan{root.lower()}").strip("-")
+def _clock(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))

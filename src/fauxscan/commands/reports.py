@@ -19,9 +19,6 @@ Rows = Iterable[dict[str, Any]]
 TOLD = ("run_id", "started_at", "root", "change", "status", "verdict", "p_fake", "detail")
 TOP = ("p_fake", "verdict", "root", "path")
 RUN = ("run_id", "finished_at", "root", "verdicts", "statuses")
-OF_MODEL, MEASURED = ("model", "digest", "root", "files", "measured on"), ("AUC", "accuracy", "false alarms", "found")
-MODEL = (*OF_MODEL, *MEASURED, "revision", "published")
-SHORT = 8  # digits of a digest or commit in a table
 DIFFERENCE = ("difference", "root", "path", "before", "after")
 
 
@@ -88,10 +85,10 @@ def diff(
 
 def models(results: Results, form: FormatOption = Format.TABLE) -> None:
     """Print the models of the last scans: how many files stand as their panels judged, and how good each model is."""
-    from fauxscan.scanning import queries
+    from fauxscan.scanning import printing, queries
 
     with queries.opened(results) as tables:
-        _show(form, tables.models(), MODEL, _model)
+        _show(form, tables.models(), printing.MODEL, printing.model)
 
 
 def publish(
@@ -127,24 +124,6 @@ def _run(row: dict[str, Any]) -> dict[str, Any]:
 
 def _counts(row: dict[str, Any], kind: str, words: Iterable[str]) -> str:
     return ", ".join(f"{row[f'{kind}_{word}']} {word}" for word in words if row[f"{kind}_{word}"])
-
-
-def _model(row: dict[str, Any]) -> dict[str, Any]:
-    """Return the line of a model: its figures with their intervals, or that none were published."""
-    line = {**row, "digest": row["model_digest"][:SHORT], "measured on": row["dataset"]}
-    if row["run_id"] is None:
-        return dict.fromkeys(MODEL) | line | {"measured on": "none published"}
-    figures = {"AUC": _interval(row, "auc"), "accuracy": _interval(row, "accuracy")}
-    figures |= {"false alarms": row["false_positive_rate"], "found": row["true_positive_rate"]}
-    commit, _, mark = (row["revision"] or "").partition("-")
-    told = {"revision": f"{commit[:SHORT]}{mark and '-'}{mark}", "published": f"{row['published_at']:%Y-%m-%d}"}
-    return line | figures | told
-
-
-def _interval(row: dict[str, Any], name: str) -> str:
-    """Return a figure with its interval, as far as they could be told."""
-    low, high = row[f"{name}_low"], row[f"{name}_high"]
-    return "" if row[name] is None else f"{row[name]:.3f}" + ("" if low is None else f" ({low:.3f} to {high:.3f})")
 
 
 def _difference(row: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:  # `fauxscan latest` is not to wait for decoders
     from fauxscan.scanning.settings import Settings
 
 STATE = ("path", "verdict", "p_fake", "status", "detail")
+OF_MODEL, MEASURED = ("model", "digest", "root", "files", "measured on"), ("AUC", "accuracy", "false alarms", "found")
+MODEL = (*OF_MODEL, *MEASURED, "revision", "published")
+SHORT = 8  # digits of a digest or commit in a table
 LINES = 10_000  # of a table: more cannot be read, and its width would be known only when all are there
 NO_WRAP = 10_000  # columns: what is piped to a program is one line a file
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # a cell that begins so is run by a spreadsheet (OWASP)
@@ -34,13 +37,19 @@ def summary(console: Console, ended: "Summary", results: Path, settings: "Settin
     console.print(Text(visible(f"{ended.root}: {new}, {ended.unchanged} unchanged")), soft_wrap=True)
     _counts(console, "verdict", ended.verdicts)
     _counts(console, "status", {status: count for status, count in ended.statuses.items() if count})
-    demo = [card.name for card in settings.cards if card.trained_on.proof_of_machinery]
-    if demo:
-        console.print(
-            f"Every verdict is `uncertain`: {', '.join(demo)} learned from the demo, which proves nothing.",
-            soft_wrap=True,
-        )
+    if warning := of_the_demo(settings):
+        console.print(warning, soft_wrap=True)
     console.print(Text(visible(f"Run {ended.run_id}. All files: fauxscan latest --results {results}")), soft_wrap=True)
+
+
+def of_the_demo(settings: "Settings") -> str | None:
+    """Return what is to be said where models that learned from the demo judge; None where none do."""
+    demo = [card.name for card in settings.cards if card.trained_on.proof_of_machinery]
+    return (
+        f"Every verdict is `uncertain`: {', '.join(demo)} learned from the demo, which proves nothing."
+        if demo
+        else None
+    )
 
 
 def foreseen(console: Console, told: "Foreseen") -> None:
@@ -84,9 +93,27 @@ def table(console: Console, rows: Iterable[Row], columns: Sequence[str]) -> bool
         console.width = NO_WRAP
     lines, more = Table(*columns, box=HEAVY_HEAD if console.is_terminal else None), iter(rows)
     for row in islice(more, LINES):
-        lines.add_row(*(Text(_cell(row[name]), overflow="fold") for name in columns))
+        lines.add_row(*(Text(cell(row[name]), overflow="fold") for name in columns))
     console.print(lines)
     return next(more, None) is not None
+
+
+def model(row: Row) -> Row:
+    """Return the line of a model, with the columns of MODEL: its figures, with intervals, or that none are there."""
+    line = {**row, "digest": row["model_digest"][:SHORT], "measured on": row["dataset"]}
+    if row["run_id"] is None:
+        return dict.fromkeys(MODEL) | line | {"measured on": "none published"}
+    figures = {"AUC": _interval(row, "auc"), "accuracy": _interval(row, "accuracy")}
+    figures |= {"false alarms": row["false_positive_rate"], "found": row["true_positive_rate"]}
+    commit, _, mark = (row["revision"] or "").partition("-")
+    told = {"revision": f"{commit[:SHORT]}{mark and '-'}{mark}", "published": f"{row['published_at']:%Y-%m-%d}"}
+    return line | figures | told
+
+
+def _interval(row: Row, name: str) -> str:
+    """Return a figure with its interval, as far as they could be told."""
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return "" if row[name] is None else f"{row[name]:.3f}" + ("" if low is None else f" ({low:.3f} to {high:.3f})")
 
 
 def _counts(console: Console, word: str, counts: Mapping[str, int]) -> None:
@@ -96,7 +123,8 @@ def _counts(console: Console, word: str, counts: Mapping[str, int]) -> None:
     console.print(table)
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """Return a value as a table shows it."""
     if value is None:
         return ""
     return f"{value:.3f}" if isinstance(value, float) else visible(str(value))
