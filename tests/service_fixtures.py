@@ -263,8 +263,9 @@ class Backend:
     def __init__(self, home: Path, hook: Webhook, end: ExitStack) -> None:
         self.hook, self._home, self._end, self._workers = hook, home, end, list["subprocess.Popen[bytes]"]()
         self.port, self.project, self.log = free_port(), home / "project", home / "log.txt"
+        self.prefect = home / "prefect"
         more = {"FAUXSCAN_WEBHOOK": hook.at, "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "1"}
-        self.env = environment(home / "prefect", self.port, PREFECT_CLIENT_MAX_RETRIES="2", **LEASES, **more)
+        self.env = environment(self.prefect, self.port, PREFECT_CLIENT_MAX_RETRIES="2", **LEASES, **more)
         self.service = Service(self.port)
 
     def start_server(self) -> None:
@@ -294,17 +295,16 @@ class Backend:
         command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
         subprocess.run(command, cwd=self.project, env=self.env, check=True, capture_output=True, timeout=DEADLINE_S)
 
-    def let_leases_expire(self) -> None:
-        """Have it be as if the five minutes were over for which a slot is kept for a run that is not heard of."""
-        over = "2020-01-01T00:00:00+00:00"
-        leases = self._home / "prefect" / "concurrency_leases"
-        names = leases / "expirations.json"
-        held = json.loads(names.read_text())
-        assert held
-        for lease in held:
-            file = leases / f"{lease}.json"
-            file.write_text(json.dumps(json.loads(file.read_text()) | {"expiration": over}))
-        names.write_text(json.dumps(dict.fromkeys(held, over)))
+
+def let_leases_expire(home: Path) -> None:
+    """Have it be as if the five minutes were over for which a slot is kept for a run that is not heard of."""
+    over, leases = "2020-01-01T00:00:00+00:00", home / "concurrency_leases"
+    held = json.loads((leases / "expirations.json").read_text())
+    assert held
+    for lease in held:
+        file = leases / f"{lease}.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"expiration": over}))
+    (leases / "expirations.json").write_text(json.dumps(dict.fromkeys(held, over)))
 
 
 @contextmanager

@@ -33,6 +33,7 @@ from service_fixtures import (
     interrupt,
     is_up,
     kill_all,
+    let_leases_expire,
     running,
     ten_times,
     until,
@@ -96,6 +97,7 @@ def test_make_serve_scans_by_itself_and_ends_with_all_it_started(served: Path) -
         until(lambda: gone(started), "all that it started ends", 30)
     assert 0 < len(media(results / "cut")) < MANY
     before = len(runs(results / "many"))
+    let_leases_expire(served.parent / "prefect")
     with running(command, served, env, log) as process:  # what was missed meanwhile is caught up
         until(lambda: is_up(port), "it is there again")
         rest = service.start("many", results="results/cut")
@@ -254,7 +256,7 @@ def test_a_scan_outlives_its_server_and_after_a_power_cut_the_next_run_gets_its_
     kill_all(processes)
     backend.start_server()
     assert backend.service.state(run).name == "Running"  # nobody was left to say that it is over
-    backend.let_leases_expire()
+    let_leases_expire(backend.prefect)
     backend.start_worker(POOL)
     finished(backend, "many", "results/outlived")
     assert union(results) == expected
