@@ -14,13 +14,28 @@ from fauxscan.scanning.scan import AT_ONCE
 
 AHEAD = 2  # batches a Dask thread: one that it judges, and one that waits for it
 CONNECT_TIMEOUT = "30s"
+WAIT_S, ALONE_S = 10.0, 300.0  # a worker that is started anew is back by then
 
 
 class Cluster(NamedTuple):
-    """What runs tasks, and how many may be under way."""
+    """What runs tasks, and how many threads of workers it has now."""
 
     runner: TaskRunner[Any]
-    most: Callable[[], int]
+    threads: Callable[[], int]
+
+    def most(self) -> int:
+        """Return how many tasks may be under way."""
+        return max(AHEAD * self.threads(), AT_ONCE)
+
+    def wait(self, future: Any) -> None:
+        """Return when a task has ended. Raise what it raised, and UserError where no worker is left to run it."""
+        alone = 0.0
+        while not future.wrapped_future.done() and alone < ALONE_S:
+            future.wait(WAIT_S)
+            alone = 0.0 if self.threads() else alone + WAIT_S
+        if not future.wrapped_future.done():
+            raise UserError(f"the cluster has had no worker for {ALONE_S:.0f} s: start some, and scan again")
+        future.result()
 
 
 @contextmanager
@@ -32,10 +47,10 @@ def opened(cluster: str | int | None) -> Iterator[Cluster]:
     if cluster is None:
         threads: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=AT_ONCE)
         with threads:
-            yield Cluster(threads, lambda: AT_ONCE)
+            yield Cluster(threads, lambda: 1)
         return
     with _server_for_all(), _dask(cluster) as runner:
-        yield Cluster(runner, lambda: max(AHEAD * sum(runner.client.nthreads().values()), AT_ONCE))
+        yield Cluster(runner, lambda: sum(runner.client.nthreads().values()))
 
 
 @contextmanager

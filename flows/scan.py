@@ -78,7 +78,7 @@ def scanned(chosen: Selection, results: Path, engine: Engine, cluster: str | int
 
         with scanning.ending(engine, clusters.opened(cluster)) as places:
             for (number, batch), future in scanning.ahead(enumerate(work.batches), submit, places.most):
-                future.result()
+                places.wait(future)
                 judged = commit.with_options(retries=retries)(quoted, number, batch, wait_for=[future])
                 work.bench.drop(number)
                 teller.batch(batch, judged)

@@ -19,6 +19,7 @@ from scanning_fixtures import tiny_params, write_many
 
 from fauxscan.records import UserError
 from fauxscan.scanning import tables
+from flows import clusters
 from flows import scan as scanning
 
 pytest_plugins = ["prefect_fixtures", "scanning_models"]
@@ -119,6 +120,20 @@ def test_processes_of_this_machine_are_a_cluster_too(home: Path, tiny_models: li
 def test_a_cluster_that_does_not_answer_is_told_of(home: Path, tiny_models: list[Path]) -> None:
     with pytest.raises(UserError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9"):
         scan(home, "none", tiny_models, cluster="tcp://127.0.0.1:9")
+
+
+def test_a_cluster_that_loses_all_workers_ends_the_scan(
+    home: Path, tiny_models: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clusters, "WAIT_S", 0.5)
+    monkeypatch.setattr(clusters, "ALONE_S", 2.0)
+    with cluster(home, workers=1) as (address, (worker,)):
+        killer = threading.Thread(target=lambda: (wait_until(lambda: decoders(worker.pid)), worker.kill()))
+        killer.start()
+        with pytest.raises(UserError, match="the cluster has had no worker for 2 s"):
+            scan(home, "ended", tiny_models, cluster=address)
+        killer.join()
+    assert scan(home, "ended", tiny_models) == scan(home, "alone", tiny_models)
 
 
 def decoders(pid: int) -> list[str]:
