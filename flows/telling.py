@@ -92,7 +92,9 @@ class Teller:
         if left_out := _left_out(self._settings.scan):
             self._log.info("left out by the settings: %s", visible(left_out))
         names = ", ".join(card.name for card in self._settings.cards)
-        self._log.info("judged by %s. %s", names, printing.of_the_demo(self._settings) or "")
+        self._log.info("judged by %s", names)
+        if warning := printing.of_the_demo(self._settings):
+            self._log.warning(warning)
 
     def _keep(self, ended: Summary) -> None:
         """Keep what is read afterwards under keys of the folder: each run adds to its history."""

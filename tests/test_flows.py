@@ -225,7 +225,9 @@ def project(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
-def test_refresh_runs_the_stages_in_dvc_yamls_order_publishes_and_scans(project: Path) -> None:
+def test_refresh_runs_the_stages_in_dvc_yamls_order_publishes_and_scans(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scans = [{"folder": str(project / "in"), "results": str(project / name)} for name in ("results", "others")]
     refreshing.refresh(str(project), scans)
     assert (project / "a.txt").read_text() == (project / "b.txt").read_text() == "made\n"
@@ -234,7 +236,8 @@ def test_refresh_runs_the_stages_in_dvc_yamls_order_publishes_and_scans(project:
         assert len(tables.read(project / name, tables.EVALUATIONS)) > 0
     assert [run.state_name for run in stage_runs()] == ["Completed"] * 3
     assert [run.name for run in stage_runs()] == ["one", "each@b", "each@a"]
-    refreshing.refresh(str(project))
+    monkeypatch.chdir(project)
+    refreshing.refresh()
     assert [run.state_name for run in stage_runs()] == ["Unchanged"] * 3
 
 
@@ -260,6 +263,7 @@ def stage_runs() -> list[TaskRun]:
         )
         mine = FlowRunFilter(id=FlowRunFilterId(any_=[newest.id]))
         runs = client.read_task_runs(flow_run_filter=mine)
+    assert newest.name.startswith("refresh /")  # by the folder's name, also where it is `.`
     stages = [run for run in runs if run.task_key.startswith("reproduce")]
     return sorted(stages, key=lambda run: str(run.start_time))
 

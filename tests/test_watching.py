@@ -78,7 +78,7 @@ def lines_of(run: UUID) -> list[str]:
     """Return the lines of a run's log that the server has."""
     from prefect.logging.handlers import APILogHandler
 
-    APILogHandler.flush()
+    APILogHandler().flush()
     mine = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run]))
     with get_client(sync_client=True) as client:
         return [line.message for line in client.read_logs(mine, sort=LogSort.TIMESTAMP_ASC, limit=200)]
@@ -113,7 +113,7 @@ def _check_log(log: list[str]) -> None:
     named = [line for line in log if line.endswith(": corrupt: the jpeg header cannot be read")]
     assert len(named) == 5
     assert any(line.startswith("corrupt: 8 files, of which 5 are named above; all: fauxscan latest") for line in log)
-    assert log.count("Finished in state Completed()") == 2  # of the tasks `prepare` and `finish`, not of every batch
+    assert log.count("Finished in state Completed()") == 3  # of `prepare`, `finish` and the flow, not of every batch
 
 
 def _check_top(rows: list[dict[str, Any]]) -> None:
