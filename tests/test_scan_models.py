@@ -82,7 +82,9 @@ def test_a_directory_for_the_dag_is_the_scan_without_its_run_and_the_same_bytes_
         ).read_bytes()
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["media.parquet", "scores.parquet"]
     media = pq.read_table(tmp_path / "one" / "media.parquet")
-    assert media.column_names == [name for name in tables.MEDIA.names if name not in ("run_id", "root", "mtime_ns")]
+    assert media.column_names == [
+        name for name in tables.MEDIA.names if name not in ("run_id", "root", "mtime_ns", "etag")
+    ]
     scan.scan(root, tmp_path / "results", Engine(settings.read(tiny_params(), tiny_models)))
     latest = tables.latest(tmp_path / "results").select(["path", "p_fake"]).to_pylist()
     assert media.select(["path", "p_fake"]).to_pylist() == latest
