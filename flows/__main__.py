@@ -3,12 +3,13 @@
 from typing import Annotated, Any
 
 import typer
+from prefect.exceptions import ParameterTypeError
 
-from fauxscan.records import Status
+from fauxscan.records import Status, UserError
 from fauxscan.scanning.settings import Mode
 
 app = typer.Typer(help="Scans and refreshes as Prefect runs them.", no_args_is_help=True, add_completion=False)
-OK, UNJUDGED = 0, 2  # as `fauxscan scan` ends
+OK, UNJUDGED, WRONG = 0, 2, 3  # as `fauxscan scan` ends
 
 
 @app.command()
@@ -26,7 +27,11 @@ def scan(
     from flows import scan as scanning
 
     where = int(cluster) if cluster and cluster.isdigit() else cluster
-    statuses: Any = scanning.scan(folder, results, models, faces, params_file, cluster=where)
+    try:
+        statuses: Any = scanning.scan(folder, results, models, faces, params_file, cluster=where)
+    except (UserError, ParameterTypeError) as error:
+        typer.echo(f"fauxscan: {error}", err=True)
+        raise typer.Exit(WRONG) from error
     unjudged = sum(statuses.values()) - statuses[Status.OK]
     raise typer.Exit(UNJUDGED if unjudged else OK)
 

@@ -38,7 +38,7 @@ def skipped() -> State[None] | None:
 
 
 def skip_missed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Skip what this completed run has made up for and still waits: each would take a process to find out by itself."""
+    """Skip what this run has made up for and still waits, were it to fail ten times over: each would take a process."""
     if flow_run.deployment_id is None or state.name == SKIPPED:
         return
     with get_client(sync_client=True) as client:
@@ -61,11 +61,17 @@ def _by(run: FlowRun) -> State[None]:
 
 
 def _begun(deployment: UUID, since: DateTime) -> list[FlowRun]:
-    """Return the runs of a deployment that began after a time, and run or have completed."""
+    """Return the runs of a deployment that began after a time and have completed, or run.
+
+    Where one may run at a time, another that is called running has died: it makes up for nothing.
+    """
+    with get_client(sync_client=True) as client:
+        limited = client.read_deployment(deployment).global_concurrency_limit is not None
+    ended = [StateType.COMPLETED] if limited else [StateType.RUNNING, StateType.COMPLETED]
     begun = FlowRunFilter(
         deployment_id=FlowRunFilterDeploymentId(any_=[deployment]),
         start_time=FlowRunFilterStartTime(after_=since),
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.COMPLETED])),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=ended)),
     )
     with get_client(sync_client=True) as client:
         return client.read_flow_runs(flow_run_filter=begun)
@@ -80,4 +86,6 @@ def _waiting(deployment: UUID, until: DateTime | None) -> FlowRunFilter:
     )
 
 
-HOOKS: Any = notices.HOOKS | {"on_completion": [skip_missed, notices.post]}  # of every flow
+HOOKS: Any = notices.HOOKS | {
+    when: [skip_missed, notices.post] for when in ("on_completion", "on_failure")
+}  # of every flow

@@ -66,9 +66,9 @@ def refresh(project: str = ".", scans: list[dict[str, Any]] | None = None) -> An
         reproduce(home, stage)
     ended: list[Any] = []
     for one in scans or ():
-        publish(home, addresses.no_address(one["results"]))
+        ended.append(publish(home, addresses.no_address(one["results"]), return_state=True))
         ended.append(scan(**{"params_file": str(home / "params.yaml")} | one, return_state=True))
-    for state in ended:  # one that failed does not keep the others from being run
+    for state in ended:  # what failed has not kept the others from being run
         state.result()
     return None
 

@@ -1,5 +1,6 @@
 """Prefect flow `scan`: when a folder is scanned, where, and what is tried again. The scan itself is the library's."""
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -10,6 +11,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.futures import PrefectFuture
 from prefect.tasks import Task
 from prefect.utilities.annotations import quote
+from pydantic import PositiveInt
 
 from fauxscan import params
 from fauxscan.params import Links
@@ -24,12 +26,14 @@ from fauxscan.scanning.settings import Mode
 from flows import catching_up, clusters, telling
 
 Numbered = tuple[int, Sequence[Entry]]
+FOR_GOOD = (errno.EACCES, errno.EPERM, errno.EROFS)  # somebody must do something
 RETRY_DELAYS_S = [10.0, 60.0]  # a file system that is away for a moment is back by then
 
 
 def is_io_error(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """Return whether a task failed on reading or writing: nothing else is better the next time."""
-    return isinstance(state.result(raise_on_failure=False), OSError)
+    """Return whether a task failed on reading or writing, which may be better the next time: nothing else is."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, OSError) and error.errno not in FOR_GOOD
 
 
 TRIED_AGAIN: Any = {"retry_delay_seconds": RETRY_DELAYS_S, "retry_condition_fn": is_io_error, "cache_policy": NO_CACHE}
@@ -73,12 +77,12 @@ def scanned(chosen: Selection, results: Path, engine: Engine, cluster: str | int
         def submit(numbered: Numbered) -> PrefectFuture[None]:
             number, batch = numbered
             told = {"bench": work.bench, "number": number, "batch": batch}
-            future: PrefectFuture[None] = places.runner.submit(judge.with_options(retries=retries), told)
+            future: PrefectFuture[None] = pool.runner.submit(judge.with_options(retries=retries), told)
             return future
 
-        with scanning.ending(engine, clusters.opened(cluster)) as places:
-            for (number, batch), future in scanning.ahead(enumerate(work.batches), submit, places.most):
-                places.wait(future)
+        with scanning.ending(engine, clusters.opened(cluster)) as pool:
+            for (number, batch), future in scanning.ahead(enumerate(work.batches), submit, pool.most):
+                pool.wait(future)
                 judged = commit.with_options(retries=retries)(quoted, number, batch, wait_for=[future])
                 work.bench.drop(number)
                 teller.batch(batch, judged)
@@ -101,7 +105,7 @@ def scan(
     hidden: bool | None = None,
     links: Links | None = None,
     limits: dict[str, dict[str, Any]] | None = None,
-    cluster: str | int | None = None,
+    cluster: str | PositiveInt | None = None,
 ) -> Any:
     """Return the number of files under `folder` by status, their rows being in the tables at `results`.
 

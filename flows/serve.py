@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -29,6 +30,7 @@ def serve(
     env = LEASES | os.environ | {"PREFECT_API_URL": f"{address}/api", "PREFECT_SERVER_UI_API_URL": f"{address}/api"}
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored: the worker would not end
+    _check_free(port)
     with ExitStack() as end:  # the worker ends first, then the server
         server = end.enter_context(_running(["server", "start", "--host", "127.0.0.1", "--port", str(port)], env))
         _wait_until_up(f"{address}/api/health", server)
@@ -53,6 +55,15 @@ def _running(command: list[str], env: dict[str, str]) -> Iterator["subprocess.Po
             process.kill()
 
 
+def _check_free(port: int) -> None:
+    """Exit if something listens on the port: another server would be handed our deployments."""
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise typer.Exit(
+                _say(f"port {port} is taken: is `make serve` running already? Else name another, PORT={port + 1}")
+            )
+
+
 def _wait_until_up(health: str, server: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and server.poll() is None:
@@ -61,7 +72,7 @@ def _wait_until_up(health: str, server: "subprocess.Popen[bytes]") -> None:
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(POLL_S)
-    raise typer.Exit(_say(f"the Prefect server did not come up at {health}: is its port taken? Try another --port"))
+    raise typer.Exit(_say(f"the Prefect server did not come up at {health}, see above"))
 
 
 def _first_to_end(*processes: "subprocess.Popen[bytes]") -> int:

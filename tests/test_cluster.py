@@ -96,21 +96,31 @@ def test_a_cluster_gives_the_same_tables_as_threads(home: Path, tiny_models: lis
 
 def test_a_worker_killed_in_a_batch_costs_a_retry_and_no_file(home: Path, tiny_models: list[Path]) -> None:
     with cluster(home) as (address, workers):
-
-        def kill() -> None:
-            wait_until(lambda: list((home / "killed" / "staging").glob("*/*-outcomes.parquet")))
-            wait_until(lambda: decoders(workers[0].pid))
-            os.kill(workers[0].pid, signal.SIGKILL)
-
-        killer = threading.Thread(target=kill)
+        taken: list[Any] = []
+        killer = threading.Thread(target=lambda: taken.extend(killed_in_a_batch(home, address, workers[0].pid)))
         killer.start()
         media, _ = scan(home, "killed", tiny_models, cluster=address)
         killer.join()
+        assert taken
         assert workers[0].wait(5) == -signal.SIGKILL
         assert workers[1].poll() is None
     assert Counter(media["path"].to_pylist()) == Counter(os.listdir(home / "in"))
     assert content(home / "killed") == scan(home, "alone", tiny_models)
     assert list((home / "killed" / "staging").iterdir()) == []
+
+
+def killed_in_a_batch(home: Path, address: str, pid: int) -> list[Any]:
+    """Kill a worker that holds batches, once some were handed over; return the batches that it held."""
+    with Client(address) as client:
+        (worker,) = (name for name, found in client.run(os.getpid).items() if found == pid)
+        wait_until(lambda: list((home / "killed" / "staging").glob("*/*-outcomes.parquet")))
+        while True:
+            os.kill(pid, signal.SIGSTOP)  # it ends none that it holds now
+            if held := [task for task in client.processing()[worker] if str(task).startswith("judge")]:
+                os.kill(pid, signal.SIGKILL)
+                return held
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(0.05)
 
 
 def test_processes_of_this_machine_are_a_cluster_too(home: Path, tiny_models: list[Path]) -> None:

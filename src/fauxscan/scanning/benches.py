@@ -5,6 +5,7 @@ batch, kept for those that follow. Only then: Dask's scheduler unpickles benches
 the same addresses on all machines.
 """
 
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -49,7 +50,7 @@ class Bench:
     def judge(self, entries: Sequence[Entry]) -> list[Result]:
         """Return the results of files; one that looks unchanged and whose content is judged is not read again.
 
-        Raise UserError if the code here is another than that of the scan.
+        Raise UserError if this process is not fit to judge for the scan.
         """
         engine, ledger = self._given or _opened(self.run)
         known: dict[Entry, Result] = {}
@@ -82,13 +83,22 @@ class Bench:
 
 
 def _opened(run: Run) -> Tools:
-    """Return what this process has to judge a run's batches with. Raise UserError if its code is not the scan's."""
-    if run.tool_version != version("fauxscan"):
-        raise UserError(
-            f"this worker has fauxscan {version('fauxscan')}, the scan {run.tool_version}: install the same on both"
-        )
+    """Return what this process has to judge a run's batches with. Raise UserError if it is not fit to."""
+    try:
+        _check(run)
+    except UserError as error:
+        raise UserError(f"the worker on {socket.gethostname()} cannot judge for this scan: {error}") from error
     with _OPENING:
         return _engine(run.settings), _ledger(run)
+
+
+def _check(run: Run) -> None:
+    """Raise UserError if the version here is another, or what all machines share is not here."""
+    if run.tool_version != version("fauxscan"):
+        raise UserError(f"it has fauxscan {version('fauxscan')}, the scan {run.tool_version}; install the same on both")
+    run.root.check()  # or every file would be unreadable
+    if not commits.staging(run.results).is_dir():
+        raise UserError(f"{run.results} is not there; results have the same address on all machines")
 
 
 @lru_cache(maxsize=1)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from fauxscan.judging import panel
 from fauxscan.judging.aggregation import media_logit
 from fauxscan.judging.panel import Panel
-from fauxscan.records import Status
+from fauxscan.records import Status, UserError
 from fauxscan.scanning import networks
 from fauxscan.scanning.claims import Claims
 from fauxscan.scanning.decoders import Decoder
@@ -111,7 +111,17 @@ class Engine:
 
     @cached_property
     def _panel(self) -> Panel:
-        return self._load(self.settings)
+        """Return the models. Raise UserError if they are not those that the settings were read from."""
+        found = self._load(self.settings)
+        if (tuple(member.card for member in found.members), found.ensemble) != (
+            self.settings.cards,
+            self.settings.ensemble,
+        ):
+            folders = ", ".join(map(str, self.settings.folders))
+            raise UserError(
+                f"other models are in {folders} than when the scan began: have the same everywhere, and scan again"
+            )
+        return found
 
     def _opened(self) -> list[Desk]:
         batch = self.settings.scan.batch_faces

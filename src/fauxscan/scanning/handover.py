@@ -8,11 +8,13 @@ They are not yet commits: what the rows mean for the tables is decided in one pl
 
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
 
+from fauxscan.records import UserError
 from fauxscan.scanning import remembering, tables
 from fauxscan.scanning.engine import Result
 from fauxscan.scanning.rows import OUTCOME, Outcome, Row
@@ -36,12 +38,11 @@ def put(folder: Path, number: int, results: Sequence[Result], found_with: str) -
     scores = [row for result in of.values() for row in result.rows]
     outcomes = [asdict(result.outcome) for result in results]
     for schema, rows in zip(IN_ORDER, (faces, scores, outcomes), strict=True):
-        if rows:
-            tables.write(pa.Table.from_pylist(rows, schema), _part(folder, number, schema), folder)
+        tables.write(pa.Table.from_pylist(rows, schema), _part(folder, number, schema), folder)
 
 
 def take(folder: Path, number: int) -> list[Result]:
-    """Return the results of a batch that was handed over."""
+    """Return the results of a batch that was handed over. Raise OSError where they cannot be read yet."""
     faces, scores = (_by_content(folder, number, schema) for schema in (FACES, SCORES))
     outcomes = [Outcome(**row) for row in _rows(folder, number, OUTCOMES)]
     found = {sha256: remembering.faces_of(rows) for sha256, rows in faces.items()}
@@ -51,7 +52,8 @@ def take(folder: Path, number: int) -> list[Result]:
 def drop(folder: Path, number: int) -> None:
     """Delete what was handed over of a batch, once it is committed."""
     for schema in reversed(IN_ORDER):
-        _part(folder, number, schema).unlink(missing_ok=True)
+        with suppress(OSError):  # the end of the run deletes them all
+            _part(folder, number, schema).unlink()
 
 
 def _by_content(folder: Path, number: int, schema: pa.Schema) -> dict[str | None, list[Row]]:
@@ -62,8 +64,12 @@ def _by_content(folder: Path, number: int, schema: pa.Schema) -> dict[str | None
 
 
 def _rows(folder: Path, number: int, schema: pa.Schema) -> list[Row]:
-    part = _part(folder, number, schema)
-    rows: list[Row] = tables.read_part(part, schema).to_pylist() if part.exists() else []
+    try:
+        rows: list[Row] = tables.read_part(_part(folder, number, schema), schema).to_pylist()
+    except UserError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno:  # not what is in it: reading failed
+            raise error.__cause__ from None
+        raise
     return rows
 
 

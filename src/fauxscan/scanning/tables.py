@@ -1,6 +1,7 @@
 """The tables of a scan: their columns, written so that no reader sees half a file, read with suspicion."""
 
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,7 +113,7 @@ def _lock(results: Path) -> filelock.BaseFileLock:
 
 def write(rows: pa.Table, target: Path, aside: Path) -> None:
     """Write a table so that `target` is absent or whole: into the folder `aside`, synced, renamed, synced."""
-    temporary = aside / f"{target.name}.tmp"
+    temporary = aside / f"{target.name}.{secrets.token_hex(4)}.tmp"  # two processes may write the same
     try:
         with temporary.open("wb") as file:
             pq.write_table(rows, file, compression="zstd", write_page_checksum=True)
