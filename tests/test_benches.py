@@ -53,7 +53,7 @@ def test_a_worker_that_does_not_see_what_is_shared_refuses(tmp_path: Path, gone:
 def test_other_models_than_the_scan_began_with_are_refused(tmp_path: Path) -> None:
     chosen = stub_engine(tmp_path).settings
     planned = tuple(card.model_copy(update={"model_digest": "0" * 64}) for card in chosen.cards)
-    root = places.at(write_many(tmp_path / "in", 3))
+    root = places.at(write_many(tmp_path / "in", 10))
     engine = Engine(replace(chosen, cards=planned), stub_panel, Eyes)
     with pytest.raises(UserError, match="not the models that the scan began with"):
         engine.score(root, [Entry("000.png", 1, 1)], Forgetful())
