@@ -112,15 +112,10 @@ class Engine:
     @cached_property
     def _panel(self) -> Panel:
         """Return the models. Raise UserError if they are not those that the settings were read from."""
-        found = self._load(self.settings)
-        if (tuple(member.card for member in found.members), found.ensemble) != (
-            self.settings.cards,
-            self.settings.ensemble,
-        ):
+        found, planned = self._load(self.settings), (self.settings.cards, self.settings.ensemble)
+        if (tuple(member.card for member in found.members), found.ensemble) != planned:
             folders = ", ".join(map(str, self.settings.folders))
-            raise UserError(
-                f"other models are in {folders} than when the scan began: have the same everywhere, and scan again"
-            )
+            raise UserError(f"{folders}: not the models that the scan began with; have the same everywhere, scan again")
         return found
 
     def _opened(self) -> list[Desk]:
