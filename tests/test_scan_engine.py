@@ -3,6 +3,7 @@
 import math
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -208,11 +209,9 @@ def test_a_video_that_breaks_off_keeps_no_rows(tmp_path: Path) -> None:
 
 
 def test_a_model_of_the_demo_judges_all_uncertain_and_says_why(root: Path, tmp_path: Path) -> None:
-    def proof(chosen: settings.Settings) -> Panel:
-        members = stub_panel(chosen).members
-        return Panel(tuple(Stub(_of_the_demo(model.card)) for model in members))  # type: ignore[misc]
-
-    engine = Engine(stub_engine(tmp_path / "models").settings, proof, Eyes)
+    chosen = stub_engine(tmp_path / "models").settings
+    proofs = replace(chosen, cards=tuple(map(_of_the_demo, chosen.cards)))
+    engine = Engine(proofs, lambda known: Panel(tuple(map(Stub, known.cards))), Eyes)  # type: ignore[arg-type]
     (found,) = judge(engine, root, "black.png")
     assert found.verdict == Verdict.UNCERTAIN
     assert "demo" in (found.detail or "")
