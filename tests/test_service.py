@@ -75,8 +75,8 @@ def served(tmp_path_factory: pytest.TempPathFactory, tiny_models: list[Path]) ->
     """Return a project with two scans that are due every few seconds, each with what is its own."""
     own = {"models": ["models/faces", "models/wholes"], "limits": {"scan": {"batch_files": 50}}}
     entries = [
-        deployment("few", "few", schedules=every(5)),
-        deployment("many", "many", schedules=every(5), parameters=own),
+        deployment("few", "few", schedules=every(20)),
+        deployment("many", "many", schedules=every(20), parameters=own),
     ]
     return write_project(tmp_path_factory.mktemp("served") / "project", tiny_models, {"few": 10, "many": MANY}, entries)
 
