@@ -31,7 +31,8 @@ test: setup-dev ## run the tests that take minutes
 	pytest $(PARALLEL)
 
 test-slow: setup-dev ## run all tests, the slow ones too
-	pytest $(PARALLEL) -m "slow or not slow"
+	pytest $(PARALLEL) -m "not alone"
+	pytest -m alone
 
 fuzz: setup-dev .venv/fuzz.txt ## try random images and videos on the decoders (SECONDS=600 each)
 	PYTHONPATH=src python tests/fuzz/front.py images .fuzz/images -max_total_time=$(SECONDS) -artifact_prefix=.fuzz/image-

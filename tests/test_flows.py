@@ -26,7 +26,11 @@ from flows import refresh as refreshing
 from flows import scan as scanning
 
 pytest_plugins = ["prefect_fixtures"]
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]  # a new ephemeral server takes 20 s and more
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.alone,
+    pytest.mark.usefixtures("prefect_server"),
+]  # a new ephemeral server takes 20 s and more
 
 
 @pytest.fixture

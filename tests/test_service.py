@@ -46,7 +46,7 @@ from fauxscan.scanning import scan, settings, tables
 from fauxscan.scanning.engine import Engine
 
 pytest_plugins = ["scanning_models"]
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(600)]
 MANY = 300
 
 

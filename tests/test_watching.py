@@ -85,6 +85,7 @@ def lines_of(run: UUID) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.usefixtures("prefect_server")
 def test_a_scan_and_one_that_finds_nothing_new_can_be_watched(home: Path) -> None:
     write_evaluations(home, {"faces": "a" * 64})
