@@ -121,8 +121,8 @@ def test_make_serve_says_that_its_port_is_taken(tmp_path: Path, server: Server) 
     env = environment(tmp_path / "prefect", server.server_port)
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "did not come up" in done.stderr
-    assert "--port" in done.stderr
+    assert f"port {server.server_port} is taken" in done.stderr
+    assert "make serve" in done.stderr
 
 
 # === A server and a worker of their own ===
