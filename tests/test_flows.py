@@ -92,16 +92,22 @@ def test_an_input_output_error_is_tried_again(
     assert len(tables.latest(home / "results")) == 10
 
 
+def broken(monkeypatch: pytest.MonkeyPatch, error: Exception) -> list[Any]:
+    """Have every batch fail with an error; return the list of the calls to come."""
+    calls: list[Any] = []
+
+    def judge(*arguments: Any) -> None:
+        calls.append(arguments)
+        raise error
+
+    monkeypatch.setattr(Bench, "judge", judge)
+    return calls
+
+
 def test_another_error_is_not_tried_again_and_fails_the_flow(
     home: Path, flow: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = []
-
-    def broken(*arguments: Any) -> None:
-        calls.append(arguments)
-        raise ValueError("a model is broken")
-
-    monkeypatch.setattr(Bench, "judge", broken)
+    calls = broken(monkeypatch, ValueError("a model is broken"))
     with pytest.raises(ValueError, match="a model is broken"):
         flow(limits={"scan": {"batch_files": 10}})
     assert len(calls) == 1
@@ -129,13 +135,7 @@ def test_an_input_output_error_in_a_thread_of_the_engine_is_tried_again(
 def test_an_input_output_error_that_stays_fails_the_flow_after_its_retries(
     home: Path, flow: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = []
-
-    def broken(*arguments: Any) -> None:
-        calls.append(arguments)
-        raise OSError(5, "Input/output error")
-
-    monkeypatch.setattr(Bench, "judge", broken)
+    calls = broken(monkeypatch, OSError(5, "Input/output error"))
     with pytest.raises(OSError, match="Input/output error"):
         flow(limits={"scan": {"batch_files": 10, "max_retries": 2}})
     assert len(calls) == 3
@@ -144,13 +144,7 @@ def test_an_input_output_error_that_stays_fails_the_flow_after_its_retries(
 
 
 def test_a_user_error_is_never_tried_again(flow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-
-    def broken(*arguments: Any) -> None:
-        calls.append(arguments)
-        raise UserError("decoders do not start")
-
-    monkeypatch.setattr(Bench, "judge", broken)
+    calls = broken(monkeypatch, UserError("decoders do not start"))
     with pytest.raises(UserError, match="decoders do not start"):
         flow(limits={"scan": {"batch_files": 10}})
     assert len(calls) == 1

@@ -174,9 +174,7 @@ class ScanParams(Strict):
     keep_faces_days: int = Field(ge=0, le=36_500)  # that places of faces are kept for other models to come
     publish_every: int = Field(gt=0)  # batches between publications
     max_retries: int = Field(ge=0)  # of reading, in flows
-    cluster: str | PositiveInt | None = (
-        None  # in flows: a Dask scheduler's address, or processes to start; null: threads
-    )
+    cluster: str | PositiveInt | None = None  # of flows: a Dask scheduler's address, or processes; null: threads
 
     @property
     def worker_count(self) -> int:

@@ -79,7 +79,7 @@ class Bench:
     @property
     def folder(self) -> Path:
         """Return where the run stages."""
-        return commits.staging(self.run.results) / self.run.run_id
+        return commits.folder_of(self.run.results, self.run.run_id)
 
 
 def _opened(run: Run) -> Tools:

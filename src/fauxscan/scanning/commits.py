@@ -38,6 +38,11 @@ def staging(results: Path) -> Path:
     return results / "staging"
 
 
+def folder_of(results: Path, run_id: str) -> Path:
+    """Return where a run stages."""
+    return staging(results) / run_id
+
+
 def new_run_id(results: Path, now: datetime) -> str:
     """Return an id that sorts after every other in the results, even where the clock was set back."""
     folders = (results / "runs", results / "media", results / "evaluations", staging(results))
@@ -64,7 +69,7 @@ class Commits:
     @property
     def folder(self) -> Path:
         """Return where this run stages."""
-        return staging(self.results) / self.run_id
+        return folder_of(self.results, self.run_id)
 
     def begin(self, run: Row) -> None:
         """Stage the run's row, so that an interrupted run is told of."""
