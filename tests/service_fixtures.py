@@ -39,6 +39,7 @@ DEADLINE_S = 240.0  # of a wait: what is waited for takes seconds, but a machine
 POOL, NIGHTS = "fauxscan", "nights"  # work pools
 SECRET = "a-secret-of-its-own"
 SLOW = {"scan": {"batch_files": 1, "publish_every": 4}}  # hundreds of batches: a scan that lasts
+COARSE = {"scan": {"batch_files": 20, "publish_every": 1}}
 T = TypeVar("T")
 
 

@@ -18,6 +18,7 @@ from loopback import Server
 from prefect.client.schemas.objects import StateType
 from scanning_fixtures import union
 from service_fixtures import (
+    COARSE,
     NIGHTS,
     POOL,
     SLOW,
@@ -155,9 +156,9 @@ def expected(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Any:
     return union(results)
 
 
-def begun(backend: Backend, name: str, results: str) -> tuple[UUID, list[psutil.Process]]:
+def begun(backend: Backend, name: str, results: str, **more: Any) -> tuple[UUID, list[psutil.Process]]:
     """Return a run that has some files in the tables and many to go, and its processes."""
-    run = backend.service.start(name, results=results)
+    run = backend.service.start(name, results=results, **more)
     processes = family(backend.service.pid(run))
     until(lambda: committed(backend.project / results), "some files are in the tables")
     return run, [*processes, *family(processes[0].pid)]
@@ -199,13 +200,9 @@ def test_a_run_that_is_killed_has_crashed_and_the_next_finishes_the_rest(backend
     assert union(backend.project / "results" / "killed") == expected
 
 
-@pytest.mark.xfail(
-    raises=AssertionError,
-    strict=False,
-    reason="Prefect's SQLite may answer 'database is locked' when a run gets its slot, and the worker calls it crashed",
-)
 def test_of_two_scans_into_one_place_the_second_waits_or_says_why_it_cannot(backend: Backend, expected: Any) -> None:
-    first, processes = begun(backend, "many", "results/shared")
+    # Few batches: while Prefect's SQLite writes down hundreds that ended together, the next run may not get its slot.
+    first, processes = begun(backend, "many", "results/shared", limits=COARSE)
     with held(processes[0]):
         same = backend.service.start("many", results="results/shared")
         other = backend.service.start("other", results="results/shared")
