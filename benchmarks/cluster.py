@@ -117,19 +117,10 @@ def cluster(side: Side, home: Path) -> Iterator[str]:
     told = home / f"scheduler{SIDES.index(side)}.json"
     common = ["--scheduler-file", str(told), "--dashboard-address", "127.0.0.1:0"]
     with ExitStack() as stack:
-        dask = [
-            "distributed.cli.dask_scheduler",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            "0",
-            "--dashboard-address",
-            "127.0.0.1:0",
-        ]
-        stack.enter_context(running([*dask, "--scheduler-file", str(told)], home))
+        stack.enter_context(running(["dask", "scheduler", "--host", "127.0.0.1", "--port", "0", *common], home))
         for number in range(side.workers or 0):
             with on(CORES if side.cores == len(CORES) else [CORES[number]]):
-                stack.enter_context(running(["dask", "worker", "--nthreads", "1", *common], home))
+                stack.enter_context(running(["dask", "worker", "--nthreads", "2", *common], home))
         with Client(scheduler_file=str(told)) as client:
             client.wait_for_workers(side.workers, timeout=START_S)
             address = client.scheduler.address

@@ -61,8 +61,8 @@ def _dask(cluster: str | int) -> Iterator[Any]:
     except ImportError as error:
         raise UserError("a cluster takes prefect-dask: install it with `make setup-extras`") from error
     if isinstance(cluster, int):
-        one_each = {"n_workers": cluster, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
-        runner = DaskTaskRunner(cluster_kwargs=one_each)
+        local = {"n_workers": cluster, "threads_per_worker": AT_ONCE, "dashboard_address": "127.0.0.1:0"}
+        runner = DaskTaskRunner(cluster_kwargs=local)
     else:
         runner = DaskTaskRunner(address=cluster, client_kwargs={"timeout": CONNECT_TIMEOUT})
     with ExitStack() as end:

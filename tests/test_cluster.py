@@ -72,7 +72,7 @@ def cluster(folder: Path, workers: int = 2) -> Iterator[tuple[str, list["subproc
     told = folder / "scheduler.json"
     with ExitStack() as end:
         end.enter_context(running("scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(told)))
-        options = ["--scheduler-file", str(told), "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+        options = ["--scheduler-file", str(told), "--nthreads", "2", "--no-nanny", "--no-dashboard"]
         options += ["--local-directory", str(folder)]
         made = [end.enter_context(running("worker", *options)) for _ in range(workers)]
         wait_until(told.exists)
