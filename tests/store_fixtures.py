@@ -116,9 +116,9 @@ def broken(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
 class Bucket:
     """A bucket of its own on the server."""
 
-    def __init__(self, server: StoreServer) -> None:
+    def __init__(self, server: StoreServer, name: str | None = None) -> None:
         self.server, self.client = server, server.client
-        self.name = f"bucket-{next(server.numbers)}"
+        self.name = name or f"bucket-{next(server.numbers)}"
         self.address = f"s3://{self.name}"
         self.client.create_bucket(Bucket=self.name)
 

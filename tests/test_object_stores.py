@@ -4,9 +4,10 @@ import json
 import multiprocessing
 import os
 import pickle
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -431,7 +432,7 @@ def test_an_object_that_may_be_read_and_not_listed(filled: Bucket, engine: Engin
     assert rows(engine)["001.png"]["detail"] == "permission denied"
 
 
-def test_a_server_that_goes_in_mid_scan_costs_rows_and_the_next_scan_says_so(
+def test_a_server_that_goes_in_mid_scan_ends_it_and_the_next_scan_does_the_rest(
     running: StoreServer, tmp_path: Path, engine: Engine, otherwise: pytest.MonkeyPatch
 ) -> None:
     server = StoreServer()
@@ -439,14 +440,28 @@ def test_a_server_that_goes_in_mid_scan_costs_rows_and_the_next_scan_says_so(
     bucket = Bucket(server)
     bucket.upload(write_many(tmp_path / "in", 12), "in/")
     server.before[f"HEAD /{bucket.name}/in/007.png"] = server.stop
-    summary = scanned(bucket, engine)
-    assert 1 <= summary.statuses["unreadable"] < 12
-    assert {row["detail"] for row in rows(engine).values() if row["status"] == "unreadable"} <= {
-        "EndpointConnectionError", "ConnectionClosedError", "ClientOSError", "ServerDisconnectedError",
-    }  # fmt: skip
+    with pytest.raises(ConnectionError, match=f"s3://{bucket.name} does not answer: EndpointConnectionError; see AWS"):
+        scanned(bucket, engine)
     with pytest.raises(UserError, match="/in cannot be listed: EndpointConnectionError; see AWS_PROFILE"):
         scanned(bucket, engine)
-    assert len(rows(engine)) == 12
+    otherwise.setenv("AWS_ENDPOINT_URL", running.at)  # it is there again, at another address
+    forget()
+    again = Bucket(running, bucket.name)
+    again.upload(tmp_path / "in", "in/")
+    assert scanned(again, engine).statuses["ok"] == 12
+    assert [row["status"] for row in rows(engine).values()] == 12 * ["ok"]
+
+
+def test_an_object_that_a_store_breaks_off_stops_no_scan_while_the_store_answers(
+    filled: Bucket, engine: Engine
+) -> None:
+    def hung_up(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+        return denied(environ, start_response)
+
+    filled.server.instead[f"GET /{filled.name}/in/001.png"] = hung_up
+    statuses = scanned(filled, engine).statuses
+    assert (statuses["ok"], statuses["unreadable"]) == (11, 1)
 
 
 # === What goes wrong with a store ===

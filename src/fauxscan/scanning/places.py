@@ -45,7 +45,10 @@ class Place(Protocol):
         """Return the walk to what is named, as the parameters have it, leaving out the results."""
 
     def opened(self, entry: Entry, media: MediaParams) -> AbstractContextManager[Content]:
-        """Give the content of a file, hashed. Raise MediaError if it cannot be read, is too large, or changes."""
+        """Give the content of a file, hashed. Raise MediaError if it cannot be read, is too large, or changes.
+
+        Raise OSError where the fault is the place's and not the file's.
+        """
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,11 @@ Info = dict[str, Any]  # what fsspec tells of an object
 ETAGS = ("ETag", "md5Hash", "etag")  # by any of these names; the second, of Google, is of the content alone
 TIMES = ("LastModified", "last_modified", "mtime")
 GONE = "it is not there"
+# What libraries call errors of those whom a store never answered, by their own names: they share no class.
+UNANSWERED = {
+    "ConnectionError", "HTTPClientError", "ClientConnectionError", "TimeoutError", "ServiceRequestError",
+    "NoCredentialsError",
+}  # fmt: skip
 
 
 def looks(info: Info) -> Looks:
@@ -55,7 +60,10 @@ def is_object(address: Address) -> bool:
 
 @contextmanager
 def opened(address: Address, media: MediaParams) -> Iterator[Content]:
-    """Give the content of an object, hashed. Raise MediaError if it cannot be read, is too large, or changes."""
+    """Give the content of an object, hashed. Raise MediaError if it cannot be read, is too large, or changes.
+
+    Raise ConnectionError if the store does not answer at all, which is no object's fault.
+    """
     with _reading(address):
         remote = _connected(address).open(address.path, "rb", cache_type="none")
     with remote:
@@ -128,7 +136,23 @@ def _reading(address: Address) -> Iterator[None]:
     except (UserError, MemoryError):
         raise
     except Exception as error:
+        if _is_unanswered(error):
+            _check_answers(address)
         raise MediaError(Status.UNREADABLE, _reason(error)) from error
+
+
+def _check_answers(address: Address) -> None:
+    """Raise ConnectionError if the store does not answer when it is asked for the bucket."""
+    try:
+        _connected(address).info(address.bucket)
+    except Exception as error:
+        if _is_unanswered(error):
+            where = Address(address.scheme, address.bucket).text
+            raise ConnectionError(f"{where} does not answer: {_reason(error)}; see {address.kind.setup}") from error
+
+
+def _is_unanswered(error: Exception) -> bool:
+    return not UNANSWERED.isdisjoint(base.__name__ for base in type(error).__mro__)
 
 
 def _reason(error: Exception) -> str:
