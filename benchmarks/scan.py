@@ -48,7 +48,7 @@ def prepare(home: Path, images: int) -> None:
         members = [member for member in sorted(packed.namelist()) if member.endswith(".jpg")][:images]
         packed.extractall(home / "crops", members)
     with zipfile.ZipFile(DATA / "stylegan_ffhq" / "real.zip") as packed:
-        members = [member for member in sorted(packed.namelist()) if not member.endswith("/")][: images // 6]
+        members = [member for member in sorted(packed.namelist()) if not member.endswith("/")][:images]
         packed.extractall(home / "photographs", members)
     weights = home / "weights"
     with zipfile.ZipFile(DATA / "mesonet_weights" / "mesonet_weights.zip") as packed:
