@@ -4,14 +4,16 @@ import csv
 import io
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from rich.console import Console
-from scanning_fixtures import write_folder, write_params
+from scanning_fixtures import write_folder, write_many, write_params
 
 from fauxscan import cli
 from fauxscan.scanning import progress, tables
@@ -144,3 +146,21 @@ def test_a_terminal_shows_a_bar() -> None:
         tell(6, 8)
     assert isinstance(console.file, io.StringIO)
     assert "6/8" in console.file.getvalue()
+
+
+def test_ctrl_c_pressed_again_breaks_nothing_off(home: Path) -> None:
+    write_params(home / "params.yaml", engine="openvino")
+    write_many(home / "many", 300)
+    assert cli.run(["check", "many/000.png"]) == 0  # models are exported
+    ours = "signal.signal(signal.SIGINT, signal.default_int_handler); from fauxscan.cli import main; main()"
+    command = [sys.executable, "-c", f"import signal; {ours}", "scan", "many", "--results", "results"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as scanning:
+        assert scanning.stderr
+        assert scanning.stderr.readline().startswith("0 of 300")
+        time.sleep(1)
+        for _ in range(3):
+            scanning.send_signal(signal.SIGINT)
+            time.sleep(0.1)
+        said = scanning.stderr.read()
+    assert said == "fauxscan: stopped. What is done so far is kept: run the same again for the rest.\n"
+    assert scanning.returncode == 130

@@ -1,6 +1,7 @@
 """What prefect.yaml schedules can be run as it stands, and a scan at a terminal needs nothing of Prefect."""
 
 import importlib
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -35,6 +36,13 @@ def test_a_deployment_names_a_flow_its_parameters_and_the_pool_of_make_serve(nam
     assert set(entry["parameters"]) <= set(flow.parameters.properties)
     assert entry["work_pool"] == {"name": serve.POOL}
     assert entry["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}
+
+
+def test_a_server_started_here_tells_nobody_of_it() -> None:
+    command = [sys.executable, "-m", "prefect", "config", "view"]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT")}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    assert "PREFECT_SERVER_ANALYTICS_ENABLED='False' (from pyproject.toml)" in done.stdout
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)

@@ -183,6 +183,15 @@ def test_a_run_is_named_by_the_beginning_of_its_id_or_by_a_word(tmp_path: Path) 
             asked.differences(before, after)
 
 
+def test_the_previous_run_is_the_last_that_ended(tmp_path: Path) -> None:
+    write(tmp_path, [row(run, ROOTS[0], b"a", "changed", p_fake=run / 10) for run in range(4)])
+    ended = {"run_id": stamp(1), "root": ROOTS[0], "finished_at": datetime(2026, 1, 2, tzinfo=UTC)}
+    tables.write(pa.Table.from_pylist([ended], tables.RUNS), tmp_path / "runs" / f"{stamp(1)}.parquet", tmp_path)
+    with queries.opened(tmp_path) as asked:
+        (moved,) = asked.differences("previous", "latest").read_all().to_pylist()
+    assert (moved["p_fake_before"], moved["p_fake_after"]) == (0.1, 0.3)
+
+
 def test_of_no_runs_there_is_nothing_to_tell(tmp_path: Path) -> None:
     write(tmp_path, [])
     assert len(tables.latest(tmp_path)) == 0

@@ -2,8 +2,10 @@
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import typer
 
@@ -58,8 +60,16 @@ def _wrong(message: str) -> int:
     return WRONG
 
 
+def _stop_once(*_: Any) -> None:
+    """Stop in order, which takes some seconds; who presses Ctrl-C again does not break that off."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Run the command line."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background jobs ignore it
+        signal.signal(signal.SIGINT, _stop_once)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("fauxscan").setLevel(logging.INFO)  # what libraries do is told where it goes wrong
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

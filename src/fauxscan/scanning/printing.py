@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.box import HEAVY_HEAD
 from rich.console import Console
 from rich.filesize import decimal
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from fauxscan.scanning.rows import Outcome, Row
@@ -91,7 +91,8 @@ def table(console: Console, rows: Iterable[Row], columns: Sequence[str]) -> bool
     """
     if not console.is_terminal:
         console.width = NO_WRAP
-    lines, more = Table(*columns, box=HEAVY_HEAD if console.is_terminal else None), iter(rows)
+    heads = [Column(name, no_wrap=name == "run_id") for name in columns]  # ids are there to be copied
+    lines, more = Table(*heads, box=HEAVY_HEAD if console.is_terminal else None), iter(rows)
     for row in islice(more, LINES):
         lines.add_row(*(Text(cell(row[name]), overflow="fold") for name in columns))
     console.print(lines)

@@ -5,7 +5,7 @@ whole one. Beyond its memory it writes to a temporary folder.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +107,7 @@ class Tables:
         `difference` is added, removed, or what is another: content, status, verdict, score. Raise UserError.
         """
         root = self._known(root)
-        known = self._run_ids(root)
+        known = self._known_runs(root)
         first, second = (_run(word, known) for word in (before, after))
         if second < first:
             raise UserError(f"run {second} came before {first}: name the earlier one first")
@@ -125,14 +125,16 @@ class Tables:
                 return spelled
         raise UserError(f"{root} was not scanned into {self.results}; these were: {', '.join(roots) or 'none'}")
 
-    def _run_ids(self, root: str | None) -> list[str]:
-        """Return the ids of all runs, of one root or all; a run that has not ended is in `media` alone."""
+    def _known_runs(self, root: str | None) -> dict[str, bool]:
+        """Return the ids of all runs, of one root or all, and whether they ended; one under way is in `media` alone."""
         rows = self.con.execute(
-            """SELECT DISTINCT run_id FROM (SELECT run_id, root FROM runs UNION ALL SELECT run_id, root FROM media)
-            WHERE root = coalesce($root, root) ORDER BY run_id""",
+            """SELECT run_id, bool_or(ended) FROM (
+                SELECT run_id, root, finished_at IS NOT NULL AS ended FROM runs
+                UNION ALL SELECT run_id, root, false AS ended FROM media)
+            WHERE root = coalesce($root, root) GROUP BY run_id ORDER BY run_id""",
             {"root": root},
         ).fetchall()
-        return [run_id for (run_id,) in rows]
+        return dict(rows)
 
     def _last(self, view: str, rows: ds.Dataset, among: str = "") -> None:
         """Make a view of the last row of each file, those of removed files included."""
@@ -192,15 +194,20 @@ def _endings(path: str) -> Iterator[str]:
         at = path.find("/", at + 1)
 
 
-def _run(word: str, known: list[str]) -> str:
-    """Return the run that `latest`, `previous` or the beginning of an id names. Raise UserError with the known ones."""
-    places = {"latest": -1, "previous": -2}
-    found = [run for run in known if run.startswith(word)]
-    if word in places:
-        found = known[places[word] :][:1] if len(known) >= -places[word] else []
+def _run(word: str, known: Mapping[str, bool]) -> str:
+    """Return the run that a word names: `latest`, `previous`, or the beginning of an id. Raise UserError with all.
+
+    `previous` is the last before the latest that ended, if any did: what broken-off ones found is the latest's work.
+    """
+    runs = list(known)
+    found = [run for run in runs if run.startswith(word)]
+    if word == "latest":
+        found = runs[-1:]
+    elif word == "previous":
+        found = ([run for run in runs[:-1] if known[run]] or runs[:-1])[-1:]
     if len(found) != 1:
         fault = "is the beginning of several runs" if found else "is no run"
-        listed = ", ".join((found or known)[-20:]) or "none"
+        listed = ", ".join((found or runs)[-20:]) or "none"
         raise UserError(f"{word!r} {fault}: name one by enough of its id. The last of them: {listed}")
     return found[0]
 
