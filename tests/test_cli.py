@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 
@@ -164,3 +165,8 @@ def test_ctrl_c_pressed_again_breaks_nothing_off(home: Path) -> None:
         said = scanning.stderr.read()
     assert said == "fauxscan: stopped. What is done so far is kept: run the same again for the rest.\n"
     assert scanning.returncode == 130
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["--version"]) == 0
+    assert capsys.readouterr().out == f"fauxscan {version('fauxscan')}\n"
