@@ -12,6 +12,7 @@ from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 
+import psutil
 import pytest
 from rich.console import Console
 from scanning_fixtures import write_folder, write_many, write_params
@@ -158,7 +159,8 @@ def test_ctrl_c_pressed_again_breaks_nothing_off(home: Path) -> None:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as scanning:
         assert scanning.stderr
         assert scanning.stderr.readline().startswith("0 of 300")
-        time.sleep(1)
+        while not psutil.Process(scanning.pid).children():  # decoders: a scan with nearly all to do
+            time.sleep(0.01)
         for _ in range(3):
             scanning.send_signal(signal.SIGINT)
             time.sleep(0.1)

@@ -23,11 +23,8 @@ from flows import clusters
 from flows import scan as scanning
 
 pytest_plugins = ["prefect_fixtures", "scanning_models"]
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.alone,
-    pytest.mark.usefixtures("prefect_server"),
-]  # each process imports for seconds
+# Each process imports for seconds.
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.usefixtures("prefect_server")]
 DASK = [sys.executable, "-m", "dask"]
 
 

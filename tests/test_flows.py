@@ -26,11 +26,8 @@ from flows import refresh as refreshing
 from flows import scan as scanning
 
 pytest_plugins = ["prefect_fixtures"]
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.alone,
-    pytest.mark.usefixtures("prefect_server"),
-]  # a new ephemeral server takes 20 s and more
+# A new ephemeral server takes 20 s and more.
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.usefixtures("prefect_server")]
 
 
 @pytest.fixture

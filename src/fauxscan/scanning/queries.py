@@ -200,11 +200,12 @@ def _run(word: str, known: Mapping[str, bool]) -> str:
     `previous` is the last before the latest that ended, if any did: what broken-off ones found is the latest's work.
     """
     runs = list(known)
-    found = [run for run in runs if run.startswith(word)]
     if word == "latest":
         found = runs[-1:]
     elif word == "previous":
         found = ([run for run in runs[:-1] if known[run]] or runs[:-1])[-1:]
+    else:
+        found = [run for run in runs if run.startswith(word)]
     if len(found) != 1:
         fault = "is the beginning of several runs" if found else "is no run"
         listed = ", ".join((found or runs)[-20:]) or "none"
