@@ -32,18 +32,19 @@ serve: setup ## run the schedules of prefect.yaml on this machine, with a page t
 test: setup-dev ## run the tests that take minutes
 	pytest $(PARALLEL)
 
-test-slow: setup-dev ## run all tests, the slow ones too
-	pytest $(PARALLEL) -m "not alone"
-	pytest -m alone
+test-slow: setup-dev ## run all tests, the slow ones too, and print which branches none of them takes
+	pytest $(PARALLEL) -m "not alone" --cov --cov-report=
+	pytest -m alone --cov --cov-append --cov-report=term:skip-covered
 
 fuzz: setup-dev .venv/fuzz.txt ## try random images and videos on the decoders (SECONDS=600 each)
 	PYTHONPATH=src python tests/fuzz/front.py images .fuzz/images -max_total_time=$(SECONDS) -artifact_prefix=.fuzz/image-
 	PYTHONPATH=src python tests/fuzz/front.py videos .fuzz/videos -max_total_time=$(SECONDS) -artifact_prefix=.fuzz/video-
 
-check: setup-dev ## lint, format and types
+check: setup-dev ## lint, format, types, and which part imports which
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports --no-logo --no-cache
 
 lock: setup ## resolve the hashed requirements anew
 	uv pip compile -q pyproject.toml --universal --generate-hashes --extra cpu -o requirements/cpu.txt

@@ -21,6 +21,9 @@ def complaints() -> list[str]:
     for name in PARAMS["models"]:
         card = json.loads(Path(f"models/{name}/card.json").read_text(encoding="utf-8"))
         found += [f"{name}: not calibrated"] * (card["calibration"] is None)
+        mixture = json.loads(Path(f"mixtures/{name}.json").read_text(encoding="utf-8"))
+        listed = [dataset["name"] for dataset in card["trained_on"]["datasets"]]
+        found += [f"{name}: the card lists other datasets than its mixture"] * (listed != list(mixture["datasets"]))
     table = pd.read_parquet("reports/evaluation.parquet")
     found += [f"{name}: not evaluated" for name in set(PARAMS["evaluations"]) - set(table["evaluation"])]
     inside = (table["auc_low"] <= table["auc"]) & (table["auc"] <= table["auc_high"])

@@ -1,8 +1,8 @@
-"""Images a second of the flow `scan` on one and two Dask workers, against threads of one process.
+"""Images per second of the flow `scan` on one and two Dask workers, against threads of one process.
 
 `FAUXSCAN_TEST_DATA=... python benchmarks/cluster.py [--rounds N] [--images N]`: the validation part of the MesoNet
-faces through the authors' Meso-4, taken whole. One Prefect server for all; clusters are up and models loaded before the
-clock starts, and what that takes is told apart.
+faces through the authors' Meso-4, taken whole. All sides use one Prefect server. Clusters are started and models
+loaded before the clock starts, and the time for that is reported separately.
 """
 
 import argparse
@@ -29,16 +29,16 @@ import scan as alone
 BATCH_FILES = 64  # a scan of few images must have many batches
 START_S, POLL_S = 180.0, 0.2
 CORES = sorted(os.sched_getaffinity(0))
-TEXT = """Images a second, files to Parquet, {count} crops of faces, batches of {batch}, medians of {rounds} rounds in
-which the sides take turns. All of it is one machine: workers that may use all cores cannot be faster than threads, and
-their ratio is what the way through Prefect, Dask and the shared folder costs. Workers with a core each stand for
-machines. Decoders: processes that decode, in all.
+TEXT = """Images per second from files to Parquet, {count} crops of faces, batches of {batch}, medians of {rounds}
+rounds in which the sides take turns. Everything runs on one machine. Workers that may use all cores cannot be faster
+than threads, so their ratio shows the cost of Prefect, Dask and the shared folder. Workers with one core each
+represent machines. `decoders` is the total number of decoder processes.
 
 {table}
 
-To have the workers up, and for their first scan, which loads models: {starts}. Prefect costs {overhead:.0f} ms a batch
-in a flow with threads, and {fixed:.1f} s a scan: by so much a scan of the unchanged folder takes longer with a flow.
-Its database grew by {database:.1f} KiB a batch."""
+Time to start the workers, and for their first scan, which loads the models: {starts}. Prefect costs {overhead:.0f} ms
+per batch in a flow with threads, and {fixed:.1f} s per scan, the additional time that a flow takes for the unchanged
+folder. Its database grew by {database:.1f} KiB per batch."""
 
 
 class Side(NamedTuple):
@@ -51,7 +51,7 @@ class Side(NamedTuple):
 
     @property
     def decoders_in_all(self) -> int:
-        """Return how many processes decode."""
+        """Return the number of decoder processes."""
         return (self.decoders or self.cores + 2) * (self.workers or 1)
 
 
@@ -152,7 +152,7 @@ def scanned(home: Path, side: Side, address: str | None, results: Path) -> float
     """Return the seconds that a scan takes."""
     from fauxscan import params
     from fauxscan.scanning import scan, settings
-    from fauxscan.scanning.engine import Engine
+    from fauxscan.scanning.engine.engine import Engine
     from flows import scan as flow
 
     models, limits = [home / "meso4"], {"scan": {"workers": side.decoders}}
@@ -173,9 +173,9 @@ def scanned(home: Path, side: Side, address: str | None, results: Path) -> float
 @lru_cache
 def engine(chosen: Any) -> Any:
     """Return the engine of this process for some settings: warm after its first scan, as those of workers are."""
-    from fauxscan.scanning.engine import Engine
+    from fauxscan.scanning.engine.engine import Engine
 
-    return Engine(chosen)
+    return Engine(chosen).__enter__()  # open until the process ends
 
 
 class Found:
@@ -226,7 +226,7 @@ def opened(home: Path, side: Side, stack: ExitStack, found: Found) -> str | None
 
 
 def once(home: Path, side: Side, address: str | None, found: Found) -> None:
-    """Let one side scan, and those that tell what a flow costs again with nothing new."""
+    """Run one side's scan. The sides that show the cost of a flow scan again with nothing new."""
     results = Path(tempfile.mkdtemp(dir=home))
     found.seconds[side].append(scanned(home, side, address, results))
     if side in found.unchanged:
@@ -253,7 +253,7 @@ def report(found: Found, rounds: int, count: int) -> str:
         to_one = f"{found.middle(one) / found.middle(side):.2f}" if side.workers == 2 else ""
         rate = count / found.middle(side)
         rows.append([side.name, side.decoders_in_all, f"{rate:.0f}", f"{to_threads:.2f}", to_one])
-    head = ["side", "decoders", "images a second", "to threads", "2 workers to 1"]
+    head = ["side", "decoders", "images per second", "relative to threads", "2 workers relative to 1"]
     batches = -(-count // BATCH_FILES)
     more = found.middle(THREADS) - found.middle(SIDES[0]) - found.fixed()
     return TEXT.format(

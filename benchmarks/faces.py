@@ -2,7 +2,7 @@
 
     python benchmarks/faces.py
 
-The clips of FAUXSCAN_TEST_DATA (clips/clips.zip) are looped; every side works on two threads or processes.
+The clips of FAUXSCAN_TEST_DATA (clips/clips.zip) are looped; every side uses two threads or processes.
 """
 
 import cProfile
@@ -28,11 +28,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fauxscan import params
-from fauxscan.media import faces as media_faces
-from fauxscan.media import pixels, sampling, tracks, videos
-from fauxscan.media.faces import FaceFinder
+from fauxscan.media.faces import finder as media_faces
+from fauxscan.media.faces import tracks
+from fauxscan.media.faces.finder import FaceFinder
+from fauxscan.media.images import pixels
+from fauxscan.media.videos import reader, sampling
 from fauxscan.params import FaceParams, MediaParams
-from fauxscan.preparing import faces
+from fauxscan.preparing.faces import extract
+from fauxscan.preparing.faces import extractor as extracting
+from fauxscan.preparing.faces.extractor import FaceExtractor
 from fauxscan.records import INDEX
 
 WORKERS, ROUNDS = 2, 3
@@ -40,8 +44,8 @@ SETTINGS = params.load(Path(__file__).parents[1] / "params.yaml")
 # Loops over the clips in a round: about ten seconds of two cores, so that three rounds are a minute of work and more.
 WAYS: dict[str, tuple[dict[str, Any], int]] = {
     "key frames": ({"sampling": "key_frames", "max_frames": 1000}, 20),
-    "1 frame a second": ({"sampling": "per_second", "frames_per_second": 1.0, "max_frames": 1000}, 4),
-    "5 frames a second": ({"sampling": "per_second", "frames_per_second": 5.0, "max_frames": 1000}, 1),
+    "1 frame per second": ({"sampling": "per_second", "frames_per_second": 1.0, "max_frames": 1000}, 4),
+    "5 frames per second": ({"sampling": "per_second", "frames_per_second": 5.0, "max_frames": 1000}, 1),
 }
 DLIB_SHARE, HAAR_SHARE = 0.02, 0.1  # of each clip, from its start: these sides take every frame, and long
 
@@ -56,13 +60,14 @@ def main() -> None:
         index(home, clips, home / "once.parquet", 1)
         load = os.getloadavg()[0]
         body = "\n\n".join([speed(home, clips), threads(home), missed(clips), batching(clips), profile(home)])
-    note = f"Load average {load:.1f} when it began, {os.getloadavg()[0]:.1f} when it ended, on {os.cpu_count()} cores."
+    end = os.getloadavg()[0]
+    note = f"The load average on {os.cpu_count()} cores was {load:.1f} at the start and {end:.1f} at the end."
     page.write("Faces from video", "python benchmarks/faces.py", f"{note}\n\n{body}")
     print(note + "\n\n" + body)
 
 
 def index(home: Path, clips: list[Path], file: Path, loops: int) -> None:
-    """Write the index of the clips, each so many times."""
+    """Write the index of the clips, each repeated `loops` times."""
     rows = [
         {"path": str(c.relative_to(home)), "sha256": hashlib.sha256(c.read_bytes()).hexdigest(),
          "size": c.stat().st_size, "label": 0, "source": c.stem, "identities": []} for c in clips
@@ -72,7 +77,7 @@ def index(home: Path, clips: list[Path], file: Path, loops: int) -> None:
 
 @cache
 def frames_in(clip: Path) -> int:
-    """Return how many frames a clip has."""
+    """Return the number of frames in a clip."""
     with av.open(str(clip)) as container:
         return sum(1 for packet in container.demux(video=0) if packet.size)
 
@@ -90,8 +95,8 @@ def timed(call: Callable[[], Any]) -> float:
 def ours(home: Path, index: Path, media: MediaParams, found: FaceParams, workers: int = WORKERS) -> None:
     """The faces stage itself: index to Parquet."""
     with tempfile.TemporaryDirectory(dir=home) as out:
-        maker = faces.FaceMaker(home, "detect", media, found)
-        faces.make_faces(index, home, Path(out), maker, workers)
+        extractor = FaceExtractor(home, "detect", media, found)
+        extract.extract_faces(index, home, Path(out), extractor, workers)
 
 
 @contextmanager
@@ -104,11 +109,11 @@ def single_threaded() -> Iterator[None]:
 
 
 @cache
-def planned(clip: Path, media: MediaParams) -> sampling.Plan:
-    """Return what is to be decoded: for the limit it is known beforehand, at no cost."""
+def planned(clip: Path, media: MediaParams) -> sampling.SamplingPlan:
+    """Return the plan of what to decode, which the limit knows beforehand at no cost."""
     with av.open(str(clip)) as container:
         stream = container.streams.video[0]
-        return sampling.plan(videos._packets(container, stream), float(stream.time_base), media, ordered=True)
+        return sampling.plan_frames(reader._packets(container, stream), float(stream.time_base), media, ordered=True)
 
 
 def limit(clips: list[Path], media: MediaParams) -> None:
@@ -123,7 +128,7 @@ def _bare(clip: Path, media: MediaParams) -> None:
     with av.open(str(clip)) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_type = "NONE"
-        for place, frame in videos._pictures(container, stream, wanted, False, 1):
+        for place, frame in reader._pictures(container, stream, wanted, False, 1):
             if place in wanted.times:
                 small, _ = pixels.shrink_to(frame.to_ndarray(format="bgr24", threads=1), size)
                 yunet.setInputSize((small.shape[1], small.shape[0]))
@@ -161,7 +166,7 @@ def haar_every_frame(clip: Path) -> int:
 
 
 def speed(home: Path, clips: list[Path]) -> str:
-    """Return the table of source frames a second, the sides taken in turn."""
+    """Return the table of source frames per second, with the sides in turn."""
     rates: dict[tuple[str, str], list[float]] = {}
     footage = sum(map(frames_in, clips))
     full = SETTINGS.faces.model_copy(update={"search_every": 1})
@@ -200,7 +205,16 @@ def _warm(_: int) -> None:
 
 def _speed_table(middle: dict[tuple[str, str], float]) -> str:
     dlib, haar = middle["every", "dlib"], middle["every", "haar"]
-    head = ["frames", "ours", "(a) limit", "of (a)", "every frame searched whole", "of (a)", "times (b)", "times (c)"]
+    head = [
+        "frames",
+        "ours",
+        "(a) limit",
+        "of (a)",
+        "every sampled frame searched whole",
+        "of (a)",
+        "times (b)",
+        "times (c)",
+    ]
     rows: list[list[object]] = []
     for name in WAYS:
         mine, most, full = (middle[name, side] for side in ("ours", "limit", "full"))
@@ -208,13 +222,14 @@ def _speed_table(middle: dict[tuple[str, str], float]) -> str:
             [name, f"{mine:.0f}", f"{most:.0f}", f"{mine / most:.0%}", f"{full:.0f}", f"{full / most:.0%}",
              f"{mine / dlib:.0f}", f"{mine / haar:.0f}"]
         )  # fmt: skip
-    return f"""Source frames a second, medians of {ROUNDS} rounds in which the sides take turns, on {WORKERS} threads
-((b) and (c): processes) each. Ours is the whole faces stage, from the index to Parquet: hashed, decoded, searched,
-tracked, aligned, encoded, synced, with `faces.search_every` at {SETTINGS.faces.search_every}. (a) The limit: the same
-packets decoded, by a plan known beforehand, and YuNet on each whole sampled frame at {SETTINGS.faces.working_size}
-pixels; ours can beat it by searching near the last places. (b) Every frame through dlib's detector at full resolution:
-{dlib:.1f} frames a second on the first {DLIB_SHARE:.0%} of each clip. (c) Every frame read by OpenCV and through a Haar
-cascade: {haar:.0f} frames a second on the first {HAAR_SHARE:.0%}.
+    return f"""Source frames per second, medians of {ROUNDS} rounds in which the sides take turns, on {WORKERS}
+threads each (processes for (b) and (c)). Ours is the whole stage `faces`, from the index to Parquet: hashing,
+decoding, finding, tracking, aligning, encoding and syncing, with `faces.search_every` at
+{SETTINGS.faces.search_every}. (a) The limit: decoding the same packets by a plan known beforehand, and running YuNet
+on each whole sampled frame at {SETTINGS.faces.working_size} pixels. Ours can beat this limit because it searches near
+the last positions first. (b) Running dlib's detector on every frame at full resolution: {dlib:.1f} frames per second
+on the first {DLIB_SHARE:.0%} of each clip. (c) Reading every frame with OpenCV and running a Haar cascade: {haar:.0f}
+frames per second on the first {HAAR_SHARE:.0%}.
 
 {page.table(head, rows)}"""
 
@@ -224,9 +239,9 @@ cascade: {haar:.0f} frames a second on the first {HAAR_SHARE:.0%}.
 
 def threads(home: Path) -> str:
     """Return the table of threads: files side by side, OpenCV's and the decoder's own."""
-    media = SETTINGS.media.model_copy(update=WAYS["1 frame a second"][0])
+    media = SETTINGS.media.model_copy(update=WAYS["1 frame per second"][0])
     once = home / "once.parquet"
-    quiet, original = faces._one_thread_each, faces.look
+    quiet, original = extract.single_threaded_opencv, extracting.decode_media
     sides = {
         **{f"{n} files at once": (n, quiet, original) for n in (1, 2, 4)},
         "2 files, OpenCV with 2 threads": (2, _as_it_is, original),
@@ -236,12 +251,14 @@ def threads(home: Path) -> str:
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(ROUNDS):
         for name, (workers, opencv, look) in sides.items():
-            faces._one_thread_each, faces.look = opencv, look  # type: ignore[assignment]
+            extract.single_threaded_opencv, extracting.decode_media = opencv, look  # type: ignore[assignment]
             seconds[name].append(timed(partial(ours, home, once, media, SETTINGS.faces, workers)))
-    faces._one_thread_each, faces.look = quiet, original
+    extract.single_threaded_opencv, extracting.decode_media = quiet, original
     best = statistics.median(seconds["2 files at once"])
     rows: list[list[object]] = [[name, f"{best / statistics.median(s):.2f}"] for name, s in seconds.items()]
-    return "Threads, at 1 frame a second, speed against 2 files at once:\n\n" + page.table(["threads", "speed"], rows)
+    return "Speed with other numbers of threads, at 1 frame per second, relative to 2 files at once:\n\n" + page.table(
+        ["threads", "speed"], rows
+    )
 
 
 @contextmanager
@@ -256,7 +273,7 @@ def missed(clips: list[Path]) -> str:
     """Return the table of faces missed against a search of every sampled frame at full size."""
     media = SETTINGS.media.model_copy(update={"frames_per_second": 2.0, "max_frames": 1000})
     rows: list[list[object]] = []
-    images = {clip: [f.image for f in videos.frames(clip.open("rb"), "mov", media)] for clip in clips}
+    images = {clip: [f.image for f in reader.read_frames(clip.open("rb"), "mov", media)] for clip in clips}
     native = _found(images, 10_000, 1)[0]
     whole = _found(images, SETTINGS.faces.working_size, 1)[0]
     for size in (640, 480, 320):
@@ -267,9 +284,10 @@ def missed(clips: list[Path]) -> str:
             rows.append([size, every, of_native, f"{of_native / _count(native):.1%}", of_whole,
                          f"{of_whole / _count(whole):.1%}", _lost(found, native), f"{per_frame:.1f}"])  # fmt: skip
     head = ["size", "search_every", "of full size", "", f"of {SETTINGS.faces.working_size}", "", "beyond", "ms"]
-    return f"""Faces missed at 2 frames a second: of the {_count(native)} found at full size in every sampled frame, and
-of the {_count(whole)} found so at {SETTINGS.faces.working_size} pixels; beyond: found, but not at full size; processor
-milliseconds a sampled frame for finding alone.
+    return f"""Faces missed at 2 frames per second. The columns compare with the {_count(native)} faces found at full
+size in every sampled frame, and with the {_count(whole)} found in every sampled frame at
+{SETTINGS.faces.working_size} pixels. `beyond` counts faces that were found, but not at full size. The last column is
+processor milliseconds per sampled frame for finding faces alone.
 
 {page.table(head, rows)}"""
 
@@ -282,14 +300,14 @@ def _found(images: dict[Path, list[Any]], size: int, every: int) -> tuple[Found,
     with single_threaded():
         start, found = time.process_time(), []
         for frames in images.values():
-            watcher = tracks.Watcher(finder)
-            found += [watcher.find(image, number / 2) for number, image in enumerate(frames)]
+            watcher = tracks.VideoFaceFinder(finder)
+            found += [watcher.find_faces(image, number / 2) for number, image in enumerate(frames)]
     return found, time.process_time() - start
 
 
 def _lost(truth: Found, found: Found) -> int:
     pairs = zip(truth, found, strict=True)
-    return sum(not any(media_faces.overlap(a, b) > 0.5 for b in there) for one, there in pairs for a in one)
+    return sum(not any(media_faces.box_overlap(a, b) > 0.5 for b in there) for one, there in pairs for a in one)
 
 
 def _count(found: Found) -> int:
@@ -300,9 +318,9 @@ def _count(found: Found) -> int:
 
 
 def batching(clips: list[Path]) -> str:
-    """Return what a batch of frames gains in YuNet."""
+    """Return a sentence on how much faster YuNet is with batches of frames."""
     net = cv2.dnn.readNet(str(_yunet()))
-    frame = next(videos.frames(clips[0].open("rb"), "mov", SETTINGS.media)).image
+    frame = next(reader.read_frames(clips[0].open("rb"), "mov", SETTINGS.media)).image
     times = {}
     with single_threaded():
         for batch in (1, 8):
@@ -311,7 +329,8 @@ def batching(clips: list[Path]) -> str:
             times[batch] = min(timed(lambda: net.forward(net.getUnconnectedOutLayersNames())) / batch for _ in range(5))
     gain = times[1] / times[8]
     return (
-        f"Batches: YuNet's ONNX file takes them in cv2.dnn; eight frames at once are {gain:.2f} times as fast a frame."
+        "Batches: YuNet's ONNX file accepts batches in cv2.dnn. Per frame, batches of eight are"
+        f" {gain:.2f} times as fast as single frames."
     )
 
 
@@ -321,20 +340,20 @@ PARTS = {
 
 
 def profile(home: Path) -> str:
-    """Return where one thread's time goes."""
+    """Return the table of how one thread spends its time."""
     rows: list[list[object]] = []
     examples = pq.read_table(home / "once.parquet").to_pylist()
     for way, (update, _) in WAYS.items():
-        maker = faces.FaceMaker(home, "detect", SETTINGS.media.model_copy(update=update), SETTINGS.faces)
-        maker.make(examples[0])
+        extractor = FaceExtractor(home, "detect", SETTINGS.media.model_copy(update=update), SETTINGS.faces)
+        extractor.extract(examples[0])
         with single_threaded(), cProfile.Profile() as profiler:
             for example in examples:
-                maker.make(example)
+                extractor.extract(example)
         stats: Any = pstats.Stats(profiler)
         own = {function: entry[2] for (_, _, function), entry in stats.stats.items()}
         shares = [sum(spent for function, spent in own.items() if part in function) for part in PARTS]
         rows.append([way, *(f"{share / stats.total_tt:.0%}" for share in [*shares, stats.total_tt - sum(shares)])])
-    return "Where one thread's time goes:\n\n" + page.table(["frames", *PARTS.values(), "all else"], rows)
+    return "How one thread spends its time:\n\n" + page.table(["frames", *PARTS.values(), "everything else"], rows)
 
 
 if __name__ == "__main__":

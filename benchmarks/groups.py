@@ -1,7 +1,7 @@
-"""How well sources are recovered where nobody names them, and what a split that ignores them pretends.
+"""How well sources are recovered if they are not named, and how good a split that ignores them makes a model look.
 
-The validation part of deepfake_database is the check: its names carry the video. They are hidden, and each way of
-grouping is compared with them. The training part, which names nothing, shows what follows.
+The validation part of deepfake_database is the check: its names carry the video. They are hidden, and each method
+of grouping is compared with them. The training part, which has no names, shows the consequences.
 """
 
 import os
@@ -14,10 +14,11 @@ import page
 from numpy.typing import NDArray
 from sklearn.metrics.cluster import pair_confusion_matrix
 
-from fauxscan.preparing import alike, archives, folds
+from fauxscan.preparing.download import unpack
+from fauxscan.preparing.split import folds, recovered_sources
 
 Labels = NDArray[np.int64]
-Colours = list[alike.Histogram]
+Colours = list[recovered_sources.Histogram]
 
 
 def main() -> None:
@@ -26,10 +27,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as unpacked:
         folder = Path(unpacked)
         for name in ("validation-part", "train-df"):
-            archives.unpack(root / f"{name}.zip", folder)
+            unpack.unpack(root / f"{name}.zip", folder)
         files = {kind: sorted((folder / "validation" / kind).glob("*.jpg")) for kind in ("real", "df")}
         colours = {kind: read(named) for kind, named in files.items()}
-        archives.unpack(root / "train-real.zip", folder)
+        unpack.unpack(root / "train-real.zip", folder)
         training = {kind: read(sorted((folder / "train:test" / kind).glob("*.jpg"))) for kind in files}
     videos = {kind: np.unique([f.name.partition("_")[0] for f in named], return_inverse=True)[1]
               for kind, named in files.items()}  # fmt: skip
@@ -38,20 +39,22 @@ def main() -> None:
         for kind in files
         for name, found in ways(colours[kind]).items()
     ]
-    page.write("Sources recovered by likeness", "python benchmarks/groups.py",
+    page.write("Sources recovered by similarity", "python benchmarks/groups.py",
                body(rows, sweep(colours, videos), videos, training))  # fmt: skip
 
 
 def read(files: list[Path]) -> Colours:
     """Return the colours of each file."""
-    return [alike.histogram(np.asarray(cv2.imread(str(file), cv2.IMREAD_COLOR_RGB), np.uint8)) for file in files]
+    return [
+        recovered_sources.histogram(np.asarray(cv2.imread(str(file), cv2.IMREAD_COLOR_RGB), np.uint8)) for file in files
+    ]
 
 
 def pretended(training: dict[str, Colours]) -> list[list[object]]:
     """Return the accuracy of a nearest neighbour by colours where files, or whole sources, are held out."""
     colours = np.stack([colour for found in training.values() for colour in found])
     labels = np.repeat([0, 1], [len(found) for found in training.values()])
-    runs = [alike.runs(found) for found in training.values()]
+    runs = [recovered_sources.runs(found) for found in training.values()]
     source = np.concatenate([runs[0], runs[1] + runs[0].max() + 1])
     ways = {"random_frames": np.arange(len(labels)), "source (recovered)": source}
     return [[name, nearest(colours, labels, groups)] for name, groups in ways.items()]
@@ -76,16 +79,20 @@ def sweep(colours: dict[str, Colours], videos: dict[str, Labels]) -> list[list[o
     rows: list[list[object]] = []
     for window in (30, 60, 100):
         for distance in (0.2, 0.25, 0.3, 0.35, 0.4):
-            found = {kind: alike.runs(colours[kind], window, distance) for kind in videos}
+            found = {kind: recovered_sources.runs(colours[kind], window, distance) for kind in videos}
             figures = [figure for kind in videos for figure in agreement(videos[kind], found[kind])]
             rows.append([window, distance, *figures])
     return rows
 
 
-def ways(colours: list[alike.Histogram]) -> dict[str, Labels]:
+def ways(colours: list[recovered_sources.Histogram]) -> dict[str, Labels]:
     """Return the group of each file by each way."""
     place = np.arange(len(colours))
-    return {"runs that look alike (ours)": alike.runs(colours), "blocks of ten": place // 10, "each file alone": place}
+    return {
+        "runs of similar images (ours)": recovered_sources.runs(colours),
+        "blocks of ten": place // 10,
+        "each file alone": place,
+    }
 
 
 def agreement(video: Labels, found: Labels) -> list[str]:
@@ -109,25 +116,26 @@ def body(
     rows: list[list[object]], swept: list[list[object]], videos: dict[str, Labels], training: dict[str, Colours]
 ) -> str:
     """Return the section's text."""
-    fakes = alike.runs(training["df"])
-    together = ["of pairs of one video, kept together", "of pairs kept together, of one video"]
+    fakes = recovered_sources.runs(training["df"])
+    together = ["recall of pairs (same video, kept together)", "precision of pairs (kept together, same video)"]
     return f"""
-{groups(videos["real"])} real and {groups(videos["df"])} deepfake videos; their names are hidden, their files in order.
-`torn`: videos that stand on both sides when a fifth of the groups is held out at random (mean of 200 draws).
+{groups(videos["real"])} real and {groups(videos["df"])} deepfake videos, whose names are hidden while their files
+stay in order. `torn` counts the videos that end up on both sides when a fifth of the groups is held out at random
+(mean of 200 draws).
 
-{page.table(["part", "way", "groups", *together, "torn"], rows)}
+{page.table(["part", "method", "groups", *together, "torn"], rows)}
 
-The numbers of the method, a window of {alike.WINDOW} files and a distance (Hellinger) of {alike.DISTANCE}, were chosen
-on these very videos; their neighbours do much the same:
+The parameters of the method, a window of {recovered_sources.WINDOW} files and a Hellinger distance of
+{recovered_sources.DISTANCE}, were chosen on these same videos. Similar parameters give similar results:
 
 {page.table(["window", "distance", *(f"{kind}: {what}" for kind in videos for what in ("recall", "precision"))], swept)}
 
-On the {len(fakes)} fakes of the training part, whose videos nobody names, they find {groups(fakes)} groups (the authors
-speak of 175 forged videos). Reals of the training part are mixed within one person's pictures: there a group
+On the {len(fakes)} fakes of the training part, whose videos are not named, the method finds {groups(fakes)} groups (the
+authors mention 175 forged videos). In the training part, the reals of one person are mixed, so a group
 is a person rather than a video, which errs on the safe side.
 
-What a split that ignores sources pretends, on the training part: the accuracy of a classifier that knows nothing of
-forgery, the nearest neighbour by colours alone, on a fifth of the files (mean and range of five folds).
+The accuracy that a split without regard to sources suggests, on the training part. The classifier knows nothing about
+forgery: it is a nearest neighbour by colours alone, tested on a fifth of the files (mean and range of five folds).
 
 {page.table(["split by", "accuracy"], pretended(training))}
 """

@@ -1,7 +1,7 @@
-"""What large folders cost besides judging, on generated ledgers, and whether it can be reckoned from smaller ones.
+"""The cost of large folders apart from judging, on generated ledgers, and whether smaller ones predict it.
 
-`python benchmarks/ledgers.py [SMALL LARGE]`: tables of so many files are made in a temporary folder, as a first scan
-leaves them; plans, nightly runs, workers and readers open them, each in a process of its own.
+`python benchmarks/ledgers.py [SMALL LARGE]`: makes tables of so many files in a temporary folder, as a first scan
+leaves them. Plans, nightly runs, workers and readers then open them, each in a process of its own.
 """
 
 import argparse
@@ -26,10 +26,10 @@ import scan_scale
 
 from fauxscan import params
 from fauxscan.params import ScanParams
-from fauxscan.scanning import tables
-from fauxscan.scanning.places import LocalFolder
+from fauxscan.scanning.inputs.roots import LocalFolder
 from fauxscan.scanning.rows import Entry
-from fauxscan.scanning.tables import MEDIA, SCORES
+from fauxscan.scanning.tables import parquet, schemas
+from fauxscan.scanning.tables.schemas import MEDIA, SCORES
 
 PARAMS = params.load(Path(__file__).parents[1] / "params.yaml")
 ROWS_A_PART = PARAMS.scan.batch_files * PARAMS.scan.publish_every
@@ -38,19 +38,20 @@ NEW = 10_000  # files of a nightly run
 LOOKED_UP = 20_000  # contents
 WALKED = 100_000  # files on disk
 SPREAD = 2654435761  # so that neighbours have other sizes and times
-FLAT = {"a look-up by content, microseconds", "committing a file, microseconds"}  # the same however many files
-TEXT = """Generated tables of one root, {rows:,} rows a file, as a first scan with the parameters as committed leaves
-them: without any files, with {small:,}, and with {large:,}. Reckoned: the line through the first two at the third.
-Seconds are of processor time, since the machine does other work; most memory is that of the process (resident), without
-decoders; each line of it is a process of its own. The nightly run is told of the generated files, all unchanged, and
-walks to {new:,} JPEGs of 64 px on disk, which an untrained Meso-4 judges. A first scan is that of a tenth of the files,
-its results made up: it tells what planning, committing and remembering take.
+FLAT = {"looking up a content, microseconds", "committing a file, microseconds"}  # the same however many files
+TEXT = """Generated tables of one root with {rows:,} rows per file, as a first scan with the committed parameters
+leaves them: without any files, with {small:,}, and with {large:,}. `predicted` extends the line through the first two
+measurements to the third. Seconds are processor time, because the machine does other work too. `most memory` is the
+resident memory of the process without its decoders; each line with memory is a separate process. The nightly run gets
+the generated files as unchanged, and walks {new:,} JPEGs of 64 px on disk, which an untrained Meso-4 judges. The
+first scan has a tenth of the files and invented results. It measures the cost of
+planning, committing and keeping track of known files.
 
 {table}
 
-On disk, a file: {disk:.0f} bytes of `media` and, with one model and whole images, {scores:.0f} of `scores`. A walk
-takes {walk:.1f} microseconds a file on this disk, cached ({walked:,} files in folders of 1,000); `os.scandir` and a
-stat, {bare:.1f}."""
+On disk, a scanned file takes {disk:.0f} bytes of `media` and, with one model and whole images, {scores:.0f} of
+`scores`. A walk takes {walk:.1f} microseconds per file on this disk, cached ({walked:,} files in folders of 1,000);
+`os.scandir` and a stat take {bare:.1f}."""
 
 
 # === Generated tables ===
@@ -62,7 +63,7 @@ def path_of(number: int) -> str:
 
 
 def entry_of(number: int) -> Entry:
-    """Return what a walk says of a generated file."""
+    """Return the entry that a walk yields for a generated file."""
     return Entry(path_of(number), size_of(number), mtime_of(number))
 
 
@@ -81,8 +82,8 @@ def make(home: Path, files: int) -> None:
     import numpy as np
 
     results, chance, digest = results_of(home, files), np.random.default_rng(1), engine(home).settings.digest
-    for schema in tables.ALL:
-        (results / tables.name_of(schema)).mkdir(parents=True)
+    for schema in schemas.ALL:
+        (results / schemas.name_of(schema)).mkdir(parents=True)
     for part, first in enumerate(range(0, files, ROWS_A_PART)):
         numbers = np.arange(first, min(files, first + ROWS_A_PART))
         told = reading.media(chance, RUN_ID, range(first, first + len(numbers)), "new")
@@ -94,7 +95,7 @@ def make(home: Path, files: int) -> None:
         }
         rows = columns(told, MEDIA, known)
         for schema, found in ((MEDIA, rows), (SCORES, scores(rows))):
-            tables.write(found, results / tables.name_of(schema) / f"{RUN_ID}-{part:06d}.parquet", results)
+            parquet.write(found, results / schemas.name_of(schema) / f"{RUN_ID}-{part:06d}.parquet", results)
 
 
 def columns(rows: pa.Table, schema: pa.Schema, others: dict[str, Any]) -> pa.Table:
@@ -123,7 +124,7 @@ def root_of(home: Path) -> str:
 def engine(home: Path) -> Any:
     """Return an engine with the untrained model."""
     from fauxscan.scanning import settings
-    from fauxscan.scanning.engine import Engine
+    from fauxscan.scanning.engine.engine import Engine
 
     return Engine(settings.read(PARAMS, [home / "meso4"], "whole"))
 
@@ -180,18 +181,18 @@ class Watch:
 
 def planning(home: Path, files: int, watch: Watch) -> None:
     """Open the tables as a run does, find every file unchanged, and look some contents up."""
-    from fauxscan.scanning.ledger import Ledger
+    from fauxscan.scanning.history.ledger import Ledger
 
     results, digest = results_of(home, files), engine(home).settings.digest
     watch.step("imports, s")
-    tables.check(results)
-    watch.step("footers of all parts looked at, s")
-    media = tables.read(results, MEDIA)
-    watch.step("`media` read, s")
+    parquet.check(results)
+    watch.step("reading the footers of all Parquet files, s")
+    media = parquet.read(results, MEDIA)
+    watch.step("reading `media`, s")
     ledger = Ledger(media, root_of(home), digest)
-    watch.step("ledger built, s")
-    assert all(map(ledger.see, map(entry_of, range(files))))
-    watch.step("every file found unchanged, s")
+    watch.step("building the ledger, s")
+    assert all(map(ledger.is_unchanged, map(entry_of, range(files))))
+    watch.step("finding every file unchanged, s")
     ledger.index()
     watch.step("index by content, s")
     watch.memory("planning")
@@ -199,7 +200,7 @@ def planning(home: Path, files: int, watch: Watch) -> None:
     wanted = [*picked.to_pylist(), *(f"{number:064x}" for number in range(LOOKED_UP))]
     watch.step("picking, s")
     found = sum(ledger.outcome(sha256) is not None for sha256 in wanted)
-    watch.step("a look-up by content, microseconds", 1e6 / len(wanted))
+    watch.step("looking up a content, microseconds", 1e6 / len(wanted))
     assert found == len(picked)
 
 
@@ -220,17 +221,17 @@ def nightly(home: Path, files: int, watch: Watch) -> None:
 
 def worker(home: Path, files: int, watch: Watch) -> None:
     """Open what a Dask worker opens for its first batch, besides its engine."""
-    from fauxscan.scanning import benches
+    from fauxscan.scanning.batches import judge
 
-    run = benches.Run(LocalFolder(Path(root_of(home))), results_of(home, files), "", engine(home).settings, "")
+    run = judge.RunContext(LocalFolder(Path(root_of(home))), results_of(home, files), "", engine(home).settings, "")
     watch.step("imports, s")
-    benches._ledger(run)
-    watch.step("ledger of a Dask worker, s")
+    judge._ledger(run)
+    watch.step("building the ledger of a Dask worker, s")
     watch.memory("Dask worker")
 
 
 def readers(home: Path, files: int, watch: Watch) -> None:
-    """Read how every file stands."""
+    """Read the current result of every file."""
     from fauxscan.cli import run
 
     watch.step("imports, s")
@@ -242,19 +243,20 @@ def readers(home: Path, files: int, watch: Watch) -> None:
 def first(home: Path, files: int, watch: Watch) -> None:
     """Plan and commit a first scan of a tenth of the files, whose results are made up."""
     from fauxscan.scanning import scan
-    from fauxscan.scanning.engine import Result
     from fauxscan.scanning.rows import Outcome
 
     count, results = max(1, files // 10), Path(tempfile.mkdtemp(dir=home))
     (home / "none").mkdir(exist_ok=True)
     made = engine(home)
-    with tables.locked(results):
+    with parquet.locked(results):
         work = scan.prepare(Grown(home / "none", count), results, made)
         watch.step("planning, s")
         for number, batch in enumerate(work.batches):
             shas = (f"{number:032x}{place:032x}" for place in range(len(batch)))
-            told = ((sha, *entry.looks, "image", "jpeg", 64, 64) for sha, entry in zip(shas, batch, strict=True))
-            scan.commit(work, batch, [Result(Outcome(*one)) for one in told])
+            told = (
+                (sha, *entry.looks, "image", "jpeg", 64, 64) for sha, entry in zip(shas, batch.entries, strict=True)
+            )
+            scan.commit(work, batch, [Outcome(*one) for one in told])
         watch.step("committing a file, microseconds", 1e6 / count)
         scan.finish(work)
     watch.memory("first scan of a tenth")
@@ -287,21 +289,21 @@ def measured(home: Path, files: int) -> dict[str, float]:
 
 
 def lines(small: int, large: int, found: dict[int, dict[str, float]]) -> list[list[object]]:
-    """Return the table: of each figure what it is at each size, reckoned at the largest, and the ratio."""
+    """Return the table: of each figure what it is at each size, predicted at the largest, and the ratio."""
     rows: list[list[object]] = []
     for name, at_large in found[large].items():
         at_none, at_small = found[0][name], found[small][name]
-        reckoned = at_small if name in FLAT else at_none + (at_small - at_none) * large / small
+        predicted = at_small if name in FLAT else at_none + (at_small - at_none) * large / small
         shown = [
-            f"{value:,.0f}" if value >= 100 else f"{value:.1f}" for value in (at_none, at_small, reckoned, at_large)
+            f"{value:,.0f}" if value >= 100 else f"{value:.1f}" for value in (at_none, at_small, predicted, at_large)
         ]
-        rows.append([name, *shown, f"{reckoned / at_large:.2f}"])
+        rows.append([name, *shown, f"{predicted / at_large:.2f}"])
     return rows
 
 
 def walks(home: Path) -> tuple[float, float]:
     """Return the microseconds a file of our walk, and of a bare one."""
-    from fauxscan.scanning.walking import Walk
+    from fauxscan.scanning.inputs.local import Walk
 
     folder = home / "walked"
     for number in range(WALKED):
@@ -330,7 +332,7 @@ def main() -> None:
             found[files] = measured(home, files)
         disk, scored = (bytes_of(results_of(home, large) / name) / large for name in ("media", "scores"))
         walk, bare = walks(home)
-    head = ["", "0", f"{small:,}", f"reckoned at {large:,}", "measured", "reckoned / measured"]
+    head = ["", "0", f"{small:,}", f"predicted for {large:,}", "measured", "predicted / measured"]
     body = TEXT.format(
         rows=ROWS_A_PART, small=small, large=large, new=NEW, table=page.table(head, lines(small, large, found)),
         disk=disk, scores=scored, walk=walk, bare=bare, walked=WALKED,

@@ -1,4 +1,4 @@
-"""The pages of measurements: each script writes its own section anew, and no other."""
+"""The pages of measurements: each script rewrites its own section and leaves the others alone."""
 
 import os
 import platform
@@ -9,13 +9,14 @@ DOCS = Path(__file__).parents[1] / "docs"
 BENCHMARKS, RESULTS = DOCS / "benchmarks.md", DOCS / "results.md"
 HEAD = """# Benchmarks
 
-Ratios against a named peer or limit, both sides in one run, alternating; medians. Read the ratios: seconds are of one
-noisy machine. Each section is written by the command that stands in it.
+Ratios compare fauxscan with a named peer or limit; both were measured in one run, in turns, and the figures are
+medians. Read the ratios rather than the seconds, which come from one noisy machine. Each section was written by the
+command below its heading.
 """
 
 
 def write(title: str, command: str, body: str, file: Path = BENCHMARKS) -> None:
-    """Write the section `title`, with the command that makes it and the machine that it was made on."""
+    """Write the section `title`, with the command that writes it and the machine that it was measured on."""
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     section = f"## {title}\n\n`{command}` ({machine})\n\n{body.strip()}\n"
     text = file.read_text(encoding="utf-8") if file.is_file() else HEAD

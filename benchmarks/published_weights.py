@@ -1,4 +1,4 @@
-"""The authors' weights of MesoNet on the part of their validation set at hand, and what resizing does to them.
+"""The authors' weights of MesoNet on the available part of their validation set, and the effect of resizing.
 
 The authors' tools took the nearest pixel when they resized; fauxscan averages areas when it shrinks a face and
 interpolates when it enlarges one, for every model alike. Both are measured.
@@ -17,9 +17,9 @@ from PIL import Image as Pillow
 
 from fauxscan import models, params
 from fauxscan.judging import metrics
-from fauxscan.media import pixels
+from fauxscan.media.images import pixels
 from fauxscan.params import Params
-from fauxscan.preparing import archives
+from fauxscan.preparing.download import unpack
 from fauxscan.records import FAKE, REAL
 from fauxscan.weights import importing
 
@@ -40,8 +40,8 @@ def main() -> None:
     data, settings = Path(os.environ["FAUXSCAN_TEST_DATA"]), params.load()
     with tempfile.TemporaryDirectory() as unpacked:
         folder = Path(unpacked)
-        archives.unpack(data / "deepfake_database" / "validation-part.zip", folder)
-        archives.unpack(data / "mesonet_weights" / "mesonet_weights.zip", folder)
+        unpack.unpack(data / "deepfake_database" / "validation-part.zip", folder)
+        unpack.unpack(data / "mesonet_weights" / "mesonet_weights.zip", folder)
         frames = list(read(folder / "validation"))
         table = pd.DataFrame(frames, columns=["image", "label", "source"])
         rows = [
@@ -88,9 +88,9 @@ def body(rows: list[list[object]], table: pd.DataFrame) -> str:
     counts = table["label"].value_counts()
     return f"""
 {counts[REAL]} real and {counts[FAKE]} deepfake frames of {table["source"].nunique()} videos, a quarter of the set on
-which the authors give 0.891 for Meso4 and 0.917 for MesoInception4 by frame. A video's score is the
-mean of its frames'. 95 % intervals, resampled by video. The F2F weights were trained on Face2Face
-and are not meant for these fakes.
+which the authors report 0.891 for Meso4 and 0.917 for MesoInception4 by frame. A video's score is the
+mean of the scores of its frames. The intervals are 95 %, resampled by video. The F2F weights were trained on Face2Face
+and are not intended for these fakes.
 
 {page.table(head, rows)}
 """

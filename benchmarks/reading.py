@@ -1,4 +1,4 @@
-"""How fast the tables answer, and in how much memory, against what reading their columns alone takes.
+"""Time and memory of queries on the tables, compared with reading their columns alone.
 
 `python benchmarks/reading.py`: makes ledgers of a million and ten million rows in a temporary folder.
 """
@@ -20,21 +20,21 @@ import page
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fauxscan.scanning import tables
+from fauxscan.scanning.tables import parquet, queries, schemas
 
 ROUNDS = 3
 ROOT = "/data/incoming"
 KEY = ["run_id", "root", "path", "path_bytes", "change"]
-LEDGERS = {  # what it is like: runs, rows a run, whether each run tells of other files
-    "a million rows, 10,000 files told again in 100 runs": (100, 10_000, False),
+LEDGERS = {  # description: number of runs, rows per run, whether each run has other files
+    "a million rows, 10,000 files recorded in each of 100 runs": (100, 10_000, False),
     "a million rows, a million files": (100, 10_000, True),
-    "ten million rows, 10,000 files told again in 1,000 runs": (1000, 10_000, False),
+    "ten million rows, 10,000 files recorded in each of 1,000 runs": (1000, 10_000, False),
     "ten million rows, ten million files": (1000, 10_000, True),
 }
 
 
 def make(results: Path, runs: int, rows: int, others: bool) -> None:
-    """Write a ledger as a scan does: a file a run, sorted by path, zstd, with checksums."""
+    """Write a ledger as scans do: one file per run, sorted by path, zstd, with checksums."""
     random = np.random.default_rng(1)
     for name in ("media", "runs"):
         (results / name).mkdir(parents=True)
@@ -42,14 +42,14 @@ def make(results: Path, runs: int, rows: int, others: bool) -> None:
         started = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=run)
         run_id = f"{started:%Y%m%dT%H%M%S%f}Z-{run:06x}"
         first = run * rows if others else 0
-        told = media(random, run_id, range(first, first + rows), "new" if others or not run else "changed")
-        tables.write(told, results / "media" / f"{run_id}-000000.parquet", results)
-        row = pa.Table.from_pylist([{"run_id": run_id, "root": ROOT, "started_at": started}], tables.RUNS)
-        tables.write(row, results / "runs" / f"{run_id}.parquet", results)
+        rows_of_run = media(random, run_id, range(first, first + rows), "new" if others or not run else "changed")
+        parquet.write(rows_of_run, results / "media" / f"{run_id}-000000.parquet", results)
+        row = pa.Table.from_pylist([{"run_id": run_id, "root": ROOT, "started_at": started}], schemas.RUNS)
+        parquet.write(row, results / "runs" / f"{run_id}.parquet", results)
 
 
 def media(random: np.random.Generator, run_id: str, files: range, change: str) -> pa.Table:
-    """Return rows of a run, one a file."""
+    """Return the rows of a run, one per file."""
     count, hashes = len(files), random.bytes(32 * len(files)).hex()
     p_fake, failed = random.random(count), random.random(count) > 0.97
     verdict = np.where(p_fake > 0.8, "likely_synthetic", np.where(p_fake < 0.2, "no_indication", "uncertain"))
@@ -66,8 +66,8 @@ def media(random: np.random.Generator, run_id: str, files: range, change: str) -
         "p_fake": pa.array(p_fake, mask=failed),
         "verdict": pa.array(verdict, mask=failed),
     }
-    return pa.table([columns.get(name, pa.nulls(count)) for name in tables.MEDIA.names], tables.MEDIA.names).cast(
-        tables.MEDIA
+    return pa.table([columns.get(name, pa.nulls(count)) for name in schemas.MEDIA.names], schemas.MEDIA.names).cast(
+        schemas.MEDIA
     )
 
 
@@ -78,9 +78,8 @@ def ours(question: Callable[[Any], Any]) -> Callable[[Path], int]:
     """Return a side that asks our tables, and counts the rows of the answer."""
 
     def ask(results: Path) -> int:
-        from fauxscan.scanning import queries
 
-        with queries.opened(results) as asked:
+        with queries.open_tables(results) as asked:
             return sum(len(batch) for batch in question(asked))
 
     return ask
@@ -176,11 +175,11 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             make(Path(folder), *shape)
             parts.append(f"{title[0].upper()}{title[1:]}:\n\n{page.table(head, compare(Path(folder)))}")
-    text = f"""Medians of {ROUNDS} rounds in which the sides take turns, each in a process of its own, with the imports
-that PyArrow alone does not need; every row of the answer taken. The limits: run, root, name and change of all rows
-read, or all columns, by PyArrow file by file, pages checked; ratios are of processor time. The peer is `latest` with
-pandas, which checks no page. `history` is of one file, `diff` of the last two runs, `top` of 20 files. DuckDB may keep
-1 GB in memory; what it sorts beyond goes to a temporary folder."""
+    text = f"""Medians of {ROUNDS} rounds in which the sides take turns, each in a process of its own, including the
+imports that PyArrow alone does not need. Every row of the answer is fetched. The limits read either run, root, name
+and change of all rows, or all columns, with PyArrow, file by file, verifying pages. Ratios are of processor time. The
+peer is `latest` with pandas, which verifies no pages. `history` is for one file, `diff` for the last two runs, and
+`top` for 20 files. DuckDB may use 1 GB of memory, and sorts larger data in a temporary folder."""
     page.write("Reading the tables", "python benchmarks/reading.py", "\n\n".join([text, *parts]))
 
 

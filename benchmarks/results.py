@@ -1,4 +1,4 @@
-"""The figures of a finished run beside those of the papers and write-ups, and what each model costs.
+"""The figures of a finished run compared with those of the papers and write-ups, and the cost of each model.
 
 Run where `make repro` was run, with what it printed: `make repro 2>&1 | tee run.log`, then
 `python benchmarks/results.py TITLE run.log`. It writes its section of docs/results.md.
@@ -16,7 +16,7 @@ import pandas as pd
 
 from fauxscan import detectors, models, params
 from fauxscan.params import Params
-from fauxscan.preparing import shards
+from fauxscan.preparing.mixture.read import open_mixture
 from fauxscan.records import TRAIN
 
 IMAGES, BATCH, ROUNDS = 128, 32, 3
@@ -30,14 +30,14 @@ def main(title: str, log: Path) -> None:
     page.write(title, f"python benchmarks/results.py {title!r} {log.name}", body, page.RESULTS)
 
 
-# === What each evaluation found ===
+# === Quality ===
 
 
 def quality(dataset: str, settings: Params) -> str:
-    """Return the table of all that was tested on a dataset."""
+    """Return the table of all models tested on a dataset."""
     of_dataset = {name: entry for name, entry in settings.evaluations.items() if entry.dataset == dataset}
-    head = ["model", "trained on", "accuracy, cut from validation", "accuracy at 0.5", "AUC",
-            "by source: accuracy", "by source: AUC", "the papers say"]  # fmt: skip
+    head = ["model", "trained on", "accuracy at the validation threshold", "accuracy at 0.5", "AUC",
+            "by source: accuracy", "by source: AUC", "according to the paper"]  # fmt: skip
     rows = [
         [entry.model, trained(entry.kind, entry.model, settings), *found(name), told(entry.model, settings)]
         for name, entry in of_dataset.items()
@@ -47,7 +47,7 @@ def quality(dataset: str, settings: Params) -> str:
 
 def trained(kind: str, model: str, settings: Params) -> str:
     """Return the dataset that a model, or an ensemble's members, learnt from."""
-    return settings.model(model if kind == "model" else settings.combiner(model).members[0]).dataset
+    return " + ".join(settings.model(model if kind == "model" else settings.combiner(model).members[0]).shares)
 
 
 def found(evaluation: str) -> list[str]:
@@ -69,49 +69,50 @@ def interval(row: pd.Series, name: str) -> str:
 
 
 def counted(evaluation: str) -> str:
-    """Return what the test split holds."""
+    """Return a sentence on the contents of the test split."""
     row = figures(evaluation).loc["media"]
     return (
-        f"{row['reals']:.0f} reals and {row['fakes']:.0f} fakes of {row['sources']:.0f} sources;"
-        f" who always names the larger class is right in {row['majority']:.3f}."
+        f"{row['reals']:.0f} reals and {row['fakes']:.0f} fakes from {row['sources']:.0f} sources."
+        f" Always predicting the majority class gives accuracy {row['majority']:.3f}."
     )
 
 
 def told(model: str, settings: Params) -> str:
-    """Return what the card of a model's detector expects."""
+    """Return the figures that the card of a model's detector expects."""
     return detectors.get(settings.models[model].detector).CARD.expected if model in settings.models else ""
 
 
-# === What each model costs ===
+# === Cost ===
 
 
 def costs(settings: Params, log: str) -> str:
     """Return the table of times."""
-    head = ["model", "epochs", "training images", "training, minutes", "images a second", "loading, seconds",
-            "scoring, ms an image"]  # fmt: skip
+    head = ["model", "epochs", "training images", "training, minutes", "images per second", "loading, seconds",
+            "scoring, ms per image"]  # fmt: skip
     rows = [[name, *training(name, settings, log), *scoring(name)] for name in settings.models]
-    return f"""### What they cost
+    return f"""### Cost
 
-Training is the passes over the training images alone, as the log tells; loading is that of the folder once TensorFlow
-is there; scoring is the forward pass in batches of {BATCH} on decoded images (median of {ROUNDS}).
+Training counts the passes over the training images alone, as the log reports them. Loading is the time to load the
+model's folder once TensorFlow is loaded. Scoring is the forward pass in batches of {BATCH} on decoded images (median
+of {ROUNDS}).
 
 {page.table(head, rows)}"""
 
 
 def training(name: str, settings: Params, log: str) -> list[object]:
-    """Return epochs, images, minutes and speed of the training that the log tells of."""
+    """Return the epochs, images, minutes and speed of a training according to the log."""
     told_here = re.search(rf"> python stages/train\.py {name} (.*?)(?=^> python |\Z)", log, re.DOTALL | re.MULTILINE)
     speeds = [float(speed) for speed in re.findall(r"(\d+) images a second", told_here[1] if told_here else "")]
     model = settings.model(name)
-    folder = Path("data", model.dataset, "shards")
-    view = shards.view_for(detectors.get(model.detector).CARD.looks_at, settings.dataset(model.dataset).faces)
-    images, _ = shards.extent(folder, TRAIN, view)
+    mixture = open_mixture(Path("mixtures", f"{name}.json"), Path("shards"))
+    view = mixture.view_for(detectors.get(model.detector).CARD.looks_at)
+    images = sum(shards.size(TRAIN, view)[0] for shards in mixture.shards.values())
     minutes = sum(images / max(speed, 0.5) for speed in speeds) / 60
     return [len(speeds), images, f"{minutes:.1f}", f"{statistics.median(speeds):.0f}" if speeds else "-"]
 
 
 def scoring(name: str) -> list[str]:
-    """Return the seconds of loading and the milliseconds of scoring an image."""
+    """Return the seconds for loading and the milliseconds for scoring one image."""
     began = perf_counter()
     model = models.load(Path("models", name))
     loading = perf_counter() - began
@@ -122,7 +123,7 @@ def scoring(name: str) -> list[str]:
 
 
 def seconds(score: models.Scorer, seen: np.ndarray) -> float:
-    """Return how long scoring took."""
+    """Return the seconds that scoring took."""
     began = perf_counter()
     score(seen)
     return perf_counter() - began

@@ -38,39 +38,43 @@ def make(folder: Path, count: int) -> None:
 def index(folder: Path) -> None:
     """The stage `download`, from the files on."""
     from fauxscan import datasets
-    from fauxscan.preparing import index as indexing
+    from fauxscan.preparing.download import index as indexing
 
     own = datasets.get("folder")
     examples = own.examples(folder / "media", {"camera": "real", "gan": "noise"})
-    indexing.write(examples, folder / "media", folder / "index.parquet", own.CARD, None)
+    indexing.write_index(examples, folder / "media", folder / "index.parquet", own.CARD, None)
 
 
 def faces(folder: Path) -> None:
     """The stage `faces`, images taken whole."""
     from fauxscan import params
-    from fauxscan.preparing import faces as preparing
+    from fauxscan.preparing.faces.extract import extract_faces
+    from fauxscan.preparing.faces.extractor import FaceExtractor
 
     settings = params.load(ROOT / "params.yaml")
-    maker = preparing.FaceMaker(folder / "media", "whole", settings.media, settings.faces)
-    preparing.make_faces(folder / "index.parquet", folder / "media", folder / "faces", maker, 2)
+    extractor = FaceExtractor(folder / "media", "whole", settings.media, settings.faces)
+    extract_faces(folder / "index.parquet", folder / "media", folder / "faces", extractor, 2)
 
 
 def split(folder: Path) -> None:
     """The stage `split`."""
     from fauxscan import params
-    from fauxscan.preparing import splits
+    from fauxscan.preparing.split import assign
 
     settings = params.load(ROOT / "params.yaml")
-    splits.split(folder / "faces", folder / "split.parquet", folder / "audit.json", settings.split, settings.seed)
+    assign.split(folder / "faces", folder / "split.parquet", folder / "audit.json", settings.split, settings.seed)
 
 
 def shards(folder: Path) -> None:
     """The stage `shards`."""
     from fauxscan import params
-    from fauxscan.preparing import sharding
+    from fauxscan.preparing.shards.manifest import Framing
+    from fauxscan.preparing.shards.write import write_shards
 
     settings = params.load(ROOT / "params.yaml")
-    sharding.write_shards(folder / "faces", folder / "split.parquet", folder / "shards", settings.shards)
+    framing = Framing(faces="whole", crops=settings.faces, reencode=None)
+    inputs = [folder / name for name in ("index.parquet", "faces", "split.parquet")]
+    write_shards(*inputs, folder / "shards", framing, settings.shards)
 
 
 class Cost(NamedTuple):
@@ -125,9 +129,9 @@ def main() -> None:
     rows = [row(name, one[name], other[name]) for name in one]
     head = ["stage", "seconds", "seconds of CPU", "peak MiB"]
     text = (
-        f"Generated JPEGs of {SIDE} px, {FRAMES} to a source; each stage in a fresh process, its imports included."
-        f" At {small:,} images, at {large:,}, and the ratio: linear is {large / small:.0f} or less in time,"
-        " flat is about 1 in memory.\n\n"
+        f"Generated JPEGs of {SIDE} px, {FRAMES} per source. Each stage runs in a fresh process, and its imports are"
+        f" included. The figures are for {small:,} images, for {large:,} images, and their ratio:"
+        f" {large / small:.0f} or less is linear in time, and about 1 is flat in memory.\n\n"
     )
     page.write("Scale", f"python benchmarks/scale.py {small} {large}", text + page.table(head, rows))
 

@@ -1,4 +1,4 @@
-"""Images a second of a scan, files to Parquet, against how others do it and against what the machine allows.
+"""Images per second of a scan, from files to Parquet, compared with other tools and with the limits of the machine.
 
 `FAUXSCAN_TEST_DATA=... python benchmarks/scan.py [--rounds N] [--images N]`: the validation part of the MesoNet faces
 through the authors' Meso-4, taken whole; the same through an untrained frequency CNN; and photographs that are searched
@@ -28,22 +28,22 @@ DATA = Path(os.environ.get("FAUXSCAN_TEST_DATA", ""))
 BATCH, SIZE, THREADS = 32, 256, len(os.sched_getaffinity(0))
 ENGINES = {"OpenVINO": "float32", "OpenVINO, bfloat16": "bfloat16", "TensorFlow": "float32"}
 WARM = 64  # images that are scanned before the clock starts
-TEXT = """Images a second, files to Parquet, {count} crops of faces, {threads} threads, medians of {rounds} rounds in
-which the sides take turns. (a) The MesoNet package's way, `flow_from_directory` and `predict`: {package:.0f}. (b) A
-plain loop, threads that decode and a `tf.function`: {loop:.0f}. (c) The limit: decoding and resizing alone
-({decoding:.0f}), with YuNet alone ({searching:.0f}) where faces are looked for, and the forward pass alone on images in
-memory, one after the other with all cores. Aims: OpenVINO 1.7 times (a) and 90 % of (c). The frequency CNN against the
-25 images a second of the cross-domain write-up: {times:.1f} times; aim 15.
+TEXT = """Images per second from files to Parquet, {count} crops of faces, {threads} threads, medians of {rounds}
+rounds in which the sides take turns. (a) The MesoNet package's way, `flow_from_directory` and `predict`:
+{package:.0f}. (b) A plain loop with decoding threads and a `tf.function`: {loop:.0f}. (c) The limit: decoding and
+resizing alone ({decoding:.0f}), with YuNet alone ({searching:.0f}) if faces are detected, and the forward pass alone
+on images in memory, one after the other with all cores. The goals for OpenVINO are 1.7 times (a) and 90 % of (c). The
+frequency CNN is {times:.1f} times as fast as the 25 images per second of the cross-domain write-up; the goal is 15.
 
 {table}
 
-The parts alone, images a second: {parts}; decoding to 224 px {dct_decoding:.0f}; photographs decoded
-{faces_decoding:.0f}. Walking, hashing and Parquet alone take {share:.1%} of what all cores do meanwhile (aim: below
-5 %)."""
+The parts alone, in images per second: {parts}; decoding to 224 px {dct_decoding:.0f}; decoding photographs
+{faces_decoding:.0f}. Walking, hashing and writing Parquet take {share:.1%} of what all cores do meanwhile (goal:
+below 5 %)."""
 
 
 def prepare(home: Path, images: int) -> None:
-    """Write the images, and the models: the authors' Meso-4 and a frequency CNN that has learned nothing."""
+    """Write the images, and the models: the authors' Meso-4 and an untrained frequency CNN."""
     with zipfile.ZipFile(DATA / "deepfake_database" / "validation-part.zip") as packed:
         members = [member for member in sorted(packed.namelist()) if member.endswith(".jpg")][:images]
         packed.extractall(home / "crops", members)
@@ -58,7 +58,7 @@ def prepare(home: Path, images: int) -> None:
 
 def make_models(home: Path) -> None:
     """Write the two model folders."""
-    from fauxscan import models, params
+    from fauxscan import detectors, models, params
     from fauxscan.models import ModelCard, TrainedOn
     from fauxscan.records import Recipe, View
     from fauxscan.weights import importing
@@ -66,7 +66,7 @@ def make_models(home: Path) -> None:
     faces = params.load(ROOT / "params.yaml").faces
     (file,) = (home / "weights").rglob("Meso4_DF.h5")
     importing.import_weights(file, home / "meso4", "meso4", {}, 0, faces, "")
-    network = models.build("dct_cnn", {})
+    network = detectors.build("dct_cnn", {})
     card = ModelCard(
         name="dct_cnn", detector="dct_cnn", options={}, input_size=224, looks_at=View.WHOLE, faces=None,
         recipe=Recipe(), trained_on=TrainedOn(dataset="", faces="whole", split_digest="", proof_of_machinery=True),
@@ -75,7 +75,7 @@ def make_models(home: Path) -> None:
     models.save(home / "dct_cnn", network, card)
 
 
-# === The sides: each gives images a second ===
+# === The sides: each gives images per second ===
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -87,12 +87,12 @@ def engine(home: Path, model: str, mode: str, name: str) -> Any:
     """Return our engine with one of the engines that run networks, warm: after a scan of some images."""
     from fauxscan import params
     from fauxscan.scanning import scan, settings
-    from fauxscan.scanning.engine import Engine
+    from fauxscan.scanning.engine.engine import Engine
 
     committed = params.load(ROOT / "params.yaml")
     values = {"engine": name.partition(",")[0].lower(), "precision": ENGINES[name]}
     chosen = settings.read(params.changed(committed, "scan", values), [home / model], mode)  # type: ignore[arg-type]
-    made = Engine(chosen)
+    made = Engine(chosen).__enter__()  # open until the process ends
     folder = home / ("crops" if mode == "whole" else "photographs")
     names = [str(path.relative_to(folder)) for path in files_of(folder)[:WARM]]
     with tempfile.TemporaryDirectory(dir=home) as results:
@@ -151,7 +151,7 @@ def decoded(size: int, file: Path) -> Any:
     import cv2
     import numpy as np
 
-    from fauxscan.media import pixels
+    from fauxscan.media.images import pixels
 
     image = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR_RGB)
     return pixels.resize(image, size) if size else image
@@ -183,23 +183,24 @@ def decoding(home: Path, images: str, size: int) -> float:
 def searching(home: Path) -> float:
     """Limit: YuNet alone, on decoded photographs."""
     from fauxscan import params
-    from fauxscan.media.faces import FaceFinder
+    from fauxscan.media.faces.finder import FaceFinder
 
     images = [decoded(0, file) for file in files_of(home / "photographs")]
     faces = params.load(ROOT / "params.yaml").faces
-    return in_threads(images, lambda: FaceFinder(faces).find)
+    return in_threads(images, lambda: FaceFinder(faces).find_faces)
 
 
 def chores(home: Path) -> float:
     """Walk, hash and Parquet alone, in one thread: what a scan of the crops finds, read and written again."""
     from fauxscan import params
     from fauxscan.media.files import opened
-    from fauxscan.scanning import commits, scan, tables
-    from fauxscan.scanning.walking import Walk
+    from fauxscan.scanning import scan
+    from fauxscan.scanning.inputs.local import Walk
+    from fauxscan.scanning.tables import commits, parquet, schemas
 
     results, media = Path(tempfile.mkdtemp(dir=home)), params.load(ROOT / "params.yaml").media
     scan.scan(home / "crops", results, engine(home, "meso4", "whole", "OpenVINO"))
-    rows, scores = (tables.read(results, schema).to_pylist() for schema in (tables.MEDIA, tables.SCORES))
+    rows, scores = (parquet.read(results, schema).to_pylist() for schema in (schemas.MEDIA, schemas.SCORES))
     again = commits.Commits(results, "20990101T000000000000Z-000000", 16)
     again.begin({"run_id": again.run_id})
     start = time.process_time()
@@ -216,7 +217,7 @@ def forward(home: Path, model: str, name: str, size: int) -> float:
     """Limit: the forward pass alone, on images in memory."""
     import numpy as np
 
-    member = engine(home, model, "whole", name)._panel.members[0]
+    member = engine(home, model, "whole", name)._session._models().members[0]
     score = member.scorer(BATCH)
     images = np.random.default_rng(1).integers(0, 256, (BATCH, size, size, 3), np.uint8)
     score(images)
@@ -269,8 +270,10 @@ def report(rate: dict[str, float], rounds: int, count: int) -> str:
     limit = joined(rate["dct decoding"], rate["dct forward"])
     rows.append(["frequency CNN, OpenVINO", f"{rate['dct']:.0f}", "", "", f"{rate['dct'] / limit:.2f}", f"{limit:.0f}"])
     limit = joined(rate["faces decoding"], rate["searching"], rate["forward OpenVINO"])
-    rows.append(["Meso-4, faces found", f"{rate['faces']:.0f}", "", "", f"{rate['faces'] / limit:.2f}", f"{limit:.0f}"])
-    head = ["scan", "images a second", "to (a)", "to (b)", "to (c)", "(c)"]
+    rows.append(
+        ["Meso-4, with face detection", f"{rate['faces']:.0f}", "", "", f"{rate['faces'] / limit:.2f}", f"{limit:.0f}"]
+    )
+    head = ["scan", "images per second", "to (a)", "to (b)", "to (c)", "(c)"]
     parts = ", ".join(f"{name} {rate[name]:.0f}" for name in sorted(rate) if "forward" in name)
     return TEXT.format(
         count=count, rounds=rounds, threads=THREADS, parts=parts, table=page.table(head, rows), times=rate["dct"] / 25,

@@ -1,7 +1,7 @@
-"""What a scan costs besides networks: unchanged folders, memory, start-up, and where its time goes.
+"""The cost of a scan apart from networks: unchanged folders, memory and start-up.
 
-`python benchmarks/scan_scale.py [SMALL LARGE] [--rounds N]`: small images are made in a temporary folder and scanned
-with an untrained Meso-4 of 64 px.
+`python benchmarks/scan_scale.py [SMALL LARGE] [--rounds N]`: makes small images in a temporary folder and
+scans them with an untrained Meso-4 of 64 px.
 """
 
 import argparse
@@ -18,9 +18,9 @@ import page
 
 ROOT = Path(__file__).parents[1]
 SIDE, PER_FOLDER = 64, 1000
-TEXT = """Generated JPEGs of {side} px through an untrained Meso-4 of that size, from the start of the process to its
-end; memory is that of the scan and its decoders (PSS), looked at four times a second. Unchanged folders: medians of
-{rounds} rounds, beside `os.scandir` and one stat a file.
+TEXT = """Generated JPEGs of {side} px, judged by an untrained Meso-4 of that size, measured from the start of the
+process to its end. Memory is that of the scan and its decoders (PSS), sampled four times a second. Scans of unchanged
+folders are medians of {rounds} rounds, compared with `os.scandir` and one stat per file.
 
 {scans}
 
@@ -41,11 +41,11 @@ def make(folder: Path, count: int) -> None:
 
 def make_model(folder: Path) -> None:
     """Write an untrained Meso-4."""
-    from fauxscan import models
+    from fauxscan import detectors, models
     from fauxscan.models import ModelCard, TrainedOn
     from fauxscan.records import Recipe, View
 
-    network = models.build("meso4", {"size": SIDE})
+    network = detectors.build("meso4", {"size": SIDE})
     card = ModelCard(
         name="meso4", detector="meso4", options={"size": SIDE}, input_size=SIDE, looks_at=View.FACE, faces=None,
         recipe=Recipe(), trained_on=TrainedOn(dataset="", faces="whole", split_digest="", proof_of_machinery=True),
@@ -175,8 +175,13 @@ def main() -> None:
         make_untrained(home)
         rows = [scans(home, count, given.rounds) for count in given.counts]
         small = starts(home, given.counts[0], given.rounds)
-    head = ["files", "first scan, s", "most memory, MiB", "unchanged, s", "to a bare walk", "most memory, MiB"]
-    starting = ["command", "seconds", "to importing typer and pyarrow", "imports of TensorFlow, Keras, OpenVINO, SciPy"]
+    head = ["files", "first scan, s", "most memory, MiB", "unchanged, s", "relative to a bare walk", "most memory, MiB"]
+    starting = [
+        "command",
+        "seconds",
+        "relative to importing typer and pyarrow",
+        "imports of TensorFlow, Keras, OpenVINO, SciPy",
+    ]
     body = TEXT.format(side=SIDE, rounds=given.rounds, scans=page.table(head, rows), starts=page.table(starting, small))
     page.write("Scans at scale", " ".join(["python", "benchmarks/scan_scale.py", *sys.argv[1:]]), body)
 

@@ -1,7 +1,8 @@
-"""Images a second into training: shards against Keras's readers of folders, on the same images in one run.
+"""Images per second that reach training: shards against Keras's readers of folders, on the same images in one run.
 
-`FAUXSCAN_TEST_DATA=... python benchmarks/shards.py [--images N] [--rounds N]`: batches of 32 at 256 px, first pass and
-later ones apart, without augmentation and with flips and rotations. Each reader runs in its own process at a time.
+`FAUXSCAN_TEST_DATA=... python benchmarks/shards.py [--images N] [--rounds N]`: batches of 32 at 256 px, with the
+first pass and later ones apart, without augmentation and with flips and rotations. One reader at a time runs, in its
+own process.
 """
 
 import argparse
@@ -27,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def prepare(folder: Path, images: int) -> None:
-    """Lay out every n-th MesoNet training face as class folders in `media`, and the same as shards."""
+    """Lay out every n-th MesoNet training face as class folders in `media`, and the same faces as shards."""
     archives = Path(os.environ["FAUXSCAN_TEST_DATA"]) / "deepfake_database"
     for name, label in (("train-real.zip", "real"), ("train-df.zip", "df")):
         (folder / "media" / label).mkdir(parents=True)
@@ -39,39 +40,47 @@ def prepare(folder: Path, images: int) -> None:
 
 
 def shard(folder: Path) -> None:
-    """Bring the folder through the stages; all of it is the training split."""
+    """Run the stages on the folder; everything is in the training split."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from fauxscan import datasets, params
-    from fauxscan.preparing import faces, faces_table, index, sharding
+    from fauxscan.preparing.download import index
+    from fauxscan.preparing.faces import table as faces_table
+    from fauxscan.preparing.faces.extract import extract_faces
+    from fauxscan.preparing.faces.extractor import FaceExtractor
+    from fauxscan.preparing.shards.manifest import Framing
+    from fauxscan.preparing.shards.write import write_shards
     from fauxscan.records import SPLIT
 
     settings, own, media = params.load(ROOT / "params.yaml"), datasets.get("folder"), folder / "media"
     examples = own.examples(media, {"real": "real", "df": "deepfake"})
     index.write(examples, media, folder / "index.parquet", own.CARD, None)
-    maker = faces.FaceMaker(media, "whole", settings.media, settings.faces)
-    faces.make_faces(folder / "index.parquet", media, folder / "faces", maker, 2)
-    made = faces_table.read_made(folder / "faces").to_pandas().assign(group="", split="train", source="")
+    extractor = FaceExtractor(media, "whole", settings.media, settings.faces)
+    extract_faces(folder / "index.parquet", media, folder / "faces", extractor, 2)
+    made = faces_table.read_outcomes(folder / "faces").to_pandas().assign(group="", split="train", source="")
     table = pa.Table.from_pandas(made[SPLIT.names], SPLIT, preserve_index=False)
     pq.write_table(table, folder / "split.parquet")
-    sharding.write_shards(folder / "faces", folder / "split.parquet", folder / "shards", settings.shards)
+    framing = Framing(faces="whole", crops=settings.faces, reencode=None)
+    stages = [folder / name for name in ("index.parquet", "faces", "split.parquet")]
+    write_shards(*stages, folder / "shards", framing, settings.shards)
 
 
 def ours(folder: Path, augmented: bool) -> Any:
-    """Our batches, with the cache that params.yaml allows."""
+    """Return our batches, with the cache that params.yaml allows."""
     from fauxscan import params
+    from fauxscan.preparing.shards.read import Shards
     from fauxscan.records import Recipe, View
-    from fauxscan.training import inputs
+    from fauxscan.training.data import inputs
 
     augmentation = {"flip": {}, "rotation": {"degrees": DEGREES}} if augmented else {}
     recipe = Recipe(batch_size=BATCH, augmentation=augmentation)
     memory = params.load(ROOT / "params.yaml").shards.cache_bytes
-    return inputs.training(folder / "shards", View.WHOLE, SIZE, recipe, SEED, memory)
+    return inputs.training(Shards(folder / "shards"), View.WHOLE, SIZE, recipe, SEED, memory)
 
 
 def generator(folder: Path, augmented: bool) -> Any:
-    """Keras's older reader, one pass as `fit` takes it."""
+    """Return Keras's older reader, one pass at a time as in `fit`."""
     from keras.src.legacy.preprocessing.image import ImageDataGenerator
 
     options = {"rotation_range": DEGREES, "horizontal_flip": True} if augmented else {}
@@ -88,12 +97,12 @@ class Passes:
         self.endless = endless
 
     def __iter__(self) -> Iterable[Any]:
-        """Give as many batches as a pass has."""
+        """Yield the batches of one pass."""
         return itertools.islice(self.endless, len(self.endless))
 
 
 def directory(folder: Path, augmented: bool) -> Any:
-    """Keras's newer reader with its own settings (it prefetches), augmented as its guide does."""
+    """Return Keras's newer reader with its default settings (it prefetches), augmented as in Keras's guide."""
     import keras
     import tensorflow as tf
 
@@ -109,7 +118,7 @@ SIDES: dict[str, Callable[[Path, bool], Any]] = {OURS: ours, GENERATOR: generato
 
 
 def passes(name: str, folder: Path, augmented: bool, count: int) -> None:
-    """Print the images a second of each pass of one reader, and the CPU milliseconds an image, after one warm batch."""
+    """Print the images per second and CPU milliseconds per image of each pass of one reader, after a warm-up batch."""
     import numpy as np
 
     next(iter(SIDES[name](folder, augmented)))  # loads libraries and files: no reader starts cold
@@ -158,19 +167,19 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=12_352)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
-        "--augmented", action="store_true", help="with flips and rotations, which take most of the time"
+        "--augmented", action="store_true", help="Add flips and rotations, which take most of the time."
     )
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
         prepare(Path(made), given.images)
         count = len(list((Path(made) / "media").rglob("*.jpg")))
         rows = compared(Path(made), given.augmented, given.rounds, 2 if given.augmented else 3)
-    head = ["augmentation", "pass", *SIDES, f"to {GENERATOR}", f"to {DIRECTORY}", "CPU ms an image"]
+    head = ["augmentation", "pass", *SIDES, f"to {GENERATOR}", f"to {DIRECTORY}", "CPU ms per image"]
     text = (
-        f"Images a second into training: {count} faces of the MesoNet training set, {SIZE} px, batches of {BATCH},"
-        f" medians of {given.rounds} rounds. Aim: 3 times `{GENERATOR}`, never below `{DIRECTORY}`. From the second"
-        " pass on, ours are decoded already (`shards.cache_bytes`); in the first, averaging areas costs it more than"
-        " the peers' resizing, which skips pixels of large images."
+        f"Images per second that reach training: {count} faces of the MesoNet training set, {SIZE} px, batches of"
+        f" {BATCH}, medians of {given.rounds} rounds. The goal is 3 times the speed of `{GENERATOR}`, and never less"
+        f" than `{DIRECTORY}`. From the second pass on, our images are already decoded (`shards.cache_bytes`). In the"
+        " first pass, averaging areas costs more than the peers' resizing, which skips pixels of large images."
     )
     title = "Images into training" + (", augmented" if given.augmented else "")
     page.write(

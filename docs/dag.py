@@ -1,4 +1,4 @@
-"""Draw the pipeline into README.md: `python docs/dag.py`. With --check, only say whether the picture is current."""
+"""Draw the pipeline into README.md: `python docs/dag.py`. With --check, only check that the picture is current."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ EDGE = re.compile(r"(node\d+)-->(node\d+)")
 
 
 def picture() -> str:
-    """Return the stages of dvc.yaml as a Mermaid chart, one node a stage, whatever the params instantiate."""
+    """Return the stages of dvc.yaml as a Mermaid chart, with one node per stage whatever its instances."""
     command = [sys.executable, "-m", "dvc", "dag", "--md"]
     text = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     stage = {node: name.split("@")[0] for node, name in NODE.findall(text)}
@@ -23,7 +23,7 @@ def picture() -> str:
 
 
 def main() -> None:
-    """Draw, or check."""
+    """Draw the picture, or check it."""
     file = ROOT / "README.md"
     writing.keep(file, writing.between(file.read_text(encoding="utf-8"), "dag", picture()))
 

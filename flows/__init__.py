@@ -1,0 +1,1 @@
+"""Prefect flows: when scans and refreshes run, with retries, limits and schedules."""

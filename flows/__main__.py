@@ -1,34 +1,37 @@
-"""The flows from a terminal: `python -m flows scan FOLDER --results DIR`, with a server of their own if need be."""
+"""Run the flows from a terminal: `python -m flows scan FOLDER --results DIR` starts a Prefect server if none runs."""
 
 from typing import Annotated, Any
 
 import typer
 from prefect.exceptions import ParameterTypeError
 
-from fauxscan.records import Status, UserError
-from fauxscan.scanning.settings import Mode
+from fauxscan.records import FaceMode, Status, UserError
 
-app = typer.Typer(help="Scans and refreshes as Prefect runs them.", no_args_is_help=True, add_completion=False)
-OK, UNJUDGED, WRONG = 0, 2, 3  # as `fauxscan scan` ends
+app = typer.Typer(help="Run scans and refreshes with Prefect.", no_args_is_help=True, add_completion=False)
+OK, UNJUDGED, WRONG = 0, 2, 3  # the exit codes of `fauxscan scan`
 
 
 @app.command()
 def scan(
-    folder: Annotated[str, typer.Argument(help="A folder, or a prefix in an object store.")],
-    results: Annotated[str, typer.Option(help="Where the tables go.")],
-    models: Annotated[list[str] | None, typer.Option(help="Model folders. Else: those of params.yaml.")] = None,
-    faces: Annotated[Mode, typer.Option(help="Find faces, or take every image as one face crop.")] = "detect",
+    folder: Annotated[str, typer.Argument(help="Folder or prefix in an object store to scan.")],
+    results: Annotated[str, typer.Option(help="Folder of the tables.")],
+    models: Annotated[list[str] | None, typer.Option(help="Model folders. Default: the models in params.yaml.")] = None,
+    faces: Annotated[FaceMode, typer.Option(help="Find faces, or take every image as one face crop.")] = "detect",
     cluster: Annotated[
-        str | None, typer.Option(help="A Dask scheduler's address, or how many processes to start here. Else: threads.")
+        str | None,
+        typer.Option(
+            help="Address of a Dask scheduler, or number of processes to start on this machine. "
+            "Default: threads of this process."
+        ),
     ] = None,
-    params_file: Annotated[str, typer.Option("--params", help="The parameters.")] = "params.yaml",
+    params_file: Annotated[str, typer.Option("--params", help="File with the parameters.")] = "params.yaml",
 ) -> None:
-    """Scan a folder, on one machine or a cluster."""
-    from flows import scan as scanning
+    """Scan a folder on one machine or a cluster."""
+    from flows import scan as scan_flow
 
-    where = int(cluster) if cluster and cluster.isdigit() else cluster
+    workers = int(cluster) if cluster and cluster.isdigit() else cluster
     try:
-        statuses: Any = scanning.scan(folder, results, models, faces, params_file, cluster=where)
+        statuses: Any = scan_flow.scan(folder, results, models, faces, params_file, cluster=workers)
     except (UserError, ParameterTypeError) as error:
         typer.echo(f"fauxscan: {error}", err=True)
         raise typer.Exit(WRONG) from error
@@ -37,11 +40,11 @@ def scan(
 
 
 @app.command()
-def refresh(project: Annotated[str, typer.Option(help="The folder of dvc.yaml.")] = ".") -> None:
-    """Make again what DVC finds stale, each stage a task."""
-    from flows import refresh as refreshing
+def refresh(project: Annotated[str, typer.Option(help="Folder that contains dvc.yaml.")] = ".") -> None:
+    """Reproduce every stale DVC stage; each stage is a task."""
+    from flows import refresh as refresh_flow
 
-    refreshing.refresh(project)
+    refresh_flow.refresh(project)
 
 
 if __name__ == "__main__":

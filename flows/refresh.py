@@ -1,4 +1,4 @@
-"""Prefect flow `refresh`: what DVC finds stale is made again, its figures are published, and folders are scanned."""
+"""The Prefect flow `refresh`: reproduce stale DVC stages, publish the evaluations, and scan folders."""
 
 import subprocess
 import sys
@@ -12,17 +12,18 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from fauxscan.scanning import addresses, evaluations
-from flows import catching_up
+from fauxscan.scanning.inputs import addresses
+from fauxscan.scanning.tables import evaluations
+from flows import missed_runs
 from flows.scan import scan
 
-TAIL = 30  # lines of output that an error shows
-UNCHANGED = "didn't change, skipping"  # as DVC says it
+TAIL = 30  # lines of output in an error message
+UNCHANGED = "didn't change, skipping"  # in the output of DVC
 
 
 @task(task_run_name="{stage}", cache_policy=NO_CACHE)
 def reproduce(project: Path, stage: str) -> State[None]:
-    """Make a stage again if it is stale, its output in the log. Raise RuntimeError with the end of the output."""
+    """Reproduce a stage if it is stale, and log its output. Raise RuntimeError with the end of the output."""
     log, tail = get_run_logger(), deque[str](maxlen=TAIL)
     with _dvc(project, "repro", "--single-item", stage) as process:
         for line in process.stdout or ():
@@ -34,7 +35,7 @@ def reproduce(project: Path, stage: str) -> State[None]:
 
 
 def stages(project: Path) -> list[str]:
-    """Return the stages of the project's dvc.yaml, in its order. Raise RuntimeError with what DVC said."""
+    """Return the stages of the project's dvc.yaml in its order. Raise RuntimeError with the output of DVC."""
     with _dvc(project, "stage", "list", "--name-only") as process:
         lines = list(process.stdout or ())
     _check(process, f"`dvc stage list` in {project.resolve()}", lines)
@@ -43,32 +44,32 @@ def stages(project: Path) -> list[str]:
 
 @task(task_run_name="publish evaluations at {results}", cache_policy=NO_CACHE)
 def publish(project: Path, results: Path) -> int:
-    """Return how many rows of figures are new beside the scans at `results`."""
+    """Publish the evaluations of the models beside the scans at `results`, and return the number of new rows."""
     return evaluations.publish(project, results, evaluations.revision(project))
 
 
-def named() -> str:
-    """Return the name of the run that begins: the folder by its name, also where it is `.`."""
+def run_name() -> str:
+    """Return the name of the current run, with the absolute path of the project."""
     project: str = runtime.flow_run.parameters["project"]
     return f"refresh {Path(project).resolve()}"
 
 
-@flow(name="refresh", flow_run_name=named, **catching_up.HOOKS)
+@flow(name="refresh", flow_run_name=run_name, **missed_runs.HOOKS)
 def refresh(project: str = ".", scans: list[dict[str, Any]] | None = None) -> Any:
-    """Bring models and figures up to date, publish the figures, then run `scans`: parameters of the flow `scan`.
+    """Reproduce models and evaluations, publish the evaluations, and run `scans`: parameters of the flow `scan`.
 
-    Where a scan names no models, it judges with those of the project.
+    A scan that names no models uses the models of the project.
     """
-    if skipped := catching_up.skipped():
+    if skipped := missed_runs.skipped_state():
         return skipped
     home = Path(project)
     for stage in stages(home):
         reproduce(home, stage)
-    ended: list[Any] = []
-    for one in scans or ():
-        ended.append(publish(home, addresses.no_address(one["results"]), return_state=True))
-        ended.append(scan(**{"params_file": str(home / "params.yaml")} | one, return_state=True))
-    for state in ended:  # what failed has not kept the others from being run
+    states: list[Any] = []
+    for parameters in scans or ():
+        states.append(publish(home, addresses.local_path(parameters["results"]), return_state=True))
+        states.append(scan(**{"params_file": str(home / "params.yaml")} | parameters, return_state=True))
+    for state in states:  # raise the first error only after all scans have run
         state.result()
     return None
 
@@ -80,6 +81,6 @@ def _dvc(project: Path, *arguments: str) -> "subprocess.Popen[str]":
     )
 
 
-def _check(process: "subprocess.Popen[str]", what: str, said: Sequence[str]) -> None:
+def _check(process: "subprocess.Popen[str]", command: str, output: Sequence[str]) -> None:
     if process.returncode:
-        raise RuntimeError(f"{what} ended with {process.returncode}:\n{''.join(said)}")
+        raise RuntimeError(f"{command} ended with exit code {process.returncode}:\n{''.join(output)}")

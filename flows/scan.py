@@ -1,4 +1,4 @@
-"""Prefect flow `scan`: when a folder is scanned, where, and what is tried again. The scan itself is the library's."""
+"""The Prefect flow `scan`: where batches run, and which errors are retried. The library does the scanning itself."""
 
 import errno
 from collections.abc import Sequence
@@ -15,88 +15,91 @@ from pydantic import PositiveInt
 
 from fauxscan import params
 from fauxscan.params import Links
-from fauxscan.scanning import addresses, filters, selection, settings, tables
+from fauxscan.records import FaceMode
 from fauxscan.scanning import scan as scanning
-from fauxscan.scanning.benches import Bench
-from fauxscan.scanning.engine import Engine, Result
-from fauxscan.scanning.rows import Entry
+from fauxscan.scanning import settings
+from fauxscan.scanning.batches.judge import BatchJudge
+from fauxscan.scanning.engine.engine import Engine
+from fauxscan.scanning.inputs import addresses, filters, selection
+from fauxscan.scanning.inputs.selection import Selection
+from fauxscan.scanning.rows import FileBatch, Outcome
 from fauxscan.scanning.scan import Summary, Work
-from fauxscan.scanning.selection import Selection
-from fauxscan.scanning.settings import Mode
-from flows import catching_up, clusters, telling
+from fauxscan.scanning.tables import parquet
+from flows import missed_runs, progress, task_runners
 
-Numbered = tuple[int, Sequence[Entry]]
-FOR_GOOD = (errno.EACCES, errno.EPERM, errno.EROFS)  # somebody must do something
-RETRY_DELAYS_S = [10.0, 60.0]  # a file system that is away for a moment is back by then
+Numbered = tuple[int, FileBatch]
+PERMANENT_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS)  # until a person changes permissions
+RETRY_DELAYS_S = [10.0, 60.0]  # a file system that was briefly unavailable is back by then
 
 
 def is_io_error(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
-    """Return whether a task failed on reading or writing, which may be better the next time: nothing else is."""
+    """Return whether a task failed with an I/O error that may not occur again; other errors are not retried."""
     error = state.result(raise_on_failure=False)
-    return isinstance(error, OSError) and error.errno not in FOR_GOOD
+    return isinstance(error, OSError) and error.errno not in PERMANENT_ERRORS
 
 
-TRIED_AGAIN: Any = {"retry_delay_seconds": RETRY_DELAYS_S, "retry_condition_fn": is_io_error, "cache_policy": NO_CACHE}
+RETRIED: Any = {"retry_delay_seconds": RETRY_DELAYS_S, "retry_condition_fn": is_io_error, "cache_policy": NO_CACHE}
 
 
-@task(task_run_name="prepare", cache_policy=NO_CACHE)  # skipping work that is done is the ledger's job
-def prepare(chosen: Selection, results: Path, engine: Engine) -> Work:
-    """Return what there is to do."""
-    return scanning.prepare(chosen.root, results, engine, chosen.names)
+@task(task_run_name="prepare", cache_policy=NO_CACHE)  # the ledger skips finished work, not Prefect's cache
+def prepare(selected: Selection, results: Path, engine: Engine) -> Work:
+    """Plan the scan and return its work."""
+    return scanning.prepare(selected.root, results, engine, selected.names)
 
 
-@task(task_run_name="judge batch {number}", **TRIED_AGAIN)
-def judge(bench: Bench, number: int, batch: Sequence[Entry]) -> None:
-    """Judge a batch, on whichever machine, and hand over what came out through the results folder."""
-    telling.quiet()  # in the process that logs how it went
-    bench.hand_over(number, batch)
+@task(task_run_name="judge batch {number}", **RETRIED)
+def judge(batch_judge: BatchJudge, number: int, batch: FileBatch) -> None:
+    """Judge a batch on any machine, and write its results to the results folder."""
+    progress.mute_finished_batches()  # in the process that logs the end of this task
+    batch_judge.judge_to_files(number, batch)
 
 
-@task(task_run_name="commit batch {number}", **TRIED_AGAIN)
-def commit(work: Work, number: int, batch: Sequence[Entry]) -> Sequence[Result]:
-    """Return the results of a batch that was handed over, made durable."""
-    judged = work.bench.handed_over(number)
+@task(task_run_name="commit batch {number}", **RETRIED)
+def commit(work: Work, number: int, batch: FileBatch) -> Sequence[Outcome]:
+    """Commit the results of a batch that was judged, and return them."""
+    judged = work.batch_judge.read_judged(number)
     scanning.commit(work, batch, judged)
     return judged
 
 
-@task(task_run_name="finish", **TRIED_AGAIN)
+@task(task_run_name="finish", **RETRIED)
 def finish(work: Work) -> Summary:
-    """Publish, and return how the scan ended."""
+    """Publish the results and return the summary of the scan."""
     return scanning.finish(work)
 
 
-def scanned(chosen: Selection, results: Path, engine: Engine, cluster: str | int | None) -> Summary:
-    """Return how the scan of what is chosen ended."""
+def scan_selection(selected: Selection, results: Path, engine: Engine, cluster: str | int | None) -> Summary:
+    """Scan the selection and return the summary."""
     retries = engine.settings.scan.max_retries
-    with tables.locked(results):
-        work = prepare(chosen, results, engine)
-        quoted = cast(Any, quote(work))  # or Prefect looks for futures in all it holds
-        teller = telling.Teller(work, results)
+    selected.root.check()  # before anything is written
+    with parquet.locked(results), engine:
+        work = prepare(selected, results, engine)
+        quoted = cast(Any, quote(work))  # otherwise Prefect searches the whole object for futures
+        reporter = progress.ScanReporter(work, results)
 
         def submit(numbered: Numbered) -> PrefectFuture[None]:
             number, batch = numbered
-            told = {"bench": work.bench, "number": number, "batch": batch}
-            future: PrefectFuture[None] = pool.runner.submit(judge.with_options(retries=retries), told)
+            arguments = {"batch_judge": work.batch_judge, "number": number, "batch": batch}
+            future: PrefectFuture[None] = pool.runner.submit(judge.with_options(retries=retries), arguments)
             return future
 
-        with scanning.ending(engine, clusters.opened(cluster)) as pool:
-            for (number, batch), future in scanning.ahead(enumerate(work.batches), submit, pool.most):
+        with scanning.cancelled_at_end(work, task_runners.open_cluster(cluster)) as pool:
+            for (number, batch), future in scanning.ahead(enumerate(work.batches), submit, pool.max_tasks):
                 pool.wait(future)
                 judged = commit.with_options(retries=retries)(quoted, number, batch, wait_for=[future])
-                work.bench.drop(number)
-                teller.batch(batch, judged)
+                work.batch_judge.delete_judged(number)
+                reporter.report_batch(batch.entries, judged)
         summary: Summary = finish.with_options(retries=retries)(quoted)
-    teller.end(summary)
+    reporter.report_end(summary)
     return summary
 
 
-@flow(name="scan", flow_run_name="scan {folder}", **catching_up.HOOKS)
+@flow(name="scan", flow_run_name="scan {folder}", **missed_runs.HOOKS)
 def scan(
     folder: str,
     results: str,
     models: list[str] | None = None,
-    faces: Mode = "detect",
+    faces: FaceMode = "detect",
     params_file: str = "params.yaml",
     *,
     paths: list[str] | None = None,
@@ -107,17 +110,19 @@ def scan(
     limits: dict[str, dict[str, Any]] | None = None,
     cluster: str | PositiveInt | None = None,
 ) -> Any:
-    """Return the number of files under `folder` by status, their rows being in the tables at `results`.
+    """Scan a folder into the tables at `results`, and return the number of files by status.
 
-    All of the folder is scanned, or the `paths` in it. Patterns are added to those in params.yaml; `limits` are values
-    of its sections `media`, `faces` and `scan` for this scan alone. `cluster` is a Dask scheduler's address, or how
-    many processes to start here.
+    Without `paths`, the whole folder is scanned. Patterns are added to those in params.yaml; `limits` are values of its
+    sections `media`, `faces` and `scan` for this scan alone. `cluster` is the address of a Dask scheduler, or the
+    number of processes to start on this machine.
     """
-    if skipped := catching_up.skipped():
+    if skipped := missed_runs.skipped_state():
         return skipped
-    numbers = filters.given(params.load(Path(params_file)), include, exclude, hidden, links)
+    numbers = filters.add_filters(params.load(Path(params_file)), include, exclude, hidden, links)
     numbers = params.limited(numbers, limits or {})
     chosen = settings.read(numbers, [Path(model) for model in models or ()], faces, Path(params_file).parent)
-    selected = selection.below(folder, paths or ())
-    ended = scanned(selected, addresses.no_address(results).resolve(), Engine(chosen), cluster or chosen.scan.cluster)
-    return ended.statuses
+    selected = selection.select_below(folder, paths or ())
+    summary = scan_selection(
+        selected, addresses.local_path(results).resolve(), Engine(chosen), cluster or chosen.scan.cluster
+    )
+    return summary.statuses

@@ -1,4 +1,4 @@
-"""DVC stage calibrate@model: fit temperature and cuts on the validation split, and publish the model."""
+"""DVC stage calibrate@model: fit temperature and thresholds on the validation splits, and publish the model."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ from fauxscan import params, stage
 from fauxscan.judging import publishing
 
 
-def calibrate(trained: Path, shards: Path, out: Path) -> None:
-    """Publish the network of `trained`, calibrated, to `out`."""
-    publishing.calibrate(trained, shards, out, params.load().calibrate)
+def calibrate(trained: Path, mixture: Path, shards: Path, out: Path) -> None:
+    """Publish the network in `trained`, calibrated, to `out`."""
+    publishing.calibrate(trained, mixture, shards, out, params.load().calibrate)
 
 
 if __name__ == "__main__":

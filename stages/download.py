@@ -1,15 +1,15 @@
-"""DVC stage download@dataset: make, find or fetch a dataset's media, and index them."""
+"""DVC stage download@dataset: generate, find or download the media of a dataset, and index them."""
 
 from pathlib import Path
 
 from fauxscan import params, stage
-from fauxscan.preparing import download as preparing
+from fauxscan.preparing.download import dataset as preparing
 
 
-def download(dataset: str, fetched: Path, media: Path, index: Path) -> None:
-    """Fill `media` and write `index`; `fetched` keeps archives between runs."""
+def download(dataset: str, downloads: Path, media: Path, index: Path) -> None:
+    """Fill the folder `media` and write `index`; `downloads` keeps archives between runs."""
     settings = params.load()
-    preparing.download(settings.dataset(dataset), settings.seed, fetched, media, index)
+    preparing.download(settings.dataset(dataset), settings.seed, downloads, media, index)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""DVC stage evaluate@model-dataset: measure a model or ensemble on a dataset's test split."""
+"""DVC stage evaluate@model-dataset: measure a model or ensemble on the test split of a dataset."""
 
 from pathlib import Path
 

@@ -1,17 +1,18 @@
-"""DVC stage faces@dataset: sample frames, find, align and crop faces, or take images whole."""
+"""DVC stage faces@dataset: sample frames, then find, align and crop faces, or use whole images."""
 
 from pathlib import Path
 
 from fauxscan import params, stage
-from fauxscan.preparing import faces as preparing
+from fauxscan.preparing.faces.extract import extract_faces
+from fauxscan.preparing.faces.extractor import FaceExtractor
 
 
 def faces(dataset: str, index: Path, media: Path, out: Path) -> None:
-    """Write the faces of every file in `index`, and what became of each file, to `out`."""
+    """Write the faces of every file in `index`, and the outcome of each file, to `out`."""
     settings = params.load()
     entry = settings.dataset(dataset)
-    maker = preparing.FaceMaker(media, entry.faces, settings.media, settings.faces, entry.align)
-    preparing.make_faces(index, media, out, maker, settings.scan.worker_count)
+    extractor = FaceExtractor(media, entry.faces, settings.media, settings.faces, entry.reencode)
+    extract_faces(index, media, out, extractor, settings.scan.worker_count)
 
 
 if __name__ == "__main__":

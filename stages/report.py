@@ -1,4 +1,4 @@
-"""DVC stage report: all evaluations in one table, figures and one HTML page."""
+"""DVC stage report: write all evaluations as one table, as figures and as an HTML page."""
 
 from pathlib import Path
 

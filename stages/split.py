@@ -1,13 +1,13 @@
-"""DVC stage split@dataset: train, validation and test by source, audited."""
+"""DVC stage split@dataset: assign files to the training, validation and test splits, and audit the result."""
 
 from pathlib import Path
 
 from fauxscan import params, stage
-from fauxscan.preparing import splits as preparing
+from fauxscan.preparing.split import assign as preparing
 
 
 def split(faces: Path, out: Path, report: Path) -> None:
-    """Write each file's split to `out` and the audit to `report`."""
+    """Write the split of each file to `out`, and the audit to `report`."""
     settings = params.load()
     preparing.split(faces, out, report, settings.split, settings.seed)
 

@@ -1,4 +1,4 @@
-"""DVC stage train@model: fit one detector on its dataset's shards."""
+"""DVC stage train@model: train one detector on the datasets of its mixture."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ from fauxscan import params, stage
 from fauxscan.training import fit
 
 
-def train(model: str, index: Path, shards: Path, weights: Path, kept: Path, out: Path, plots: Path) -> None:
-    """Write the trained network and its card to `out`, its curves to `plots`; `kept` is for going on after a kill."""
-    fit.train(model, params.load(), index, shards, weights, kept, out, plots).finish()
+def train(model: str, mixture: Path, shards: Path, weights: Path, checkpoint: Path, out: Path, plots: Path) -> None:
+    """Write the trained network and its card to `out` and its curves to `plots`; resume from `checkpoint` if killed."""
+    fit.train(model, params.load(), mixture, shards, weights, checkpoint, out, plots).finish()
 
 
 if __name__ == "__main__":

@@ -1,23 +1,34 @@
-"""What tests share: the real data's folder, the committed parameters, photographs, a web server."""
+"""Fixtures for all tests: real data, the committed parameters, a photograph, a random generator, a web server."""
 
 import os
 import threading
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from loopback import Server
 from numpy.typing import NDArray
+from support import ROOT, TESTS
+from support.loopback import Server
 
 from fauxscan import params
 
-ROOT = Path(__file__).parents[1]
+
+def pytest_configure() -> None:
+    """Let the processes that tests start import `support`."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> np.random.Generator:
+    """Return a random generator seeded by the test's name, so that it does not depend on what ran before."""
+    return np.random.default_rng(zlib.crc32(request.node.nodeid.encode()))
 
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder with real archives; in CI it must be there."""
+    """Return the folder with real archives. In CI it must exist."""
     named = os.environ.get("FAUXSCAN_TEST_DATA")
     if not named:
         if os.environ.get("CI"):
@@ -28,13 +39,13 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def settings() -> params.Params:
-    """The parameters as committed."""
+    """Return the committed parameters."""
     return params.load(ROOT / "params.yaml")
 
 
 @pytest.fixture(scope="session")
 def photograph() -> NDArray[np.uint8]:
-    """A portrait, RGB (512, 512, 3)."""
+    """Return a portrait, RGB, shape (512, 512, 3)."""
     from skimage import data
 
     return np.asarray(data.astronaut(), np.uint8)
@@ -42,7 +53,7 @@ def photograph() -> NDArray[np.uint8]:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """A web server whose pages the test writes."""
+    """Yield a running web server whose pages the test defines."""
     with Server() as running:
         threading.Thread(target=running.serve_forever, args=[0.01], daemon=True).start()
         yield running

@@ -1,0 +1,1 @@
+"""Find synthetic and manipulated faces in images and videos: library and command line."""

@@ -1,4 +1,4 @@
-"""The command line: the library's functions for a person at a terminal."""
+"""The command line `fauxscan`."""
 
 import logging
 import os
@@ -10,38 +10,34 @@ from typing import Annotated, Any
 
 import typer
 
-from fauxscan.commands import experiments, machine, reports, scans, training
+from fauxscan.commands import doctor, experiments, reports, scans, training
+from fauxscan.commands.help import PlainCommand, PlainGroup
 from fauxscan.commands.options import OK, STOPPED, WRONG
 from fauxscan.records import UserError
 
+PANELS = {
+    "Scan": (scans.scan, scans.check, doctor.doctor),
+    "Read results": (
+        reports.latest, reports.top, reports.history, reports.runs, reports.diff, reports.models, reports.publish,
+    ),
+    "Train and evaluate": (
+        training.train, training.predict, experiments.audit, experiments.preset, experiments.import_weights,
+        reports.results,
+    ),
+}  # fmt: skip
 app = typer.Typer(
-    help="Finds synthetic and manipulated faces in folders of images and videos, and says how sure it is.",
+    cls=PlainGroup,
+    help="Find synthetic and manipulated faces in folders of images and videos, with calibrated probabilities.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (
-    scans.scan,
-    scans.check,
-    reports.latest,
-    reports.top,
-    reports.history,
-    reports.runs,
-    reports.diff,
-    reports.models,
-    reports.publish,
-    machine.doctor,
-    experiments.audit,
-    training.train,
-    training.predict,
-    experiments.preset,
-    experiments.import_weights,
-    reports.results,
-):
-    app.command()(command)
+for panel, commands in PANELS.items():
+    for command in commands:
+        app.command(cls=PlainCommand, rich_help_panel=panel)(command)
 
 
-def _tell_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"fauxscan {version('fauxscan')}")
         raise typer.Exit
 
@@ -49,44 +45,49 @@ def _tell_version(asked: bool) -> None:
 @app.callback()
 def options(
     _: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_tell_version, help="Print the version and exit.")
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Take what goes before a command."""
+    """Handle the options before a command."""
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Return the exit code: 0 all well, 2 something not judged, not passed or missing, 3 wrong use or configuration."""
+    """Run a command and return its exit code.
+
+    0: success. 2: a file was not judged, an audit failed, or something is missing. 3: wrong use or configuration.
+    130: stopped by Ctrl-C.
+    """
     try:
         code = app(arguments, standalone_mode=False)
     except UserError as error:
-        return _wrong(str(error))
+        return _report_error(str(error))
     except typer.TyperException as error:
-        return _wrong(f"{error.format_message()}\nSee `fauxscan --help`.")
+        return _report_error(f"{error.format_message()}\nSee `fauxscan --help`.")
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _wrong(f"{where}{error.strerror or error}. What is done so far is kept: mend it and run the same again.")
+        remedy = "Progress is saved. Fix this and run the same command again."
+        return _report_error(f"{where}{error.strerror or error}. {remedy}")
     if code == STOPPED:
-        typer.echo("fauxscan: stopped. What is done so far is kept: run the same again for the rest.", err=True)
+        typer.echo("fauxscan: stopped. Progress is saved. Run the same command again to continue.", err=True)
     return int(code or OK)
 
 
-def _wrong(message: str) -> int:
+def _report_error(message: str) -> int:
     typer.echo(f"fauxscan: {message}", err=True)
     return WRONG
 
 
 def _stop_once(*_: Any) -> None:
-    """Stop in order, which takes some seconds; who presses Ctrl-C again does not break that off."""
+    """Stop in order, which takes a few seconds, and ignore further Ctrl-C meanwhile."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def main() -> None:
     """Run the command line."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background jobs ignore it
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # background jobs of a shell ignore it
         signal.signal(signal.SIGINT, _stop_once)
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
-    logging.getLogger("fauxscan").setLevel(logging.INFO)  # what libraries do is told where it goes wrong
+    logging.getLogger("fauxscan").setLevel(logging.INFO)  # other libraries log warnings only
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.exit(run())

@@ -1,4 +1,7 @@
-"""What detectors share: Keras layers, heads and recipes; written with keras.ops, so they run on any Keras backend."""
+"""Layers, heads and recipes that detectors share, written with keras.ops so that they run on any Keras backend.
+
+Every custom layer of a saved model is defined here: loading a model imports this module and no detector.
+"""
 
 import math
 from typing import Any
@@ -11,10 +14,10 @@ from numpy.typing import NDArray
 from fauxscan.records import Recipe
 
 Moments = dict[str, list[float]]  # "mean" and "variance" of each channel
-Activation = str | dict[str, float]  # a name of Keras's, or {leaky_relu: slope}
-SLOPE = 0.3  # of leaky_relu: the MesoNet package's, as Keras 2's layer has it; Keras's function of that name has 0.2
+Activation = str | dict[str, float]  # a name that Keras knows, or {leaky_relu: slope}
+SLOPE = 0.3  # of leaky_relu in the MesoNet package and in Keras 2's layer; Keras's function of that name has 0.2
 
-MESONET_RECIPE = Recipe(  # Afchar et al. 2018, section 4; how far images are changed is not told there
+MESONET_RECIPE = Recipe(  # Afchar et al. 2018, section 4, which does not give the strengths of the augmentation
     loss="mean_squared_error",
     learning_rate=1e-3,
     decay_factor=0.1,
@@ -32,7 +35,7 @@ MESONET_RECIPE = Recipe(  # Afchar et al. 2018, section 4; how far images are ch
 )
 
 
-@keras.saving.register_keras_serializable("fauxscan")
+@keras.saving.register_keras_serializable("fauxscan", name="LogDct")
 class LogDct(keras.layers.Layer):  # type: ignore[misc]
     """Log magnitude of the orthonormal 2-D DCT-II of each channel: (batch, n, n, c) -> (batch, n, n, c).
 
@@ -40,17 +43,19 @@ class LogDct(keras.layers.Layer):  # type: ignore[misc]
     small offset under the logarithm is lost in half precision.
     """
 
+    full_precision = True  # engines that compute in 16 bits must not do so here
+
     def __init__(self, epsilon: float = 1e-12, **kwargs: object) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.epsilon = epsilon
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Make the two DCT matrices for the input's height and width."""
+        """Create the DCT matrices for the height and width of the input."""
         self.rows = dct_matrix(int(input_shape[1] or 0))
         self.columns = dct_matrix(int(input_shape[2] or 0))
 
     def call(self, images: keras.KerasTensor) -> keras.KerasTensor:
-        """Return C x Ct for each channel x, as log(|.| + epsilon)."""
+        """Return log(|C x Ct| + epsilon) for each channel x."""
         channels = ops.transpose(ops.cast(images, "float32"), (0, 3, 1, 2))
         coefficients = ops.matmul(ops.matmul(self.rows, channels), self.columns.T)  # a third faster than einsum
         return ops.log(ops.abs(ops.transpose(coefficients, (0, 2, 3, 1))) + self.epsilon)
@@ -69,7 +74,7 @@ def dct_matrix(n: int) -> NDArray[np.float32]:
 
 
 def meso_head(x: keras.KerasTensor) -> keras.KerasTensor:
-    """Return the logit that both MesoNets end in: 16 units between two dropouts (Afchar et al. 2018)."""
+    """Return the logit of the head of both MesoNets: 16 units between two dropouts (Afchar et al. 2018)."""
     x = keras.layers.Dropout(0.5)(keras.layers.Flatten()(x))
     x = keras.layers.LeakyReLU(0.1)(keras.layers.Dense(16)(x))
     return logit_head(keras.layers.Dropout(0.5)(x))
@@ -81,31 +86,31 @@ def logit_head(features: keras.KerasTensor, name: str = "logit") -> keras.KerasT
 
 
 def activated(named: Activation) -> Any:
-    """Return the activation of that name; LeakyReLU, with its slope, is a layer. Raise ValueError for any other."""
+    """Return the named activation, a layer for LeakyReLU. Raise ValueError if it is unknown."""
     if named == "leaky_relu":
         named = {"leaky_relu": SLOPE}
     if not isinstance(named, dict):
         return keras.activations.get(named)
     if set(named) != {"leaky_relu"}:
-        raise ValueError(f"activation is a name, or {{leaky_relu: slope}}, and not {named}")
+        raise ValueError(f"activation must be a name or {{leaky_relu: slope}}, not {named}")
     return keras.layers.LeakyReLU(negative_slope=named["leaky_relu"])
 
 
 def scaled(image: keras.KerasTensor, featurewise: Moments | None) -> keras.KerasTensor:
-    """Return RGB in 0..255 as 0..1, or centred and scaled by the training set's moments (training/augmentation.py)."""
+    """Return RGB in 0..255 as 0..1, or centred and scaled by the training set's moments."""
     if featurewise is None:
         return keras.layers.Rescaling(1 / 255)(image)
     return keras.layers.Normalization(mean=featurewise["mean"], variance=featurewise["variance"])(image)
 
 
 def imagenet_scaled(image: keras.KerasTensor) -> keras.KerasTensor:
-    """Return RGB in 0..255 less ImageNet's mean, by its standard deviation, as torchvision's networks take it."""
+    """Return RGB in 0..255 minus ImageNet's mean, divided by its deviation, as torchvision's networks expect."""
     variance = [(255 * deviation) ** 2 for deviation in (0.229, 0.224, 0.225)]
     return keras.layers.Normalization(mean=[255 * mean for mean in (0.485, 0.456, 0.406)], variance=variance)(image)
 
 
 def meso_inception(x: keras.KerasTensor, named: Activation) -> keras.KerasTensor:
-    """Return MesoInception-4's features (batch, n / 32, n / 32, 16) of scaled images (Afchar et al. 2018)."""
+    """Return the features of MesoInception-4 (batch, n / 32, n / 32, 16) for scaled images (Afchar et al. 2018)."""
     activation = activated(named)
     for filters in ((1, 4, 4, 2), (2, 4, 4, 2)):
         x = keras.layers.BatchNormalization()(_inception(x, filters, activation))
@@ -118,7 +123,7 @@ def meso_inception(x: keras.KerasTensor, named: Activation) -> keras.KerasTensor
 
 
 def _inception(x: keras.KerasTensor, filters: tuple[int, int, int, int], activation: Any) -> keras.KerasTensor:
-    """Return four branches side by side: 1x1, and 1x1 followed by 3x3 at dilations 1, 2 and 3."""
+    """Return four parallel branches: 1x1, and 1x1 followed by 3x3 at dilations 1, 2 and 3."""
     first, *others = filters
     branches = [keras.layers.Conv2D(first, 1, padding="same", activation=activation)(x)]
     for width, dilation in zip(others, (1, 2, 3), strict=True):
@@ -139,13 +144,13 @@ def spectrum(image: keras.KerasTensor) -> keras.KerasTensor:
 
 
 class Sometimes(keras.layers.Layer):  # type: ignore[misc]
-    """Changes each image of a training batch with a probability, and none outside training. Always float32.
+    """Changes each image of a training batch with a given probability, and none outside training. Always float32.
 
-    What is random is drawn apart from what is done with it, as in Keras's own layers, so that training can draw in
-    order and change many batches at a time.
+    Random numbers are drawn separately from their use, as in Keras's own layers, so that training can draw them in
+    order and change many batches in parallel.
     """
 
-    numbers = 0  # that an image's change needs, each drawn from 0..1
+    numbers = 0  # random numbers in 0..1 that the change of an image needs
 
     def __init__(self, probability: float = 1.0, seed: int | None = None, **kwargs: object) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
@@ -157,18 +162,18 @@ class Sometimes(keras.layers.Layer):  # type: ignore[misc]
         return self.transform_images(images, self.get_random_transformation(images)) if training else images
 
     def get_random_transformation(self, images: keras.KerasTensor, training: bool = True) -> keras.KerasTensor:
-        """Return numbers in 0..1, shape (batch, 1 + numbers): whether to change an image, and how."""
+        """Return random numbers in 0..1, (batch, 1 + numbers): the first decides if an image changes, the rest how."""
         return keras.random.uniform((ops.shape(images)[0], 1 + self.numbers), seed=self.draws)
 
     def transform_images(
         self, images: keras.KerasTensor, drawn: keras.KerasTensor, training: bool = True
     ) -> keras.KerasTensor:
-        """Return the images changed as was drawn."""
+        """Return the images, changed as the random numbers say."""
         chosen = drawn[:, 0] < self.probability
         return ops.where(chosen[:, None, None, None], self.change(images, drawn[:, 1:]), images)
 
     def change(self, images: keras.KerasTensor, drawn: keras.KerasTensor) -> keras.KerasTensor:
-        """Return all images changed by the numbers drawn, (batch, numbers): what a subclass is there for."""
+        """Return all images changed by the random numbers (batch, numbers). Subclasses implement it."""
         raise NotImplementedError
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
@@ -180,25 +185,25 @@ class Sometimes(keras.layers.Layer):  # type: ignore[misc]
         return {**super().get_config(), "probability": self.probability, "seed": self.seed}
 
 
-@keras.saving.register_keras_serializable("fauxscan")
+@keras.saving.register_keras_serializable("fauxscan", name="RandomQuarterTurn")
 class RandomQuarterTurn(Sometimes):
-    """Turns by 90 degrees, as tf.image.rot90 does; images are square."""
+    """Rotates square images by 90 degrees, as tf.image.rot90 does."""
 
     def change(self, images: keras.KerasTensor, drawn: keras.KerasTensor) -> keras.KerasTensor:
-        """Return all images turned counter-clockwise."""
+        """Return all images rotated counter-clockwise."""
         return ops.rot90(images, axes=(1, 2))
 
 
-@keras.saving.register_keras_serializable("fauxscan")
+@keras.saving.register_keras_serializable("fauxscan", name="RandomCentreCrop")
 class RandomCentreCrop(Sometimes):
-    """Cuts out the middle `share` of the sides and resizes it to the whole size (bilinear)."""
+    """Crops the central `share` of both sides and resizes it to the full size (bilinear)."""
 
     def __init__(self, share: float = 0.5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.share = share
 
     def change(self, images: keras.KerasTensor, drawn: keras.KerasTensor) -> keras.KerasTensor:
-        """Return the middle of all images."""
+        """Return the resized centre of all images."""
         height, width = images.shape[1:3]
         top, left = (round(side * (1 - self.share) / 2) for side in (height, width))
         return ops.image.resize(images[:, top : height - top, left : width - left], (height, width))
@@ -208,11 +213,11 @@ class RandomCentreCrop(Sometimes):
         return {**super().get_config(), "share": self.share}
 
 
-@keras.saving.register_keras_serializable("fauxscan")
+@keras.saving.register_keras_serializable("fauxscan", name="RandomBlur")
 class RandomBlur(Sometimes):
-    """Blurs by a Gaussian whose sigma (pixels) is drawn for each image; Keras's layer draws one for the whole batch.
+    """Blurs with a Gaussian whose sigma (pixels) is drawn for each image; Keras's layer draws one for the whole batch.
 
-    Mirrored at the borders, so they stay as bright as they are: scipy.ndimage.gaussian_filter, whole kernel.
+    Images are mirrored at their borders, which keeps the brightness: scipy.ndimage.gaussian_filter, untruncated.
     """
 
     numbers = 1
@@ -222,9 +227,9 @@ class RandomBlur(Sometimes):
         self.sigma = tuple(sigma)
 
     def change(self, images: keras.KerasTensor, drawn: keras.KerasTensor) -> keras.KerasTensor:
-        """Return all images blurred, by one matrix for the rows and one for the columns."""
+        """Return all images blurred, with one matrix for the rows and one for the columns."""
         sigma = within(drawn[:, 0], *self.sigma)[:, None, None]
-        sigma = ops.maximum(sigma, 1e-3)  # a width of 0 leaves all as it is
+        sigma = ops.maximum(sigma, 1e-3)  # nearly 0 leaves the image unchanged
         rows, columns = (gaussian_matrix(side, sigma) for side in images.shape[1:3])
         return ops.einsum("bih,bhwc,bjw->bijc", rows, images, columns)
 
@@ -233,20 +238,48 @@ class RandomBlur(Sometimes):
         return {**super().get_config(), "sigma": self.sigma}
 
 
+@keras.saving.register_keras_serializable("fauxscan", name="Crop")
+class Crop(keras.layers.Layer):  # type: ignore[misc]
+    """Crops a square out of each image: at a random place for each in training, from the centre otherwise."""
+
+    def __init__(self, size: int, seed: int | None = None, **kwargs: object) -> None:
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.size, self.seed = size, seed
+        self.draws = keras.random.SeedGenerator(seed)
+
+    def call(self, images: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
+        """Return (batch, size, size, 3)."""
+        spare = images.shape[1] - self.size
+        if not training:
+            start = spare // 2
+            return images[:, start : start + self.size, start : start + self.size]
+        starts = keras.random.randint((2, ops.shape(images)[0], 1), 0, spare + 1, seed=self.draws)
+        picks = ops.one_hot(starts + ops.arange(self.size), images.shape[1])  # one matrix for rows and one for columns
+        return ops.einsum("bih,bhwc,bjw->bijc", picks[0], images, picks[1])
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Return the shape of the squares."""
+        return (input_shape[0], self.size, self.size, input_shape[3])
+
+    def get_config(self) -> dict[str, object]:
+        """Return the arguments."""
+        return {**super().get_config(), "size": self.size, "seed": self.seed}
+
+
 def within(share: keras.KerasTensor, low: float, high: float) -> keras.KerasTensor:
-    """Return low..high for 0..1."""
+    """Map 0..1 to low..high."""
     return low + share * (high - low)
 
 
 def random_saturation(low: float, high: float, seed: int | None = None) -> keras.Layer:
-    """Return Keras's layer, which multiplies the saturation by low..high."""
+    """Return the Keras layer that multiplies the saturation by low..high."""
     factor = (low / (1 + low), high / (1 + high))  # Keras multiplies by f / (1 - f)
-    # its value_range bounds the saturation, which lies in 0..1 whatever the pixels' range is
+    # value_range bounds the saturation, which lies in 0..1 whatever the range of the pixels
     return keras.layers.RandomSaturation(factor, value_range=(0, 1), seed=seed, dtype="float32")
 
 
 def gaussian_matrix(n: int, sigma: keras.KerasTensor) -> keras.KerasTensor:
-    """Return (batch, n, n) matrices that blur a column of n pixels, mirrored at both ends; sigma is (batch, 1, 1)."""
+    """Return matrices (batch, n, n) that blur a column of n pixels, mirrored at both ends, for sigma (batch, 1, 1)."""
     i, j = ops.arange(n, dtype="float32")[:, None], ops.arange(n, dtype="float32")[None]
     weights = sum(ops.exp(-ops.square(d / sigma) / 2) for d in (i - j, i + j + 1, 2 * n - 1 - i - j))
     return weights / ops.sum(weights, axis=-1, keepdims=True)

@@ -1,57 +1,74 @@
-"""A model folder: the network in a `.keras` file and its card. Save, load, digest, score."""
+"""A model folder holds a network in a `.keras` file and its card. Save, load and digest them; compute logits.
+
+Loading imports the shared layers and no detector's file: that a detector is edited changes no trained model.
+"""
 
 import hashlib
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import AliasChoices, Field, ValidationError
 
-from fauxscan import detectors
-from fauxscan.params import AlignParams, FaceParams
+from fauxscan import disk
+from fauxscan.params import FaceParams, ReencodeParams
 from fauxscan.records import Recipe, Strict, UserError, View
 
 CARD, NETWORK = "card.json", "model.keras"
+PACKAGE = "fauxscan"  # under which our layers are registered with Keras
+# Keras writes the Python module and class of a layer into its configuration. In digests these names are frozen instead:
+# the layer's registered name, and the module in which layers of that name once lay.
+WIRE_MODULES = {f"{PACKAGE}>Crop": "fauxscan.detectors.resnet50"}
+WIRE_MODULE = "fauxscan.layers"  # for every other layer, also those to come
 
 
 class Calibration(Strict):
-    """What turns logits into p_fake and p_fake into a verdict, and what it was fitted on."""
+    """The temperature that turns a logit into p_fake, the thresholds of the verdicts, and the data behind them."""
 
     temperature: float  # p_fake = sigmoid(logit / temperature), Guo et al. 2017
     high: float  # p_fake from which on a file is likely_synthetic
     low: float  # p_fake up to which there is no_indication
-    even: float = 0.5  # p_fake at which as large a share of reals lies above as of fakes below: equal error rate
-    false_positive_rate: float  # the aim behind `high`
-    false_negative_rate: float  # the aim behind `low`
+    # p_fake at which the share of reals above equals the share of fakes below: the equal error rate
+    eer_threshold: float = Field(default=0.5, validation_alias=AliasChoices("eer_threshold", "even"))
+    false_positive_rate: float  # the rate that `high` aims at
+    false_negative_rate: float  # the rate that `low` aims at
     reals: int
     fakes: int
 
 
-class TrainedOn(Strict):
-    """Which data a model has seen."""
+class TrainingSet(Strict):
+    """One dataset that a model has seen."""
 
-    dataset: str
-    faces: str  # detect, whole or both
+    name: str
+    share: float  # of the training batches, relative to the other datasets
     split_digest: str
+
+
+class TrainedOn(Strict):
+    """The data that a model has learned from."""
+
+    dataset: str  # the name, or the names of several joined by +
+    faces: str  # detect, whole or both
+    split_digest: str  # of one dataset, or of all together
     proof_of_machinery: bool
+    datasets: tuple[TrainingSet, ...] = ()  # empty on cards of older versions, and of models trained elsewhere
     self_blended: bool = False  # the fakes, in calibration too, were made of the dataset's reals: its own were not seen
 
 
 class Origin(Strict):
-    """Where imported weights came from."""
+    """The source of imported weights."""
 
     file: str
     sha256: str
-    fake_is: int  # the label that the source gave to fakes; 0: its output was P(real), turned at the import
+    fake_is: int  # the source's label for fakes; 0: its output was P(real), which the import turned into P(fake)
 
 
 class ModelCard(Strict):
-    """What is known of a model; it travels with the weights."""
+    """The description of a model, which lies beside its weights."""
 
     name: str
     detector: str
@@ -59,14 +76,15 @@ class ModelCard(Strict):
     input_size: int
     looks_at: View
     faces: FaceParams | None  # how its face crops are made; None where it looks at whole images
-    recipe: Recipe | None  # None: trained elsewhere, nobody knows here how
+    recipe: Recipe | None  # None: trained elsewhere, in a way that is not known here
     trained_on: TrainedOn
     figures: dict[str, float]
     licence: str
     model_digest: str
-    align: AlignParams | None = None  # what all images were brought to; None: they were taken as they came
+    # the format, size and quality that every image was given; None: images were taken as they came
+    reencode: ReencodeParams | None = Field(default=None, validation_alias=AliasChoices("reencode", "align"))
     calibration: Calibration | None = None
-    classes: tuple[str, str] = ("real", "fake")  # what its user calls reals and fakes
+    classes: tuple[str, str] = ("real", "fake")  # the names that its user gave to reals and fakes
     origin: Origin | None = None  # None: trained here
 
 
@@ -78,12 +96,12 @@ class Model:
     network: Any
 
     def scorer(self, batch: int) -> "Scorer":
-        """Return a function from uint8 RGB images to logits, at one fixed batch shape."""
+        """Return a function from uint8 RGB images (n, size, size, 3) to logits (n,), at one fixed batch shape."""
         return Scorer(self, batch)
 
 
 class Scorer:
-    """The forward pass at a fixed batch shape: a short batch is padded, so a score never depends on its neighbours."""
+    """The forward pass at a fixed batch shape. Short batches are padded, so a score never depends on its neighbours."""
 
     def __init__(self, model: Model, batch: int) -> None:
         import tensorflow as tf
@@ -108,29 +126,27 @@ class Scorer:
         return np.asarray(self._forward(full))[: len(images), 0].astype(np.float32)
 
 
-def build(detector: str, options: Mapping[str, Any], seed: int = 0, mirrored: bool = False) -> Any:
-    """Return the untrained network, the same each time. Raise UserError for an option its detector does not take.
-
-    Inside the scope of a distribution strategy say `mirrored`: then layers are numbered on.
-    """
-    import keras
-
-    if not mirrored:
-        keras.utils.clear_session()  # or layers would be numbered on, and names are part of a model's digest
-    keras.utils.set_random_seed(seed)
-    try:
-        return detectors.get(detector).build(**options)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{detector} does not take the options {dict(options)}: {error}") from error
-
-
 def digest(network: Any) -> str:
-    """Return the SHA-256 of configuration and weights. Never of the file, which holds its date."""
-    sha = hashlib.sha256(json.dumps(network.get_config(), sort_keys=True, default=str).encode())
+    """Return the SHA-256 of configuration and weights: not of the file, which holds the date of saving."""
+    config = _frozen(network.get_config())
+    sha = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
     for weight in network.weights:
         sha.update(weight.path.encode())
         sha.update(np.ascontiguousarray(weight.numpy()).tobytes())
     return sha.hexdigest()
+
+
+def _frozen(config: Any) -> Any:
+    """Return a network's configuration with frozen names in place of the modules and classes of our layers."""
+    if isinstance(config, list | tuple):
+        return [_frozen(item) for item in config]
+    if not isinstance(config, dict):
+        return config
+    frozen = {key: _frozen(value) for key, value in config.items()}
+    registered = str(config.get("registered_name"))
+    if registered.startswith(f"{PACKAGE}>"):
+        frozen |= {"module": WIRE_MODULES.get(registered, WIRE_MODULE), "class_name": registered.partition(">")[2]}
+    return frozen
 
 
 def save(folder: Path, network: Any, card: ModelCard) -> None:
@@ -141,8 +157,8 @@ def save(folder: Path, network: Any, card: ModelCard) -> None:
 
 
 def write_card(folder: Path, card: ModelCard) -> None:
-    """Write the card alone."""
-    (folder / CARD).write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    """Write the card alone. Whoever reads it meanwhile sees the whole card, old or new."""
+    disk.write_text(folder / CARD, card.model_dump_json(indent=2) + "\n")
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -153,15 +169,18 @@ def read_card(folder: Path) -> ModelCard:
     try:
         return ModelCard.model_validate_json(file.read_text(encoding="utf-8"))
     except ValidationError as error:
-        raise UserError(f"{file} is no model card of this version: {error.errors()[0]['msg']}; train again") from error
+        raise UserError(
+            f"{file} is not a model card of this version: {error.errors()[0]['msg']}; train the model again"
+        ) from error
 
 
 def load(folder: Path) -> Model:
     """Return the model in `folder`. Raise UserError if it is missing, damaged, or not the one its card describes."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     card = read_card(folder)
-    detectors.get(card.detector)  # registers its layers
     import keras
+
+    from fauxscan import layers  # noqa: F401 (registers our layers with Keras)
 
     try:
         network = keras.saving.load_model(folder / NETWORK, compile=False, safe_mode=True)
@@ -170,3 +189,9 @@ def load(folder: Path) -> Model:
     if digest(network) != card.model_digest:
         raise UserError(f"{folder / NETWORK} is not the network that its card describes; train the model again")
     return Model(card, network)
+
+
+def needs_full_precision(network: Any) -> bool:
+    """Return whether a layer's arithmetic (a DCT, a logarithm) is lost in 16 bits."""
+    inner = getattr(network, "layers", ())
+    return getattr(network, "full_precision", False) or any(needs_full_precision(layer) for layer in inner)

@@ -1,73 +1,82 @@
-"""Typed, frozen parameters: params.yaml at the door, plain records inside. Unknown keys are refused."""
+"""The parameters in params.yaml as typed, frozen records. Unknown keys are refused."""
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
 
-from fauxscan.records import Recipe, Strict, UserError
+from fauxscan.records import FaceMode, Recipe, Strict, UserError
 
 T = TypeVar("T")
 Engines = Literal["auto", "tensorflow", "openvino"]
 Links = Literal["never", "inside", "all"]
-LIMITS = ("media", "faces", "scan")  # sections that a single scan may have its own values of
-SCRATCH = "scratch"  # the name of no weights
+DatasetFaces = FaceMode | Literal["both"]  # face crops, whole images, or both
+LIMITS = ("media", "faces", "scan")  # sections of which a single scan may override values
+SCRATCH = "scratch"  # the entry for training without published weights
+RENAMED = {"datasets.*.align": "reencode"}  # pattern of a key's old path in params.yaml -> the key's new name
 
 
 class MediaParams(Strict):
-    """Caps on what is opened."""
+    """Limits on the media that are opened, and which frames of a video are judged."""
 
     max_pixels: int = Field(gt=0)  # of an image or a video frame
     max_bytes: int = Field(gt=0)  # of a file
-    max_seconds: float = Field(gt=0)  # of a video that are looked at
-    sampling: Literal["key_frames", "per_second", "in_all"]  # which frames of a video are judged: ...
-    frames_per_second: float = Field(gt=0)  # ... at this rate, for per_second ...
-    max_frames: int = Field(gt=0)  # ... and never more; for in_all, this many, evenly spread
+    max_seconds: float = Field(gt=0)  # from the start of a video
+    # key frames, frames at a fixed rate, or a fixed number of frames, evenly spread
+    sampling: Literal["key_frames", "per_second", "in_all"]
+    frames_per_second: float = Field(gt=0)  # for per_second
+    max_frames: int = Field(gt=0)  # of a video; with in_all, exactly this many if it has them
 
 
 class FaceParams(Strict):
-    """How faces are found and cropped. A model's card carries the ones it was trained with."""
+    """How faces are found and cropped. The card of a model holds the values it was trained with."""
 
     detector: Literal["yunet"]
-    working_size: int = Field(ge=64)  # pixels: the longer side at which faces are looked for
-    score: float = Field(gt=0, lt=1)  # the detector's, below which a box is no face
+    working_size: int = Field(ge=64)  # pixels: the longer side of the image in which faces are searched for
+    score: float = Field(gt=0, lt=1)  # of the face detector, below which a box is not taken for a face
     min_size: int = Field(gt=0)  # pixels: a smaller face is left out
-    max_faces: int = Field(gt=0)  # the largest, per image or frame
+    max_faces: int = Field(gt=0)  # per image or frame: the largest
     margin: float = Field(ge=0, le=2)  # share of the face's width added on each side
     size: int = Field(ge=16)  # pixels: side of the stored crop
-    search_every: int = Field(ge=1)  # sampled frames of a video between full searches; else near the last positions
+    search_every: int = Field(ge=1)  # sampled frames per full search; in the others, only near the last positions
 
 
-class AlignParams(Strict):
-    """One format, size and quality for both classes, so that the file gives nothing away."""
+class ReencodeParams(Strict):
+    """One format, size and quality for both classes, so that the file itself does not reveal the class."""
 
-    size: int = Field(ge=16)  # pixels: side of the square that a whole image is brought to
+    size: int = Field(ge=16)  # pixels: side of the square that whole images are resized to
     jpeg_quality: int = Field(ge=1, le=100)  # of the JPEG that each image and face crop becomes
 
 
 class DatasetParams(Strict):
-    """One dataset: which file in datasets/, where its archives lie, and what is taken from it."""
+    """One dataset: its file in datasets/, where its archives are, and which of its media are used."""
 
     name: str  # the file in datasets/
-    archives: str | None = None  # a folder or an https address that holds its archives; null: where they are published
-    options: dict[str, Any] = {}  # what the dataset's own file offers to choose from
-    faces: Literal["detect", "whole", "both"] = "detect"
-    align: AlignParams | None = None  # null: nothing is encoded anew
+    archives: str | None = None  # a folder or https address with its archives; null: where they are published
+    options: dict[str, Any] = {}  # those that the file of the dataset offers
+    faces: DatasetFaces = "detect"
+    reencode: ReencodeParams | None = None  # null: nothing is re-encoded
     limit: int | None = Field(default=None, gt=0)  # media per class; null: all
 
 
 class SplitParams(Strict):
     """Shares of sources in each split, and what counts as a near-duplicate."""
 
-    by: Literal["official", "identity", "source", "random_frames"]  # see preparing/splits.py
+    by: Literal["official", "identity", "source", "random_frames"]  # see preparing/split/assign.py
     train: float = Field(gt=0, lt=1)
     validation: float = Field(gt=0, lt=1)
-    near_duplicate_bits: int = Field(ge=0, le=8)  # of 64: perceptual hashes this close are one picture
-    shortcut_auc: float = Field(gt=0.5, le=1)  # a single file property that predicts the label better fails the audit
+    near_duplicate_bits: int = Field(
+        ge=0, le=8
+    )  # of 64: perceptual hashes that differ in at most so many are one picture
+    shortcut_auc: float = Field(
+        gt=0.5, le=1
+    )  # the AUC above which a file property that predicts the label fails the audit
     on_shortcut: Literal["fail", "warn"]
 
     @model_validator(mode="after")
@@ -78,26 +87,28 @@ class SplitParams(Strict):
 
 
 class ShardParams(Strict):
-    """TFRecord shards."""
+    """The size of TFRecord shards, and how much of them training caches."""
 
     examples_per_shard: int = Field(gt=0)
-    cache_bytes: int = Field(ge=0)  # of memory for training images, and as much for validation, kept between epochs
+    cache_bytes: int = Field(ge=0)  # of memory for images kept between epochs: so much for training, and for validation
 
 
 class WeightsParams(Strict):
-    """Published weights of the detector that the entry is named after; of `scratch` there are none."""
+    """Published weights of the detector that the entry is named after. The entry `scratch` stands for none."""
 
-    archives: str | None = None  # a folder or an https address that holds the file; null: where it is published
+    archives: str | None = None  # a folder or https address with the file; null: where it is published
 
 
 class ModelParams(Strict):
-    """One model: a detector trained on a dataset, with what differs from its paper's recipe."""
+    """One model: a detector, the datasets it is trained on, and changes to its recipe."""
 
     detector: str
-    dataset: str
+    dataset: str | None = None  # short for `datasets: [name]`
+    datasets: tuple[str, ...] | dict[str, PositiveFloat] | None = None  # names; or names with shares, 1 by default
+    on_shared_source: Literal["fail", "warn"] = "fail"  # if a source is in different splits of two datasets
     options: dict[str, Any] = {}
     recipe: dict[str, Any] = {}
-    weights: str = SCRATCH  # the entry under `weights` that training begins from
+    weights: str = SCRATCH  # the entry in the section `weights` that training begins with
 
     @field_validator("recipe")
     @classmethod
@@ -106,27 +117,48 @@ class ModelParams(Strict):
         return recipe
 
     @model_validator(mode="after")
+    def _names_its_datasets_once(self) -> Self:
+        if (self.dataset is None) == (self.datasets is None):
+            raise ValueError("name the data with either `dataset` (one) or `datasets` (one or several)")
+        if self.datasets is not None and not self.datasets:
+            raise ValueError("`datasets` is empty: name at least one")
+        if isinstance(self.datasets, tuple) and len(set(self.datasets)) < len(self.datasets):
+            raise ValueError(
+                f"`datasets` names one twice: {', '.join(self.datasets)}. To see it more often, write shares"
+            )
+        return self
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Return the datasets in alphabetical order, each with its share of the training batches."""
+        if isinstance(self.datasets, dict):
+            return dict(sorted(self.datasets.items()))
+        return dict.fromkeys(sorted(self.datasets or (str(self.dataset),)), 1.0)
+
+    @model_validator(mode="after")
     def _weights_fit(self) -> Self:
         if self.weights not in (SCRATCH, self.detector):
-            raise ValueError(f"weights is {self.weights!r}: {SCRATCH}, or {self.detector} for the detector's own")
+            raise ValueError(
+                f"weights is {self.weights!r}: use {SCRATCH}, or {self.detector} for the weights of the detector"
+            )
         return self
 
 
 class TrainParams(Strict):
-    """How training runs, whatever the model."""
+    """How all models are trained."""
 
-    precision: Literal["float32", "mixed_float16"]  # the latter on GPUs; frequency layers stay in float32
+    precision: Literal["float32", "mixed_float16"]  # the latter on GPUs; frequency layers always use float32
 
 
 class CalibrateParams(Strict):
-    """Where the verdict cuts."""
+    """The error rates that the thresholds of the verdicts aim at."""
 
     false_positive_rate: float = Field(gt=0, lt=1)  # of reals that may be called likely_synthetic
     false_negative_rate: float = Field(gt=0, lt=1)  # of fakes that may be called no_indication
 
 
 class CombinerParams(Strict):
-    """An ensemble: its members' calibrated logits, joined."""
+    """An ensemble, which joins the calibrated logits of its members."""
 
     method: Literal["mean", "logistic", "dense32"]
     members: tuple[str, ...] = Field(min_length=2)
@@ -141,15 +173,15 @@ class EvaluationParams(Strict):
 
 
 class EvaluateParams(Strict):
-    """Confidence intervals and degradations."""
+    """Confidence intervals, and the degradations that models are tested under."""
 
-    bootstrap: int = Field(gt=0)  # resamples, by source
+    bootstrap: int = Field(gt=0)  # resamples of the sources
     confidence: float = Field(gt=0.5, lt=1)
-    jpeg_qualities: tuple[int, ...]  # each face is judged again at these
+    jpeg_qualities: tuple[int, ...]  # at which each face is judged again
 
 
 class ScoreParams(Strict):
-    """A directory scored by the DAG; where it lies stands in dvc.yaml."""
+    """The media of a dataset, scored by a model."""
 
     dataset: str
     model: str
@@ -158,27 +190,31 @@ class ScoreParams(Strict):
 class ScanParams(Strict):
     """How a scan runs."""
 
-    models: tuple[str, ...] = ()  # folders; empty: what the DAG trained
+    models: tuple[str, ...] = ()  # folders; empty: the models that the pipeline trained
     include: tuple[str, ...] = ()  # patterns as in .gitignore; empty: every file
-    exclude: tuple[str, ...] = ()  # likewise; a folder that matches is not entered
-    hidden: bool = True  # names that begin with a dot
-    links: Links = "never"  # which are followed: none, those that lead to below the root, or all
-    batch_files: int = Field(gt=0)  # files a batch, the unit of commit and of failure ...
-    batch_bytes: int = Field(gt=0)  # ... which ends earlier where they come to so many bytes
-    batch_faces: int = Field(gt=0, le=1024)  # the fixed batch shape of the forward pass
-    workers: int | None = Field(default=None, gt=0)  # processes that decode; null: two more than cores
-    seconds_per_file: float = Field(gt=0, le=86_400)  # that decoding and looking for faces may take
-    decoder_bytes: int = Field(ge=100_000_000, le=10**14)  # of memory that a decoder may take for it
-    engine: Engines  # auto: openvino where it is installed and there is no GPU
-    precision: Literal["float32", "bfloat16"]  # of OpenVINO; frequency detectors stay in float32
-    keep_faces_days: int = Field(ge=0, le=36_500)  # that places of faces are kept for other models to come
+    exclude: tuple[str, ...] = ()  # patterns as in .gitignore; a folder that matches is not entered
+    hidden: bool = True  # whether to scan files and folders whose names begin with a dot
+    links: Links = "never"  # symbolic links to follow: none, those that lead inside the root, or all
+    batch_files: int = Field(gt=0)  # files in a batch, which is committed or fails as a whole
+    batch_bytes: int = Field(gt=0)  # of the files in a batch, which ends earlier if they are large
+    batch_faces: int = Field(gt=0, le=1024)  # images in a forward pass, whose batch shape is fixed
+    workers: int | None = Field(default=None, gt=0)  # decoding processes; null: two more than there are cores
+    seconds_per_file: float = Field(gt=0, le=86_400)  # for decoding and finding faces
+    decoder_bytes: int = Field(ge=100_000_000, le=10**14)  # of memory for one decoding process
+    engine: Engines  # auto: openvino if it is installed and there is no GPU
+    precision: Literal["float32", "bfloat16"]  # of OpenVINO; frequency detectors always use float32
+    keep_faces_days: int = Field(
+        ge=0, le=36_500
+    )  # for which positions of faces are kept, for models that are added later
     publish_every: int = Field(gt=0)  # batches between publications
-    max_retries: int = Field(ge=0)  # of reading, in flows
-    cluster: str | PositiveInt | None = None  # of flows: a Dask scheduler's address, or processes; null: threads
+    max_retries: int = Field(ge=0)  # of a failed read, in flows
+    cluster: str | PositiveInt | None = (
+        None  # in flows: the address of a Dask scheduler, or a number of processes; null: threads
+    )
 
     @property
     def worker_count(self) -> int:
-        """Return how many processes decode: two more than there are cores, since some wait for a network."""
+        """Return the number of decoding processes: by default two more than cores, since some wait for a network."""
         return self.workers or len(os.sched_getaffinity(0)) + 2
 
     @field_validator("include", "exclude")
@@ -190,16 +226,16 @@ class ScanParams(Strict):
 
 
 def _check_pattern(pattern: str) -> None:
-    from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern  # a tenth of a second, and most have no patterns
+    from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern  # takes 0.1 s, and few scans have patterns
 
     try:
         GitIgnoreSpecPattern(pattern)
     except (ValueError, re.error) as error:
-        raise ValueError(f"{pattern!r} is no pattern as .gitignore has them ({error})") from error
+        raise ValueError(f"{pattern!r} is not a valid pattern in the syntax of .gitignore: {error}") from error
 
 
 class Params(Strict):
-    """All of params.yaml."""
+    """All sections of params.yaml."""
 
     seed: int
     media: MediaParams
@@ -218,11 +254,23 @@ class Params(Strict):
     scores: dict[str, ScoreParams] = {}
 
     @model_validator(mode="after")
+    def _datasets_are_listed(self) -> Self:
+        for name, model in self.models.items():
+            for dataset in model.shares:
+                if dataset not in self.datasets:
+                    raise ValueError(
+                        f"models.{name} names the unknown dataset {dataset!r}{_hint(dataset, self.datasets)}"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _weights_are_listed(self) -> Self:
         for name, model in self.models.items():
             if model.weights not in self.weights:
                 known = ", ".join(sorted(self.weights)) or "none"
-                raise ValueError(f"models.{name}.weights is {model.weights!r}, and the section `weights` has: {known}")
+                raise ValueError(
+                    f"models.{name}.weights is {model.weights!r}, but the section `weights` has only: {known}"
+                )
         return self
 
     def dataset(self, name: str) -> DatasetParams:
@@ -242,6 +290,12 @@ class Params(Strict):
         return _entry("model", self.models, name)
 
 
+def _hint(name: str, known: Collection[str]) -> str:
+    nearest = get_close_matches(name, known, n=1)
+    named = f"did you mean {nearest[0]!r}? The" if nearest else "the"
+    return f": {named} section `datasets` has {', '.join(sorted(known)) or 'none'}"
+
+
 def _entry(word: str, entries: dict[str, T], name: str) -> T:
     if name not in entries:
         raise UserError(f"unknown {word} {name!r} in params.yaml; it has: {', '.join(sorted(entries)) or 'none'}")
@@ -249,7 +303,7 @@ def _entry(word: str, entries: dict[str, T], name: str) -> T:
 
 
 def changed(params: Params, section: str, values: dict[str, Any]) -> Params:
-    """Return the parameters with some of a section's values replaced, None left as it is. Raise UserError."""
+    """Return the parameters with some values of a section replaced, except by None. Raise UserError."""
     given = {name: value for name, value in values.items() if value is not None}
     try:
         return Params.model_validate(params.model_dump() | {section: getattr(params, section).model_dump() | given})
@@ -258,27 +312,32 @@ def changed(params: Params, section: str, values: dict[str, Any]) -> Params:
 
 
 def limited(params: Params, limits: Mapping[str, Mapping[str, Any]]) -> Params:
-    """Return the parameters with values of a single scan, by section and name. Raise UserError."""
+    """Return the parameters with the values that a single scan overrides, by section and name. Raise UserError."""
     for section, values in limits.items():
         if section not in LIMITS:
-            raise UserError(f"a scan has no values of {section!r} of its own; it may have some of: {', '.join(LIMITS)}")
+            raise UserError(f"a scan cannot override values of {section!r}, only of: {', '.join(LIMITS)}")
         params = changed(params, section, dict(values))
     return params
 
 
 def faults(error: ValidationError) -> list[str]:
-    """Return where each value was wrong, and why."""
-    return [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+    """Return one line for each wrong key or value: where it is and what is wrong, or the new name of a renamed key."""
+    return [_fault(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
+
+
+def _fault(key: str, message: str) -> str:
+    new = next((name for pattern, name in RENAMED.items() if fnmatchcase(key, pattern)), None)
+    return f"{key} is now called {new}" if new else f"{key}: {message}"
 
 
 def load(path: Path = Path("params.yaml")) -> Params:
-    """Return the parameters in `path`. Raise UserError that names the file, each wrong key and the reason."""
+    """Return the parameters in the file `path`. Raise UserError that names the file and each wrong key or value."""
     if not path.is_file():
-        raise UserError(f"no parameters at {path}: run from the project's folder, or name the file")
+        raise UserError(f"no parameters at {path}: run from the project folder, or name the file")
     try:
         return Params.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid YAML: {error}") from error
     except ValidationError as error:
         wrong = "".join(f"\n  {fault}" for fault in faults(error))
-        raise UserError(f"{path} is not as expected; correct or remove:{wrong}") from error
+        raise UserError(f"{path} has keys or values that are not valid; correct or remove them:{wrong}") from error

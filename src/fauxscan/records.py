@@ -1,4 +1,4 @@
-"""The words of fauxscan: labels, statuses, verdicts, the cards and the row types that parts exchange."""
+"""The vocabulary of fauxscan: labels, statuses, verdicts, cards, and the row types that its parts exchange."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,17 +7,17 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-# The one statement of the label sense: every score, shard, table and model means P(fake).
+# The only definition of the labels: every score, shard, table and model means P(fake).
 REAL, FAKE = 0, 1
 TRAIN, VALIDATION, TEST, EXCLUDED = "train", "validation", "test", "excluded"
 
 
 class UserError(Exception):
-    """What was wrong, where, and what to do: shown to a person without a traceback."""
+    """A person's mistake: the message says what is wrong, where, and what to do. It is shown without a traceback."""
 
 
 class Status(StrEnum):
-    """What happened to a file."""
+    """The outcome of judging a file."""
 
     OK = "ok"
     NO_FACE = "no_face"
@@ -34,7 +34,7 @@ class Status(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What a calibrated score allows to be said. Never "real": absence of evidence is no proof."""
+    """What a calibrated score allows to conclude. Never "real": absence of evidence is not proof."""
 
     LIKELY_SYNTHETIC = "likely_synthetic"
     UNCERTAIN = "uncertain"
@@ -42,21 +42,24 @@ class Verdict(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a media file is."""
+    """The kind of a media file."""
 
     IMAGE = "image"
     VIDEO = "video"
 
 
 class View(StrEnum):
-    """What a detector looks at: an aligned face crop, or an image or frame taken whole."""
+    """The view that a detector gets: an aligned face crop, or an image or frame taken whole."""
 
     FACE = "face"
     WHOLE = "whole"
 
 
+FaceMode = Literal["detect", "whole"]  # find faces for the models that look at them, or give every model whole images
+
+
 class MediaError(Exception):
-    """A file that cannot be judged, with the status its row gets."""
+    """A file that cannot be judged, with the status of its row."""
 
     def __init__(self, status: Status, detail: str) -> None:
         super().__init__(f"{status}: {detail}")
@@ -71,95 +74,93 @@ class Strict(BaseModel):
 
 @dataclass(frozen=True)
 class Archive:
-    """One file that somebody publishes. `address` is None where it must be fetched by hand."""
+    """One published file. `address` is None if it must be fetched by hand."""
 
-    name: str  # volumes of a split archive (.7z.001, .7z.002, ...) are archives each, in one list
-    address: str | None = None  # https, of Google Drive too
-    mirrors: tuple[str, ...] = ()  # tried in order where `address` fails
-    aliases: tuple[str, ...] = ()  # other names under which a local folder may have it
-    into: str = ""  # folder below the media folder that it is unpacked into
-    package: str | None = None  # name==version of the Python package that carries it, where one does
+    name: str  # each volume of a split archive (.7z.001, .7z.002, ...) is an archive of its own, in order
+    address: str | None = None  # https, also of Google Drive
+    mirrors: tuple[str, ...] = ()  # tried in order if `address` fails
+    aliases: tuple[str, ...] = ()  # other names of the file in a local folder
+    into: str = ""  # folder below the media folder into which it is unpacked
+    package: str | None = None  # name==version of the Python package that contains it, if any
     bytes: int | None = None
-    sha256: str | None = None  # or its first digits, eight at least, where no more is published
-    md5: str | None = None  # where that is all that is published
+    sha256: str | None = None  # or its first digits, at least eight, if no more are published
+    md5: str | None = None  # if nothing better is published
 
 
 @dataclass(frozen=True)
 class DatasetCard:
-    """What a dataset is, who made it, and how one gets it."""
+    """The description of a dataset: its authors, its licence, and how to get it."""
 
     name: str
     title: str
     citation: str
     licence: str
-    access: Literal["open", "manual"] = "open"  # manual: a form or an account stands before it
+    access: Literal["open", "manual"] = "open"  # manual: it requires a form or an account
     archives: tuple[Archive, ...] = ()
-    layout: tuple[str, ...] = ()  # patterns of top-level folders when unpacked; a tree that has one is taken as it is
+    layout: tuple[str, ...] = ()  # patterns of the top-level folders; a folder that has one is used as it is
     instructions: str = ""
-    proof_of_machinery: bool = False  # models trained on it judge everything `uncertain`
+    proof_of_machinery: bool = False  # every verdict of models trained on it is `uncertain`
 
 
 @dataclass(frozen=True)
 class Example:
-    """One media file of a dataset; `source` is the unit that a split may never divide, None where nobody names it."""
+    """One media file of a dataset. `source` is the unit that no split divides, None if it is unknown."""
 
     path: str  # relative to the media folder, with /
     label: int
     source: str | None
-    generator: str | None = None  # what made a fake; None for a real
-    split: str | None = None  # "train", "validation" or "test" where the publisher fixed it
-    identities: tuple[str, ...] = ()  # the persons who are seen in it, where the publisher names them
+    generator: str | None = None  # the generator of a fake; None for a real
+    split: str | None = None  # "train", "validation" or "test" if the publisher fixed it
+    identities: tuple[str, ...] = ()  # the persons shown, if the publisher names them
 
 
 class Phase(Strict):
-    """A stretch of training."""
+    """A phase of training."""
 
     epochs: int = Field(gt=0)
     learning_rate: float = Field(ge=0)
-    unfrozen: bool = False  # every layer learns; else those that build() left trainable
-    sources: tuple[str, ...] = ()  # shell patterns of the training sources it sees; none: all of them
+    unfrozen: bool = False  # every layer learns; otherwise those that build() left trainable
+    sources: tuple[str, ...] = ()  # shell patterns of the training sources it uses; empty: all
 
 
 class Plateau(Strict):
-    """How the rate falls when the monitored figure stops getting better."""
+    """How the learning rate falls when the monitored figure stops improving."""
 
-    patience: int = Field(ge=0)  # epochs without a better one ...
-    factor: float = Field(gt=0, lt=1)  # ... after which the rate is multiplied by this ...
-    lowest_rate: float = Field(ge=0)  # ... and never falls below this
+    patience: int = Field(ge=0)  # epochs without improvement after which the rate falls
+    factor: float = Field(gt=0, lt=1)  # by which the rate is multiplied
+    lowest_rate: float = Field(ge=0)  # below which the rate never falls
 
 
 class Recipe(Strict):
-    """How a detector is trained: the defaults of its paper, each of which params.yaml may override."""
+    """How a detector is trained: by default as in its paper. params.yaml may override each value."""
 
     loss: Literal["binary_crossentropy", "mean_squared_error"] = "binary_crossentropy"
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)  # 0.02: the labels are 0.01 and 0.99
-    class_weights: Literal["balanced"] | tuple[float, float] | None = None  # of reals and of fakes, in the loss
+    class_weights: Literal["balanced"] | tuple[float, float] | None = None  # weights of reals and of fakes in the loss
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
     weight_decay: float = Field(default=0.0, ge=0)  # of adamw
     learning_rate: float = Field(default=1e-3, ge=0)
-    decay_factor: float = Field(default=1.0, gt=0, le=1)  # the learning rate is multiplied by this ...
-    decay_steps: int = Field(
-        default=1000, ge=0
-    )  # ... every so many steps (batches); 0: so many that lowest_rate comes with the last ...
-    lowest_rate: float = Field(default=0.0, ge=0)  # ... and never falls below this
+    decay_factor: float = Field(default=1.0, gt=0, le=1)  # multiplies the learning rate every `decay_steps`
+    decay_steps: int = Field(default=1000, ge=0)  # in batches; 0: so many that the last batch has `lowest_rate`
+    lowest_rate: float = Field(default=0.0, ge=0)  # below which the learning rate never falls
     one_cycle: bool = False  # the rate rises to learning_rate and falls again over all batches, instead of decaying
     reduce_on_plateau: Plateau | None = None
     batch_size: int = Field(default=32, gt=0)
     epochs: int = Field(default=10, gt=0)
-    phases: tuple[Phase, ...] = ()  # one after the other, each from its own rate, instead of epochs and learning_rate
-    monitor: Literal["val_loss", "val_accuracy"] = "val_loss"  # says which weights are best and when to stop
-    keep: Literal["best", "last"] = "best"  # which epoch's weights the model gets
-    min_delta: float = Field(default=0.0, ge=0)  # what counts as better
-    early_stopping: int = Field(default=0, ge=0)  # epochs without a better monitored figure; 0: train to the end
-    validate_every: int = Field(default=0, ge=0)  # batches between validations; 0: at the end of each epoch
+    phases: tuple[Phase, ...] = ()  # in order, each with its own rate, instead of epochs and learning_rate
+    monitor: Literal["val_loss", "val_accuracy"] = "val_loss"  # decides which weights are best and when to stop
+    keep: Literal["best", "last"] = "best"  # the epoch whose weights the model gets
+    min_delta: float = Field(default=0.0, ge=0)  # the smallest change that counts as an improvement
+    early_stopping: int = Field(default=0, ge=0)  # epochs without improvement before training stops; 0: never
+    validate_every: int = Field(default=0, ge=0)  # batches between validations; 0: validate at the end of each epoch
     featurewise: bool = False  # the training set's mean and variance become the detector's option `featurewise`
-    self_blended: bool = False  # fakes are made of the reals on the fly; the dataset's own are left out
-    augmentation: dict[str, Any] = {}  # name -> arguments, see training/augmentation.py
+    self_blended: bool = False  # fakes are made from the reals during training; the dataset's own are left out
+    augmentation: dict[str, Any] = {}  # name -> arguments, see training/data/augmentation.py
 
 
 @dataclass(frozen=True)
 class DetectorCard:
-    """What a detector is: its paper, its input, its recipe and what it is expected to reach."""
+    """The description of a detector: its paper, its input, its recipe and its expected figures."""
 
     name: str
     paper: str
@@ -168,9 +169,8 @@ class DetectorCard:
     parameters: int  # trainable as built, at input_size
     recipe: Recipe
     expected: str
-    weights: Archive | None = None  # published ImageNet weights, for all of it but the dense layers
+    weights: Archive | None = None  # published ImageNet weights for all layers but the dense ones
     weights_licence: str | None = None
-    full_precision: bool = False  # its arithmetic (a DCT, a logarithm) does not bear 16 bits
 
 
 def _schema(table: str, /, **fields: pa.DataType) -> pa.Schema:
@@ -211,6 +211,7 @@ SHARDED = _schema(
     "sharded",
     shard=pa.string(), place=pa.int32(), sha256=pa.string(), view=pa.string(), frame=pa.int32(), track=pa.int32(),
     face=pa.int32(), label=pa.int8(), source=pa.string(), generator=pa.string(), split=pa.string(),
+    path=pa.string(), phash=pa.string(),
 )  # fmt: skip
 
 LOGITS = _schema(

@@ -1,4 +1,4 @@
-"""How a DVC stage runs: arguments from dvc.yaml to one typed call, and errors that speak."""
+"""How the script of a DVC stage runs: arguments from dvc.yaml, one typed call, and errors as messages."""
 
 import logging
 import os
@@ -12,7 +12,7 @@ from fauxscan.records import UserError
 
 
 def run(function: Callable[..., Any]) -> None:
-    """Call `function` with the command line's arguments; a person's or the disk's fault ends it with its message."""
+    """Call `function` with the command line's arguments. A UserError or OSError ends the process with its message."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
@@ -20,5 +20,5 @@ def run(function: Callable[..., Any]) -> None:
     except UserError as error:
         sys.exit(f"{function.__name__}: {error}")
     except OSError as error:
-        said = f"{error.filename}: {error.strerror}" if error.filename else f"{type(error).__name__}: {error}"
-        sys.exit(f"{function.__name__}: {said}. Mend it and run the same again.")
+        reason = f"{error.filename}: {error.strerror}" if error.filename else f"{type(error).__name__}: {error}"
+        sys.exit(f"{function.__name__}: {reason}. Fix this and run the same command again.")

@@ -1,4 +1,4 @@
-"""Train on a folder and predict on a folder, without a pipeline: what the MesoNet package is for (write-up of Agrawal).
+"""Train on a folder and predict on a folder, without the pipeline, as the MesoNet package does (write-up of Agrawal).
 
 from pathlib import Path
 
@@ -10,26 +10,25 @@ workshop.predict(Path("models/mine"), Path("new_faces"), settings)
 """
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from fauxscan import datasets, detectors, models
 from fauxscan.models import ModelCard
 from fauxscan.params import SCRATCH, DatasetParams, ModelParams, Params, WeightsParams, faults
-from fauxscan.records import FAKE, REAL, Status, UserError
+from fauxscan.records import FAKE, REAL, FaceMode, Status, UserError
 
-log = logging.getLogger(__name__)
-Faces = Literal["detect", "whole"]
+if TYPE_CHECKING:
+    from fauxscan.training.checkpoints import Checkpointer
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What was made of one file; where it could not be judged, `status` says why and the rest is None."""
+    """The prediction for one file; for a file that could not be judged, `status` says why and the rest is None."""
 
     path: str
     status: str
@@ -37,99 +36,180 @@ class Prediction:
     label: int | None  # records.FAKE or records.REAL
 
 
+@dataclass(frozen=True)
+class Run:
+    """The training of one model on one folder: its parameters, and the names that they have in params.yaml."""
+
+    model: str
+    dataset: str
+    params: Params
+    tree: Path  # the folder of the dataset
+    work: Path  # the folder of intermediate results, which a killed training resumes from
+
+    @classmethod
+    def of(
+        cls, tree: Path, labels: Mapping[str, str], out: Path, model: ModelParams, faces: FaceMode, params: Params
+    ) -> "Run":
+        """Return the run that trains `model` on the labelled folders of `tree`, for the model folder `out`."""
+        options = {"labels": dict(labels)}
+        dataset = DatasetParams(name="folder", archives=str(tree), options=options, faces=faces)
+        weights = {model.weights: params.weights.get(model.weights, WeightsParams())}
+        entries = {"datasets": {tree.name: dataset}, "models": {out.name: model}, "weights": weights}
+        return cls(out.name, tree.name, params.model_copy(update=entries), tree, work_folder(out))
+
+
+def work_folder(model: Path) -> Path:
+    """Return the folder of intermediate results beside a model folder: `<model>.work`."""
+    return model.with_name(f"{model.name}.work")
+
+
+# === Training ===
+
+
 def train(
     tree: Path, labels: Mapping[str, str], out: Path, detector: str, params: Params,
-    options: Mapping[str, Any] | None = None, recipe: Mapping[str, Any] | None = None, faces: Faces = "whole",
+    options: Mapping[str, Any] | None = None, recipe: Mapping[str, Any] | None = None, faces: FaceMode = "whole",
     *, imagenet: bool = False, tensorboard: Path | None = None, plot: Path | None = None,
 ) -> ModelCard:  # fmt: skip
-    """Train a detector on the labelled folders of `tree` and write the calibrated model to `out`; return its card.
+    """Train a detector on the labelled folders of `tree`, write the calibrated model to `out`, and return its card.
 
-    `labels` says of each folder `real`, or what made its fakes, which a recipe with `self_blended` does not need.
-    `imagenet`: it begins from published weights. What is made on the way is kept in `<out>.work`, from which a killed
-    training goes on. Curves go into the folder `tensorboard`, as event files, and the file `plot` (.png or .svg), if
-    they are given. Raise UserError.
+    `labels` gives each folder the label `real`, or the name of what made its fakes; with `self_blended` in the recipe,
+    no folder of fakes is needed. `imagenet` starts from published weights. Intermediate results are kept in
+    `<out>.work`, from which a killed training resumes. Curves are written to the folder `tensorboard`, as event files,
+    and to the file `plot` (.png or .svg), if they are given. Raise UserError for wrong arguments, unsuitable data or a
+    failed audit.
     """
-    import pandas as pd
+    model = _model(detector, tree.name, options or {}, recipe or {}, detector if imagenet else SCRATCH)
+    _check(tree, labels, out, model, plot)
+    run = Run.of(tree, labels, out, model, faces, params)
+    _prepare(run)
+    checkpointer = _train(run, tensorboard)
+    card = _publish(run, labels, out)
+    if plot:
+        _plot(checkpointer, plot)
+    checkpointer.finish()  # only now, so that a full disk at any earlier point loses no epoch
+    return card
 
-    from fauxscan.judging import publishing
-    from fauxscan.preparing import faces as making
-    from fauxscan.preparing import index as indexing
-    from fauxscan.preparing import published, sharding, splits
+
+def _model(
+    detector: str, dataset: str, options: Mapping[str, Any], recipe: Mapping[str, Any], weights: str
+) -> ModelParams:
+    """Return the parameters of the model. Raise UserError for an unknown detector or a wrong value."""
+    detectors.get(detector)
+    try:
+        return ModelParams(
+            detector=detector, dataset=dataset, options=dict(options), recipe=dict(recipe), weights=weights
+        )
+    except ValidationError as error:
+        raise UserError("; ".join(faults(error))) from error
+
+
+def _check(tree: Path, labels: Mapping[str, str], out: Path, model: ModelParams, plot: Path | None) -> None:
+    """Raise UserError for arguments that would fail only after hours of work."""
     from fauxscan.reporting import figures
-    from fauxscan.training import fit
+    from fauxscan.training.recipes import recipe_of
 
     if plot:
         figures.form_of(plot)
         plot.parent.mkdir(parents=True, exist_ok=True)
     if out.exists():
-        raise UserError(f"{out} is already there: name another folder for the model")
+        raise UserError(f"{out} already exists: name another folder for the model")
     if not tree.is_dir():
         raise UserError(f"there is no folder {tree}")
-    weights = detector if imagenet else SCRATCH
-    model = _model(detector, tree.name, dict(options or {}), dict(recipe or {}), weights)
-    if not fit.recipe_of(model).self_blended and set(labels.values()) == {"real"}:
-        raise UserError("no folder of fakes is named: name one, or have fakes made of the reals (--self-blended)")
-    home, own = out.with_name(f"{out.name}.work"), datasets.get("folder")
-    dataset = DatasetParams(name=own.CARD.name, archives=str(tree), options={"labels": dict(labels)}, faces=faces)
-    declared = params.model_copy(update={"datasets": {tree.name: dataset}, "models": {out.name: model}})
+    if not recipe_of(model).self_blended and set(labels.values()) == {"real"}:
+        raise UserError("no folder of fakes is named: name one, or have fakes made from the reals (--self-blended)")
 
-    place = params.weights.get(weights, WeightsParams())
-    published.provide(weights, place, home / "downloads", home / "weights")
-    indexing.write(own.examples(tree, labels=dict(labels)), tree, home / "index.parquet", own.CARD, None)
-    maker = making.FaceMaker(tree, faces, params.media, params.faces)
-    making.make_faces(home / "index.parquet", tree, home / "faces", maker, params.scan.worker_count)
-    splits.split(home / "faces", home / "split.parquet", home / "audit.json", params.split, params.seed)
-    sharding.write_shards(home / "faces", home / "split.parquet", home / "shards", params.shards)
-    made = [home / name for name in ("index.parquet", "shards", "weights", "kept", "model", "plots")]
-    kept = fit.train(out.name, declared, *made, tensorboard=tensorboard)
-    publishing.calibrate(home / "model", home / "shards", out, params.calibrate)
+
+def _prepare(run: Run) -> None:
+    """Run the stages `weights`, `download`, `faces`, `split`, `shards` and `mixture`.
+
+    The folder is indexed where it is: `download` would also link its files.
+    """
+    from fauxscan.preparing.download.index import write_index
+    from fauxscan.preparing.download.weights import provide
+    from fauxscan.preparing.faces.extract import extract_faces
+    from fauxscan.preparing.faces.extractor import FaceExtractor
+    from fauxscan.preparing.mixture.write import write_mixture
+    from fauxscan.preparing.shards.manifest import Framing
+    from fauxscan.preparing.shards.write import write_shards
+    from fauxscan.preparing.split.assign import split
+
+    params, work, module = run.params, run.work, datasets.get("folder")
+    model, dataset = params.model(run.model), params.dataset(run.dataset)
+    index, faces, splits = work / "index.parquet", work / "faces", work / "split.parquet"
+    provide(model.weights, params.published_weights(model.weights), work / "downloads", work / "weights")
+    write_index(module.examples(run.tree, **dataset.options), run.tree, index, module.CARD, dataset.limit)
+    extractor = FaceExtractor(run.tree, dataset.faces, params.media, params.faces, dataset.reencode)
+    extract_faces(index, run.tree, faces, extractor, params.scan.worker_count)
+    split(faces, splits, work / "audit.json", params.split, params.seed)
+    framing = Framing.of(dataset, params.faces)
+    write_shards(index, faces, splits, work / "shards" / run.dataset, framing, params.shards)
+    write_mixture(run.model, model, work / "shards", work / "mixture.json", params.split)
+
+
+def _train(run: Run, tensorboard: Path | None) -> "Checkpointer":
+    """Run the stage `train`, and return the checkpointer, which the caller has to finish."""
+    from fauxscan.training import fit
+
+    paths = [run.work / name for name in ("mixture.json", "shards", "weights", "checkpoint", "model", "plots")]
+    return fit.train(run.model, run.params, *paths, tensorboard=tensorboard)
+
+
+def _publish(run: Run, labels: Mapping[str, str], out: Path) -> ModelCard:
+    """Run the stage `calibrate`, name the classes as the user does, and return the card of the model in `out`."""
+    from fauxscan.judging import publishing
+
+    work = run.work
+    publishing.calibrate(work / "model", work / "mixture.json", work / "shards", out, run.params.calibrate)
     card = models.read_card(out).model_copy(update={"classes": _classes(labels)})
     models.write_card(out, card)
-    if plot:
-        figures.training(pd.DataFrame(kept.history), plot)
-    kept.finish()  # not before all is written: what a full disk stops goes on from here
     return card
 
 
 def _classes(labels: Mapping[str, str]) -> tuple[str, str]:
-    """Return what the user calls reals and fakes."""
+    """Return the user's names of the classes real and fake: the names of their folders."""
     reals = [name for name, made_by in labels.items() if made_by == "real"]
     fakes = [name for name in labels if name not in reals]
     return "+".join(reals), "+".join(fakes) or "fake"
 
 
-def held_out_figures(model: Path, params: Params) -> dict[str, dict[str, float]]:
-    """Return what a model that `train` wrote reaches on the sources that it never saw, by face, file and source.
+def _plot(checkpointer: "Checkpointer", plot: Path) -> None:
+    import pandas as pd
 
-    Raise UserError where none were left, or all are of one class.
+    from fauxscan.reporting import figures
+
+    figures.training(pd.DataFrame(checkpointer.history), plot)
+
+
+def held_out_figures(model: Path, params: Params) -> dict[str, dict[str, float]]:
+    """Return the figures by face, media file and source of a model that `train` wrote, on its held-out sources.
+
+    Raise UserError if no sources were held out, or all are of one class.
     """
     from fauxscan.judging import evaluation
 
-    home, card = model.with_name(f"{model.name}.work"), models.read_card(model)
-    out = home / "test"
+    work, trained_on = work_folder(model), models.read_card(model).trained_on
+    shards, out = work / "shards" / trained_on.dataset, work / "test"
     evaluation.evaluate(
-        model.name, card.trained_on.dataset, model, home / "shards", card.trained_on.faces, out, params.evaluate,
-        params.seed,
-    )  # fmt: skip
-    found: dict[str, dict[str, float]] = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
-    return found
+        model.name, trained_on.dataset, model, shards, trained_on.faces, out, params.evaluate, params.seed
+    )
+    figures: dict[str, dict[str, float]] = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+    return figures
 
 
-def _model(detector: str, dataset: str, options: dict[str, Any], recipe: dict[str, Any], weights: str) -> ModelParams:
-    detectors.get(detector)
-    try:
-        return ModelParams(detector=detector, dataset=dataset, options=options, recipe=recipe, weights=weights)
-    except ValidationError as error:
-        raise UserError("; ".join(faults(error))) from error
+# === Predicting ===
 
 
 def predict(
-    model: Path, folder: Path, params: Params, threshold: float = 0.5, faces: Faces = "whole"
+    model: Path, folder: Path, params: Params, threshold: float = 0.5, faces: FaceMode = "whole"
 ) -> list[Prediction]:
-    """Return what the model says of each file below `folder`, or of one file: fake from `threshold` of P(fake) on."""
+    """Return a prediction for each file below `folder`, or for one file; files are fake from `threshold` of P(fake) on.
+
+    Raise UserError if there is no such folder or file.
+    """
     from fauxscan.scanning import settings
-    from fauxscan.scanning.engine import check_files
-    from fauxscan.scanning.walking import Walk
+    from fauxscan.scanning.engine.engine import check_files
+    from fauxscan.scanning.inputs.local import Walk
 
     if not folder.exists():
         raise UserError(f"there is no folder or file {folder}")
@@ -146,23 +226,27 @@ def _label(p_fake: float | None, threshold: float) -> int | None:
 
 
 def report(
-    found: Sequence[Prediction], tree: Path, labels: Mapping[str, str], classes: tuple[str, str] = ("real", "fake")
-) -> str:
-    """Return precision, recall and F1 of files in labelled folders of `tree`. Raise UserError if there are none."""
+    predictions: Sequence[Prediction], tree: Path, labels: Mapping[str, str],
+    classes: tuple[str, str] = ("real", "fake"),
+) -> str:  # fmt: skip
+    """Return a table of precision, recall and F1 for the files in labelled folders of `tree`.
+
+    Raise UserError if a folder does not exist, or no file in them was judged.
+    """
     from sklearn.metrics import classification_report
 
     if missing := [name for name in labels if not (tree / name).is_dir()]:
         raise UserError(f"there is no folder {', '.join(missing)} in {tree}")
-    truth = {tree / name: REAL if made_by == "real" else FAKE for name, made_by in labels.items()}
-    known = [
-        (next((label for home, label in truth.items() if home in Path(one.path).parents), None), one.label)
-        for one in found
-        if one.status == Status.OK
-    ]
-    judged = [(true, said) for true, said in known if true is not None and said is not None]
+    folders = {tree / name: REAL if made_by == "real" else FAKE for name, made_by in labels.items()}
+    pairs = [(_label_of_folder(Path(one.path), folders), one.label) for one in predictions if one.status == Status.OK]
+    judged = [(true, predicted) for true, predicted in pairs if true is not None and predicted is not None]
     if not judged:
-        raise UserError(
-            f"no judged file lies in a labelled folder of {tree}: {', '.join(labels) or 'none is labelled'}"
-        )
-    true, said = zip(*judged, strict=True)
-    return str(classification_report(true, said, labels=[REAL, FAKE], target_names=list(classes), zero_division=0))
+        raise UserError(f"no judged file is in a labelled folder of {tree}: {', '.join(labels) or 'none is labelled'}")
+    true, predicted = zip(*judged, strict=True)
+    names = list(classes)
+    return str(classification_report(true, predicted, labels=[REAL, FAKE], target_names=names, zero_division=0))
+
+
+def _label_of_folder(file: Path, folders: Mapping[Path, int]) -> int | None:
+    """Return the label of the folder that a file is in, None if it is in none of them."""
+    return next((label for folder, label in folders.items() if folder in file.parents), None)

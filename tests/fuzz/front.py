@@ -14,13 +14,13 @@ import atheris
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 with atheris.instrument_imports(include=["fauxscan", "PIL", "pi_heif"]):
-    import hostile_fixtures as files
     import pi_heif  # noqa: F401
     from PIL import Image as Pillow
+    from support import hostile as files
 
-    from fauxscan.media import videos
+    from fauxscan.media.decode import decode_media
     from fauxscan.media.files import identify
-    from fauxscan.media.looking import look
+    from fauxscan.media.videos import reader
     from fauxscan.params import MediaParams
     from fauxscan.records import Kind, MediaError
 
@@ -46,8 +46,8 @@ def _looked_at(kind: Kind, data: bytes) -> None:
         return
     content = files.content(data)
     if kind is Kind.VIDEO:
-        videos.probe(content.handle, form, CAPS)
-    for sight in look(content, found, form, CAPS, None):
+        reader.probe_video(content.handle, form, CAPS)
+    for sight in decode_media(content, found, form, CAPS, None):
         height, width, channels = sight.image.shape
         assert channels == 3 and 0 < height * width <= CAPS.max_pixels and sight.image.dtype == "uint8"
         if sight.still:

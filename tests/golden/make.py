@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fauxscan import detectors, models
-from fauxscan.media import images
+from fauxscan.media.images import codec
 from fauxscan.models import ModelCard, TrainedOn
 from fauxscan.records import FAKE, REAL, View
 
@@ -45,7 +45,7 @@ def main() -> None:
     score, logits = models.load(HERE / "model").scorer(2), {}
     for number, (name, label) in enumerate((("real-1", REAL), ("real-2", REAL), ("fake-1", FAKE), ("fake-2", FAKE))):
         image = picture(9000 + number, label)
-        (HERE / f"{name}.png").write_bytes(images.encode_png(image))
+        (HERE / f"{name}.png").write_bytes(codec.encode_png(image))
         logits[name] = float(score(image[None])[0])
     (HERE / "logits.json").write_text(json.dumps(logits, indent=2) + "\n", encoding="utf-8")
 

@@ -1,9 +1,9 @@
-"""Commands that prepare experiments: audits, presets, weights from elsewhere."""
+"""Commands that prepare experiments: audit a dataset, apply a preset, import weights."""
 
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,79 +13,124 @@ from fauxscan.commands.options import OK, UNJUDGED, ParamsFile, pairs, value
 
 
 class Report(StrEnum):
-    """How an audit is printed."""
+    """Output format of an audit."""
 
     TABLE = "table"
     JSON = "json"
 
 
+Labels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--label",
+        metavar="FOLDER=CLASS",
+        help="Class of a subfolder: real, or the name of what made its fakes. Repeatable.",
+    ),
+]
+Splits = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--split",
+        metavar="FOLDER=SPLIT",
+        help="Split of a subfolder: train, validation or test. Repeatable. Default: train.",
+    ),
+]
+
+
 def audit(
-    folder: Annotated[Path, typer.Argument(help="A dataset that the pipeline prepared (data/demo), or a tree.")],
-    labels: Annotated[
-        list[str] | None,
-        typer.Option("--label", metavar="FOLDER=WHAT", help="What a folder of the tree holds: real, or a generator."),
-    ] = None,
-    split: Annotated[
-        list[str] | None,
-        typer.Option("--split", metavar="FOLDER=SPLIT", help="Which split a folder is: train, validation or test."),
-    ] = None,
-    form: Annotated[Report, typer.Option("--format", help="table or json.")] = Report.TABLE,
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Prepared dataset, such as data/demo, or any folder of images.")
+    ],
+    labels: Labels = None,
+    splits: Splits = None,
+    form: Annotated[
+        Report,
+        typer.Option("--format", metavar="table|json", show_default=False, help="Output format. Default: table."),
+    ] = Report.TABLE,
     params_file: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Tell what leaks across a split, and whether format, size or quality alone give the label away."""
-    from fauxscan.preparing import audit as audits_of
-    from fauxscan.preparing import auditing
+    """Check a dataset for leaks across its splits, and whether format, size or quality alone reveal the class."""
+    from fauxscan.preparing.split import audit as split_audit
     from fauxscan.reporting import audits
 
     settings = params.load(params_file)
-    if labels:
-        found = auditing.of_tree(folder, pairs("--label", labels), pairs("--split", split or []), settings)
-    else:
-        found = auditing.of_prepared(folder, settings.split)
+    result = _audit(folder, labels or [], splits or [], settings)
     if form is Report.JSON:
-        typer.echo(json.dumps(found, indent=1))
+        typer.echo(json.dumps(result, indent=1))
     else:
-        audits.show(Console(), found, settings.split.shortcut_auc)
-    raise typer.Exit(OK if audits_of.passes(found, settings.split) else UNJUDGED)
+        audits.show(Console(), result, settings.split.shortcut_auc)
+    raise typer.Exit(OK if split_audit.passes(result, settings.split) else UNJUDGED)
+
+
+def _audit(folder: Path, labels: list[str], splits: list[str], settings: params.Params) -> dict[str, Any]:
+    """Return the audit of a folder whose subfolders are labelled, or of a prepared dataset if none are."""
+    from fauxscan.preparing.split import audit_tree
+
+    if labels:
+        return audit_tree.audit_tree(folder, pairs("--label", labels), pairs("--split", splits), settings)
+    return audit_tree.audit_prepared(folder, settings.split)
 
 
 def preset(
-    name: Annotated[str, typer.Argument(help="A file in presets/, without .yaml.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a file in presets/, without .yaml.")],
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A key of params.yaml, with dots, and a value."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Also set a key of params.yaml, such as split.train=0.7. Repeatable.",
+        ),
     ] = None,
-    presets_folder: Annotated[Path, typer.Option("--presets", help="The folder of the presets.")] = Path("presets"),
+    presets_folder: Annotated[
+        Path,
+        typer.Option("--presets", metavar="FOLDER", show_default=False, help="Folder of presets. Default: presets."),
+    ] = Path("presets"),
     params_file: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Switch params.yaml to an experiment; `git checkout params.yaml` brings the committed one back."""
-    from fauxscan import presets
+    """Switch params.yaml to an experiment. `git checkout params.yaml` restores the committed one."""
+    from fauxscan.commands import presets
 
     presets.apply(name, presets_folder, params_file, settings or ())
-    typer.echo(f"{params_file} is now set to {name}; next: make repro")
+    typer.echo(f"{params_file} is now set to {name}. Next: make repro")
 
 
 def import_weights(
-    file: Annotated[Path, typer.Argument(help="Keras 2 weights (.h5, .hdf5) or a state dict of PyTorch (.pth, .pt).")],
-    detector: Annotated[str, typer.Option("--detector", help="The network it was trained with, as in detectors/.")],
-    out: Annotated[Path, typer.Option("--out", help="The model folder to write; its last part names the model.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Keras 2 weights (.h5, .hdf5) or a PyTorch state dict (.pth, .pt).")
+    ],
+    detector: Annotated[
+        str,
+        typer.Option("--detector", metavar="NAME", help="Network that the weights belong to, as in docs/detectors.md."),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="Model folder to write; its name becomes the model's.")
+    ],
     fake_is: Annotated[
         int,
         typer.Option(
-            "--fake-is", min=0, max=1, help="1: the output is P(fake), as of Wang et al.; 0: P(real), as of MesoNet."
+            "--fake-is",
+            min=0,
+            max=1,
+            metavar="LABEL",
+            help="Label of fakes in these weights: 1 if the output is P(fake), as in Wang et al.; 0 if it is P(real),"
+            " as in MesoNet.",
         ),
     ],
     options: Annotated[
         list[str] | None,
-        typer.Option("--option", metavar="NAME=VALUE", help="An option of the detector: size=299, activation=elu."),
+        typer.Option(
+            "--option",
+            metavar="NAME=VALUE",
+            help="Option of the detector, such as size=299 or activation=elu. Repeatable.",
+        ),
     ] = None,
-    licence: Annotated[str, typer.Option("--licence", help="Under which the weights are published.")] = "",
+    licence: Annotated[str, typer.Option("--licence", metavar="TEXT", help="Licence of the weights.")] = "",
     params_file: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Make a model folder of weights trained elsewhere; arrays are read, nothing in the file is run."""
+    """Make a model folder from weights trained elsewhere. Only arrays are read from the file; no code in it is run."""
     from fauxscan.weights import importing
 
-    given = {name: value(text) for name, text in pairs("--option", options or [], "NAME=VALUE").items()}
+    detector_options = {name: value(text) for name, text in pairs("--option", options or [], "NAME=VALUE").items()}
     faces = params.load(params_file).faces
-    card = importing.import_weights(file, out, detector, given, fake_is, faces, licence)
-    typer.echo(importing.told(card, out))
+    card = importing.import_weights(file, out, detector, detector_options, fake_is, faces, licence)
+    typer.echo(importing.describe_import(card, out))

@@ -1,4 +1,4 @@
-"""What commands share: their options, their exit codes, and how arguments are read."""
+"""Options that several commands share, panels of their help, exit codes, and the parsing of arguments."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -7,27 +7,17 @@ from typing import Annotated
 
 import typer
 
-from fauxscan.records import UserError
-from fauxscan.scanning import addresses
+from fauxscan.records import FaceMode, UserError
+from fauxscan.scanning.inputs import addresses
 
 OK, UNJUDGED, WRONG, STOPPED = 0, 2, 3, 130
 
-Models = Annotated[
-    list[Path] | None,
-    typer.Option("--models", metavar="FOLDER", help="A model or ensemble folder; repeatable. Else: params.yaml's."),
-]
-ParamsFile = Annotated[Path, typer.Option("--params", help="The file with all numbers.")]
-Results = Annotated[
-    Path,
-    typer.Option("--results", metavar="FOLDER", parser=addresses.no_address, help="The folder of the tables."),
-]
-
-
-class Faces(StrEnum):
-    """What is taken of an image."""
-
-    DETECT = "detect"
-    WHOLE = "whole"
+# Panels that group the options of a command in its help.
+FILES = "Files"
+RESULTS = "Results"
+MODEL = "Models and parameters"
+DATA = "Data"
+TRAINING = "Training"
 
 
 class Format(StrEnum):
@@ -38,29 +28,69 @@ class Format(StrEnum):
     JSON = "json"
 
 
-FacesOption = Annotated[
-    Faces, typer.Option("--faces", help="detect: as each model wants them; whole: every image is a face crop.")
+Models = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--models",
+        metavar="FOLDER",
+        rich_help_panel=MODEL,
+        help="Folder of a model or ensemble. Repeatable. Default: the models in params.yaml.",
+    ),
 ]
-FormatOption = Annotated[Format, typer.Option("--format", help="table, csv or json.")]
+ParamsFile = Annotated[
+    Path,
+    typer.Option(
+        "--params",
+        metavar="FILE",
+        rich_help_panel=MODEL,
+        show_default=False,
+        help="Read parameters from FILE. Default: params.yaml.",
+    ),
+]
+Results = Annotated[
+    Path,
+    typer.Option(
+        "--results",
+        metavar="FOLDER",
+        parser=addresses.local_path,
+        rich_help_panel=RESULTS,
+        help="Folder of the result tables.",
+    ),
+]
+_FACES = 'Detect faces where a model judges faces ("detect"), or treat every image as one face crop ("whole").'
+FacesOption = Annotated[
+    FaceMode,
+    typer.Option("--faces", rich_help_panel=MODEL, show_default=False, help=f"{_FACES} Default: detect."),
+]
+CropsOption = Annotated[  # of commands that work on crops
+    FaceMode,
+    typer.Option("--faces", rich_help_panel=MODEL, show_default=False, help=f"{_FACES} Default: whole."),
+]
+FormatOption = Annotated[
+    Format,
+    typer.Option(
+        "--format", rich_help_panel=RESULTS, show_default=False, help="How to print the results. Default: table."
+    ),
+]
 
 
-def pairs(option: str, given: Sequence[str], form: str = "FOLDER=VALUE") -> dict[str, str]:
-    """Return NAME=VALUE arguments as a dictionary. Raise UserError for any other."""
-    if wrong := [text for text in given if "=" not in text]:
-        raise UserError(f"{option} {wrong[0]!r} is not of the form {form}")
-    return {name: value for name, _, value in (text.rpartition("=") for text in given)}
+def pairs(option: str, arguments: Sequence[str], form: str = "FOLDER=VALUE") -> dict[str, str]:
+    """Return NAME=VALUE arguments as a dictionary. Raise UserError for an argument without "="."""
+    if wrong := [text for text in arguments if "=" not in text]:
+        raise UserError(f"{option} {wrong[0]!r} does not have the form {form}")
+    return {name: value for name, _, value in (text.rpartition("=") for text in arguments)}
 
 
 def value(text: str) -> object:
-    """Return what a text means in YAML: 299, elu, {leaky_relu: 0.3}. Raise UserError if it is none."""
+    """Return the value of a YAML text such as 299, elu or {leaky_relu: 0.3}. Raise UserError if it is not valid."""
     import yaml
 
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UserError(f"{text!r} is no value as YAML has them: {error}") from error
+        raise UserError(f"{text!r} is not a valid YAML value: {error}") from error
 
 
 def given(values: dict[str, object]) -> dict[str, object]:
-    """Return what was said on the command line."""
+    """Return the options that were given on the command line."""
     return {name: value for name, value in values.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Commands that read what was written, and publish what the pipeline measured."""
+"""Commands that read the result tables, and publish what the pipeline measured."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -14,110 +14,161 @@ from fauxscan.records import Status, Verdict
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Root = Annotated[str | None, typer.Option("--root", help="Only this scanned folder, as the column `root` has it.")]
+Root = Annotated[
+    str | None,
+    typer.Option(
+        "--root",
+        metavar="FOLDER",
+        help="Show only files scanned under this root, as in the column `root`. Default: all roots.",
+    ),
+]
+VerdictOption = Annotated[
+    Verdict | None, typer.Option("--verdict", help="Show only files with this verdict. Default: all verdicts.")
+]
+StatusOption = Annotated[
+    Status | None,
+    typer.Option(
+        "--status",
+        metavar="STATUS",
+        help=f"Show only files with this status: {', '.join(Status)}. Default: all statuses.",
+    ),
+]
+Count = Annotated[
+    int,
+    typer.Option("--count", min=1, metavar="N", show_default=False, help="Number of files to show. Default: 20."),
+]
+FilePath = Annotated[
+    str,
+    typer.Argument(
+        metavar="PATH", show_default=False, help="Path of the file, absolute or as in the column `path` of the tables."
+    ),
+]
+Before = Annotated[
+    str,
+    typer.Argument(
+        metavar="BEFORE",
+        show_default=False,
+        help="The earlier run: the beginning of its id, `latest` or `previous`. Default: previous, the last run before "
+        "the latest that finished.",
+    ),
+]
+After = Annotated[
+    str,
+    typer.Argument(metavar="AFTER", show_default=False, help="The later run, named in the same way. Default: latest."),
+]
+Project = Annotated[
+    Path,
+    typer.Option(
+        "--project",
+        metavar="FOLDER",
+        show_default=False,
+        help="Project folder in which `make repro` ran. Default: the current folder.",
+    ),
+]
+Reports = Annotated[
+    Path,
+    typer.Option(
+        "--reports",
+        metavar="FOLDER",
+        show_default=False,
+        help="Folder written by the stage `report` of the pipeline. Default: reports.",
+    ),
+]
 Rows = Iterable[dict[str, Any]]
-TOLD = ("run_id", "started_at", "root", "change", "status", "verdict", "p_fake", "detail")
-TOP = ("p_fake", "verdict", "root", "path")
-RUN = ("run_id", "finished_at", "root", "verdicts", "statuses")
-DIFFERENCE = ("difference", "root", "path", "before", "after")
+HISTORY_COLUMNS = ("run_id", "started_at", "root", "change", "status", "verdict", "p_fake", "detail")
+TOP_COLUMNS = ("p_fake", "verdict", "root", "path")
+RUN_COLUMNS = ("run_id", "finished_at", "root", "verdicts", "statuses")
+DIFF_COLUMNS = ("difference", "root", "path", "before", "after")
 
 
 def latest(
     results: Results,
     root: Root = None,
-    verdict: Annotated[Verdict | None, typer.Option(help="Only files of this verdict.")] = None,
-    status: Annotated[Status | None, typer.Option(help="Only files of this status.")] = None,
+    verdict: VerdictOption = None,
+    status: StatusOption = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Print the latest state of every file in the tables."""
-    from fauxscan.scanning import printing, queries
+    """Show the current result of every file."""
+    from fauxscan.reporting import scans
+    from fauxscan.scanning.tables import queries
 
-    with queries.opened(results) as tables:
-        _show(form, tables.latest(root, verdict, status), printing.STATE)
-
-
-def top(
-    results: Results,
-    count: Annotated[int, typer.Option(min=1, help="How many.")] = 20,
-    root: Root = None,
-    form: FormatOption = Format.TABLE,
-) -> None:
-    """Print the files with the highest p_fake, highest first."""
-    from fauxscan.scanning import queries
-
-    with queries.opened(results) as tables:
-        _show(form, tables.top(count, root), TOP)
+    with queries.open_tables(results) as tables:
+        _show(form, tables.latest(root, verdict, status), scans.FILE_COLUMNS)
 
 
-def history(
-    path: Annotated[str, typer.Argument(help="A file: as the column `path` has it, or with all folders above it.")],
-    results: Results,
-    form: FormatOption = Format.TABLE,
-) -> None:
-    """Print all that was ever told of a file, oldest first."""
-    from fauxscan.scanning import queries
+def top(results: Results, count: Count = 20, root: Root = None, form: FormatOption = Format.TABLE) -> None:
+    """Show the files with the highest p_fake, highest first."""
+    from fauxscan.scanning.tables import queries
 
-    with queries.opened(results) as tables:
-        _show(form, tables.history(path), TOLD)
+    with queries.open_tables(results) as tables:
+        _show(form, tables.top(count, root), TOP_COLUMNS)
+
+
+def history(path: FilePath, results: Results, form: FormatOption = Format.TABLE) -> None:
+    """Show every recorded result for a file, oldest first."""
+    from fauxscan.scanning.tables import queries
+
+    with queries.open_tables(results) as tables:
+        _show(form, tables.history(path), HISTORY_COLUMNS)
 
 
 def runs(results: Results, form: FormatOption = Format.TABLE) -> None:
-    """Print all scans, oldest first, with the counts of files by verdict and status when they ended."""
-    from fauxscan.scanning import queries
+    """List all scans, oldest first, with the number of files of each verdict and status when they ended."""
+    from fauxscan.scanning.tables import queries
 
-    with queries.opened(results) as tables:
-        _show(form, tables.runs(), RUN, _run)
+    with queries.open_tables(results) as tables:
+        _show(form, tables.runs(), RUN_COLUMNS, _run_line)
 
 
 def diff(
     results: Results,
-    before: Annotated[str, typer.Argument(help="A run: enough of its id, `latest` or `previous`.")] = "previous",
-    after: Annotated[str, typer.Argument(help="A later run.")] = "latest",
+    before: Before = "previous",
+    after: After = "latest",
     root: Root = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Print the files that stood otherwise after one run than after an earlier one."""
-    from fauxscan.scanning import queries
+    """List files whose result changed between two runs."""
+    from fauxscan.scanning.tables import queries
 
-    with queries.opened(results) as tables:
-        _show(form, tables.differences(before, after, root), DIFFERENCE, _difference)
+    with queries.open_tables(results) as tables:
+        _show(form, tables.differences(before, after, root), DIFF_COLUMNS, _difference_line)
 
 
 def models(results: Results, form: FormatOption = Format.TABLE) -> None:
-    """Print the models of the last scans: how many files stand as their panels judged, and how good each model is."""
-    from fauxscan.scanning import printing, queries
+    """List the models behind current results, with file counts and measured accuracy."""
+    from fauxscan.reporting import scans
+    from fauxscan.scanning.tables import queries
 
-    with queries.opened(results) as tables:
-        _show(form, tables.models(), printing.MODEL, printing.model)
+    with queries.open_tables(results) as tables:
+        _show(form, tables.models(), scans.MODEL_COLUMNS, scans.model_line)
 
 
-def publish(
-    results: Results,
-    project: Annotated[Path, typer.Option("--project", help="The folder in which `make repro` ran.")] = Path(),
-) -> None:
-    """Publish the project's evaluations, with its git revision, beside the scans."""
-    from fauxscan.scanning import evaluations
+def publish(results: Results, project: Project = Path()) -> None:
+    """Add the project's evaluations, with its git revision, to the result tables."""
+    from fauxscan.scanning.tables import evaluations
 
     rows = evaluations.publish(project, results, evaluations.revision(project))
-    told = f"{rows} rows published" if rows else "nothing new: these evaluations are published"
-    typer.echo(f"{told}. See: fauxscan models --results {results}")
+    outcome = f"Published {rows} rows" if rows else "Nothing new: these evaluations are already published"
+    typer.echo(f"{outcome}. See: fauxscan models --results {results}")
 
 
 def _show(form: Format, batches: "pa.RecordBatchReader", columns: Sequence[str], line: Any = lambda row: row) -> None:
-    """Print rows: whole as CSV or JSON; in a table some columns, of what `line` makes of each row."""
-    from fauxscan.scanning import printing
+    """Print rows: all columns as CSV or JSON, or `columns` of what `line` makes of each row as a table."""
+    from fauxscan.reporting import scans
 
     rows: Rows = (row for batch in batches for row in batch.to_pylist())
     if form is Format.JSON:
-        sys.stdout.writelines(printing.json_lines(rows))
-    elif form is Format.CSV:  # not by typer.echo: it takes what looks like a colour out of names
-        sys.stdout.writelines(printing.csv_lines(rows, batches.schema.names))
-    elif printing.table(Console(), map(line, rows), columns):
-        typer.echo(f"There are more than these {printing.LINES}: --format csv or json prints all.", err=True)
+        sys.stdout.writelines(scans.json_lines(rows))
+    elif form is Format.CSV:  # typer.echo would remove from names what looks like a colour code
+        sys.stdout.writelines(scans.csv_lines(rows, batches.schema.names))
+    elif scans.print_table(Console(), map(line, rows), columns):
+        typer.echo(
+            f"Only the first {scans.MAX_LINES} rows are shown. Use --format csv or --format json for all.", err=True
+        )
 
 
-def _run(row: dict[str, Any]) -> dict[str, Any]:
-    """Return the line of a run: its counts in words."""
+def _run_line(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the table line of a run, with its counts as text."""
     counts = {"verdicts": _counts(row, "verdict", Verdict), "statuses": _counts(row, "status", Status)}
     return {**row, **counts, "finished_at": row["finished_at"] or "interrupted"}
 
@@ -126,22 +177,19 @@ def _counts(row: dict[str, Any], kind: str, words: Iterable[str]) -> str:
     return ", ".join(f"{row[f'{kind}_{word}']} {word}" for word in words if row[f"{kind}_{word}"])
 
 
-def _difference(row: dict[str, Any]) -> dict[str, Any]:
-    """Return the line of a difference: a verdict and p_fake, or the status of what could not be judged."""
-    return {**row, **{when: _state(row, when) for when in ("before", "after")}}
+def _difference_line(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the table line of a changed file, with its result before and after."""
+    return {**row, **{when: _result(row, when) for when in ("before", "after")}}
 
 
-def _state(row: dict[str, Any], when: str) -> str | None:
+def _result(row: dict[str, Any], when: str) -> str | None:
+    """Return a verdict with its p_fake, or the status of a file that was not judged."""
     status, verdict, p_fake = (row[f"{name}_{when}"] for name in ("status", "verdict", "p_fake"))
     return status if verdict is None or p_fake is None else f"{verdict} {p_fake:.3f}"
 
 
-def results(
-    reports: Annotated[Path, typer.Option("--reports", help="The folder that the stage `report` wrote.")] = Path(
-        "reports"
-    ),
-) -> None:
-    """Print how good each evaluated model is, and where the tables and the page are."""
+def results(reports: Reports = Path("reports")) -> None:
+    """Show the accuracy of each evaluated model, and where its report is."""
     from fauxscan.reporting import terminal
 
     terminal.show(Console(), reports)

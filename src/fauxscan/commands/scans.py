@@ -11,9 +11,10 @@ from rich.console import Console
 
 from fauxscan import params
 from fauxscan.commands.options import (
+    FILES,
     OK,
+    RESULTS,
     UNJUDGED,
-    Faces,
     FacesOption,
     Format,
     FormatOption,
@@ -26,113 +27,154 @@ from fauxscan.records import Status, UserError
 
 Paths = Annotated[
     list[str] | None,
-    typer.Argument(metavar="PATH", help="Folders, with all below them, and files; or s3://BUCKET/PREFIX, gs://..."),
+    typer.Argument(
+        metavar="PATH",
+        help="Files and folders to scan, or addresses such as s3://BUCKET/PREFIX and gs://BUCKET/PREFIX. "
+        "Folders are scanned with all their subfolders.",
+    ),
 ]
-Listed = Annotated[
+ListFile = Annotated[
     str | None,
-    typer.Option("--list", metavar="FILE", help="A file with paths, one a line or each ended by NUL; - reads input."),
+    typer.Option(
+        "--list",
+        metavar="FILE",
+        rich_help_panel=FILES,
+        help='Read paths from FILE, one per line or NUL-terminated ("-" for standard input).',
+    ),
 ]
-Root = Annotated[
+RootOption = Annotated[
     str | None,
     typer.Option(
         "--root",
         metavar="FOLDER",
-        help="What paths in the tables are relative to. Keep it the same between scans, or files are new to the next. "
-        "Else: the one folder named, or the deepest that holds all.",
+        rich_help_panel=FILES,
+        help="Folder that paths in the tables are relative to. Keep it the same between scans, or every file counts as "
+        "new. Default: the folder you name, or the deepest common parent.",
     ),
 ]
 Include = Annotated[
     list[str] | None,
-    typer.Option("--include", metavar="PATTERN", help="Only files that match, as in .gitignore; repeatable."),
+    typer.Option(
+        "--include",
+        metavar="PATTERN",
+        rich_help_panel=FILES,
+        help="Scan only files that match PATTERN, written as in .gitignore. Repeatable. Default: all files.",
+    ),
 ]
 Exclude = Annotated[
     list[str] | None,
-    typer.Option("--exclude", metavar="PATTERN", help="No files or folders that match, as in .gitignore; repeatable."),
+    typer.Option(
+        "--exclude",
+        metavar="PATTERN",
+        rich_help_panel=FILES,
+        help="Skip files and folders that match PATTERN, written as in .gitignore. Repeatable. Default: none.",
+    ),
 ]
 Hidden = Annotated[
-    bool | None, typer.Option("--hidden/--no-hidden", help="Names that begin with a dot. Else: params.yaml's.")
+    bool | None,
+    typer.Option(
+        "--hidden/--no-hidden",
+        rich_help_panel=FILES,
+        help="Scan or skip files and folders whose names begin with a dot. Default: the setting in params.yaml.",
+    ),
 ]
 LinksOption = Annotated[
     Links | None,
-    typer.Option("--links", help="Which are followed: none, those that lead to below the root, or all."),
+    typer.Option(
+        "--links",
+        rich_help_panel=FILES,
+        help="Symbolic links to follow: never, only inside the root, or all. Default: the setting in params.yaml.",
+    ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done and what it would cost; do nothing.")]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        rich_help_panel=RESULTS,
+        help="Show what a scan would do and how long it would take. Open no file and write nothing.",
+    ),
+]
+Files = Annotated[list[Path], typer.Argument(metavar="FILE", show_default=False, help="Images and videos to judge.")]
 
 
 def scan(
     paths: Paths = None,
     *,
-    results: Results,
-    listed: Listed = None,
-    root: Root = None,
+    list_file: ListFile = None,
+    root: RootOption = None,
     include: Include = None,
     exclude: Exclude = None,
     hidden: Hidden = None,
     links: LinksOption = None,
+    results: Results,
     dry_run: DryRun = False,
     form: FormatOption = Format.TABLE,
     models: Models = None,
-    faces: FacesOption = Faces.DETECT,
+    faces: FacesOption = "detect",
     params_file: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Scan folders and files into Parquet tables: what is new or changed since the last scan is judged."""
-    from fauxscan.scanning import dry_run as rehearsal
-    from fauxscan.scanning import filters, printing, progress, selection, settings
+    """Judge new and changed files in folders and write the results to Parquet tables."""
+    from fauxscan.progress import Progress
+    from fauxscan.reporting import scans
+    from fauxscan.scanning import dry_run as dry_runs
     from fauxscan.scanning import scan as scanning
-    from fauxscan.scanning.engine import Engine
+    from fauxscan.scanning import settings
+    from fauxscan.scanning.engine.engine import Engine
+    from fauxscan.scanning.inputs import filters, selection
 
-    chosen = selection.select([*(paths or ()), *_read_list(listed)], root)
-    numbers = filters.given(params.load(params_file), include, exclude, hidden, links)
-    judged_by = settings.read(numbers, models or (), faces.value)
+    selected = selection.select([*(paths or ()), *_read_list(list_file)], root)
+    parameters = filters.add_filters(params.load(params_file), include, exclude, hidden, links)
+    scan_settings = settings.read(parameters, models or (), faces)
     if dry_run:
-        foreseen = rehearsal.foresee(chosen.root, results, judged_by, chosen.names)
-        _print(form, foreseen.row(), lambda: printing.foreseen(Console(), foreseen))
+        forecast = dry_runs.forecast(selected.root, results, scan_settings, selected.names)
+        _print(form, forecast.row(), lambda: scans.print_forecast(Console(), forecast))
         return
-    with progress.shown(Console(stderr=True)) as tell:
-        summary = scanning.scan(chosen.root, results, Engine(judged_by), tell, chosen.names)
-    _print(form, summary.row(), lambda: printing.summary(Console(), summary, results, judged_by))
+    with Progress("scanning", line="Scanned {} of {} new or changed files.".format) as progress:
+        summary = scanning.scan(selected.root, results, Engine(scan_settings), progress.update, selected.names)
+    _print(form, summary.row(), lambda: scans.summary(Console(), summary, results, scan_settings))
     raise typer.Exit(UNJUDGED if summary.unjudged else OK)
 
 
-def _read_list(listed: str | None) -> list[str]:
-    """Return the paths in the list that is named, if one is."""
-    from fauxscan.scanning import selection
+def _read_list(list_file: str | None) -> list[str]:
+    """Return the paths listed in a file, or on standard input for "-". Raise UserError if it cannot be read."""
+    from fauxscan.scanning.inputs import selection
 
-    if listed is None:
+    if list_file is None:
         return []
-    if listed == "-":
+    if list_file == "-":
         return selection.read_list(sys.stdin.buffer)
     try:
-        with Path(listed).open("rb") as file:
+        with Path(list_file).open("rb") as file:
             return selection.read_list(file)
     except OSError as error:
-        raise UserError(f"the list {listed} cannot be read: {error.strerror}") from error
+        raise UserError(f"the list {list_file} cannot be read: {error.strerror}") from error
 
 
-def _print(form: Format, row: Mapping[str, Any], show: Callable[[], None]) -> None:
-    """Print what was found: for a person, or as one record."""
-    from fauxscan.scanning import printing
+def _print(form: Format, row: Mapping[str, Any], print_text: Callable[[], None]) -> None:
+    """Print a result as text for a person, or as one record of JSON or CSV."""
+    from fauxscan.reporting import scans
 
     if form is Format.TABLE:
-        show()
+        print_text()
     elif form is Format.JSON:
         typer.echo(json.dumps(row, indent=1))
     else:
-        typer.echo("".join(printing.csv_lines([dict(row)], list(row))), nl=False)
+        typer.echo("".join(scans.csv_lines([dict(row)], list(row))), nl=False)
 
 
 def check(
-    files: Annotated[list[Path], typer.Argument(help="Images and videos.")],
+    files: Files,
     models: Models = None,
-    faces: FacesOption = Faces.DETECT,
+    faces: FacesOption = "detect",
     params_file: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Judge single files and print the verdicts; nothing is written."""
-    from fauxscan.scanning import printing, settings
-    from fauxscan.scanning.engine import check_files
+    """Judge single files and print their verdicts, without writing results."""
+    from fauxscan.reporting import scans
+    from fauxscan.scanning import settings
+    from fauxscan.scanning.engine.engine import check_files
 
     if folders := [str(file) for file in files if file.is_dir()]:
-        raise UserError(f"{', '.join(folders)} is a folder: use `fauxscan scan FOLDER --results DIR`")
-    outcomes = check_files(files, settings.read(params.load(params_file), models or (), faces.value))
-    printing.outcomes(Console(), files, outcomes)
+        raise UserError(f"{', '.join(folders)} is a folder: use `fauxscan scan FOLDER --results FOLDER`")
+    outcomes = check_files(files, settings.read(params.load(params_file), models or (), faces))
+    scans.outcomes(Console(), files, outcomes)
     raise typer.Exit(OK if all(outcome.status == Status.OK for outcome in outcomes) else UNJUDGED)

@@ -1,4 +1,7 @@
-"""Datasets by name: `demo` is the file demo.py, with CARD, examples(), and make() if it is made, not fetched."""
+"""Datasets by name, one file each: a CARD, examples() and, if the data is generated instead of downloaded, make().
+
+Optional: archives(), which selects archives by options, and selects(), which selects members of archives.
+"""
 
 import importlib
 import pkgutil
@@ -13,7 +16,7 @@ def names() -> list[str]:
 
 
 def get(name: str) -> ModuleType:
-    """Return the dataset's module. Raise UserError with the known names."""
+    """Return the module of the dataset `name`. Raise UserError that lists the known names."""
     if name not in names():
-        raise UserError(f"unknown dataset {name!r}; there are: {', '.join(names())}")
+        raise UserError(f"unknown dataset {name!r}; known datasets: {', '.join(names())}")
     return importlib.import_module(f"{__name__}.{name}")

@@ -18,18 +18,18 @@ CARD = DatasetCard(
     access="manual",
     layout=("train:test", "validation"),
     instructions=(
-        "The authors publish it on a page for browsers: see the README of DariusAf/MesoNet, 'deepfake_database'."
-        " Put the archives into one folder and name it as datasets.deepfake_database.archives in params.yaml;"
-        " an https address under which they lie will do as well."
+        "Download the archives in a browser: the README of DariusAf/MesoNet, section 'deepfake_database', links"
+        " them. Put them into one folder and set `archives` of the dataset in params.yaml to it, or to an https"
+        " address that holds them."
     ),
 )
 LABELS = {"real": (REAL, None), "df": (FAKE, "deepfake")}
 
 
 def examples(root: Path) -> Iterator[Example]:
-    """Give every crop: the authors' validation part is our test split, the rest is split further on.
+    """Yield every crop; the authors' validation part is the test split, the rest is split by the stage `split`.
 
-    Training files bear no video's name but are numbered in order, video by video: their sources are recovered later.
+    Training files do not name their video, but are numbered video by video: their sources are recovered by similarity.
     """
     for folder, (label, generator) in LABELS.items():
         for file in sorted((root / "train:test" / folder).glob("*.jpg")):

@@ -1,9 +1,9 @@
-"""The built-in data set: made in seconds from pictures that scikit-image and scikit-learn carry, without network.
+"""The built-in dataset: generated in seconds from pictures in scikit-image and scikit-learn, without a network.
 
-It proves that the machinery runs, and that a detector can learn from it; it says nothing about any deepfake in the
-world: all faces but one are 25 pixels wide, enlarged and pasted into photographs, in reals as in fakes. Each fake is
-made from the shot that its real shows, and brought to the same format, dimensions, quality and file size, so that
-nothing but the manipulation tells them apart.
+It shows that the pipeline runs and that a detector can learn from it; it says nothing about real deepfakes: all faces
+but one are 25 pixels wide, enlarged and pasted into photographs, in reals and fakes alike. Each fake is made from the
+same shot as its real, with the same format, dimensions, quality and file size, so that only the manipulation
+distinguishes them.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ import numpy as np
 
 from fauxscan.datasets.making.camera import clip_shots, face_shot, photograph_shot
 from fauxscan.datasets.making.files import Media, blended_clips, blended_stills, upsampled_stills
-from fauxscan.datasets.making.pictures import LFW_FACES, astronaut, lfw
+from fauxscan.datasets.making.pictures import LFW_FACES, astronaut_portrait, lfw_portrait
 from fauxscan.datasets.making.pictures import PHOTOGRAPHS as PICTURES
 from fauxscan.datasets.making.upsample import KINDS as LAYERS
 from fauxscan.records import FAKE, REAL, DatasetCard, Example
@@ -38,20 +38,20 @@ CARD = DatasetCard(
         " scikit-image's photographs, Middlebury stereo benchmark for the motorcycle, LFW for research,"
         " CC BY 2.0 for china.jpg (danielbuechele) and flower.jpg (vultilion). Made on each machine, not published."
     ),
-    instructions="Nothing to fetch: it is made on the spot.",
+    instructions="Nothing to download: the stage `download` generates it.",
     proof_of_machinery=True,
 )
 ROWS = "examples.json"
 FACES = [f"lfw-{number:03d}" for number in range(LFW_FACES)] + ["astronaut"]
 PHOTOGRAPHS = [f"photo-{name}" for name in PICTURES]
 SOURCES = FACES + PHOTOGRAPHS
-CLIP_SOURCES = FACES[1::6]  # of one real clip and one fake each
+CLIP_SOURCES = FACES[1::6]  # each has one real and one fake clip
 BLENDS_PER_FACE = 2
 KINDS = list(LAYERS)
 
 
 def make(root: Path, seed: int) -> None:
-    """Write all media and their list beneath `root`; on one machine, the same bytes for the same seed."""
+    """Write all media and a list of them below `root`. On one machine, the same seed gives the same bytes."""
     (root / "media").mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor() as pool:  # each source draws from its own generator, so order does not matter
         rows = [row for part in pool.map(partial(_store, root, seed), SOURCES) for row in part]
@@ -60,13 +60,13 @@ def make(root: Path, seed: int) -> None:
 
 
 def examples(root: Path) -> Iterator[Example]:
-    """Yield each media beneath `root` with its label, source and generator."""
+    """Yield each media file below `root` with its label, source and generator."""
     for row in json.loads((root / ROWS).read_text(encoding="utf-8")):
         yield Example(**row)
 
 
 def media(source: str, seed: int) -> Iterator[Media]:
-    """Yield a source's media, each real followed by the fake made from the same shot."""
+    """Yield the media of a source, each real followed by the fake made from the same shot."""
     rng = np.random.default_rng([seed, zlib.crc32(source.encode())])
     if source in PHOTOGRAPHS:
         for kind in KINDS:
@@ -77,7 +77,7 @@ def media(source: str, seed: int) -> Iterator[Media]:
 
 def _face_media(source: str, rng: np.random.Generator) -> Iterator[Media]:
     number = FACES.index(source)
-    portrait = lfw(number, rng) if number < LFW_FACES else astronaut()
+    portrait = lfw_portrait(number, rng) if number < LFW_FACES else astronaut_portrait()
     for _ in range(BLENDS_PER_FACE):
         yield from blended_stills(face_shot(portrait, rng), rng)
     yield from upsampled_stills(face_shot(portrait, rng).pixels, KINDS[number % len(KINDS)], rng)
@@ -86,11 +86,11 @@ def _face_media(source: str, rng: np.random.Generator) -> Iterator[Media]:
 
 
 def _store(root: Path, seed: int, source: str) -> list[Example]:
-    return [_written(root, f"{seed} {source} {number}", source, m) for number, m in enumerate(media(source, seed))]
+    return [_write(root, f"{seed} {source} {number}", source, m) for number, m in enumerate(media(source, seed))]
 
 
-def _written(root: Path, key: str, source: str, item: Media) -> Example:
-    # A digest for a name, in digits: neither it, its pattern nor the order of the names gives the label away.
+def _write(root: Path, key: str, source: str, item: Media) -> Example:
+    # The name is a digest in digits, so that neither names, their pattern nor their order reveal the label.
     number = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) % 10**12
     path = f"media/{number:012d}{item.suffix}"
     (root / path).write_bytes(item.data)

@@ -1,9 +1,9 @@
-"""The Deepfake Detection Challenge's training set (Dolhansky et al. 2020): fifty parts of videos of paid actors.
+"""The training set of the Deepfake Detection Challenge (Dolhansky et al. 2020): fifty parts of videos of paid actors.
 
-Each part is a folder dfdc_train_part_<n> with a metadata.json that names each video's label and a fake's original: as
-many public readers have it; some of them show the archives' names dfdc_train_part_<nn>.zip too. The challenge's test
-videos are published apart, with other lists, and are not taken. By what method a fake was made is not published.
-The licence and the size of the whole are recalled, not read.
+According to many public readers of the dataset, each part is a folder dfdc_train_part_<n> with a metadata.json that
+gives each video's label and the original of each fake; some of them show the archive names dfdc_train_part_<nn>.zip.
+The test videos of the challenge are published separately, with other lists, and are not used. The method behind each
+fake is not published. Licence and total size are from memory, not verified.
 """
 
 import json
@@ -31,15 +31,15 @@ CARD = DatasetCard(
     archives=tuple(Archive(f"dfdc_train_part_{part:02d}.zip") for part in PARTS),
     layout=("dfdc_train_part_*", "train_sample_videos"),
     instructions=(
-        "With a Kaggle account, accept the rules of deepfake-detection-challenge, fetch the parts you want, name the"
-        " folder of the zips, or of the unpacked dfdc_train_part_<n>, as `archives` of the dataset in params.yaml, and"
-        " the numbers of the parts as options.parts (all fifty are some 470 GB)."
+        "With a Kaggle account, accept the rules of deepfake-detection-challenge and download the parts that you"
+        " want. Set `archives` of the dataset in params.yaml to the folder of the zips, or of the unpacked"
+        " dfdc_train_part_<n>, and options.parts to the numbers of the parts (all fifty are about 470 GB)."
     ),
 )
 
 
 def archives(parts: tuple[int, ...] = PARTS) -> tuple[Archive, ...]:
-    """Return the archives of some parts. Raise UserError for a part that there is not."""
+    """Return the archives of some parts. Raise UserError for a part that does not exist."""
     unknown = sorted(set(parts) - set(PARTS))
     if unknown:
         raise UserError(f"dfdc has the parts {PARTS[0]} to {PARTS[-1]}, not {unknown}: correct options.parts")
@@ -47,28 +47,28 @@ def archives(parts: tuple[int, ...] = PARTS) -> tuple[Archive, ...]:
 
 
 def examples(root: Path, parts: tuple[int, ...] = PARTS) -> Iterator[Example]:
-    """Give the videos that are there of some parts; a fake shares its source with the original it was made from."""
+    """Yield the videos of some parts; a fake shares its source with the original that it was made from."""
     wanted = {f"dfdc_train_part_{part}" for part in parts} | {f"dfdc_train_part_{part:02d}" for part in parts}
     for file in sorted(root.rglob(LIST)):
         if file.parent.name in wanted or file.parent.name == "train_sample_videos":
-            yield from _of_part(file, root)
+            yield from _examples_of_part(file, root)
 
 
-def _of_part(file: Path, root: Path) -> Iterator[Example]:
-    for name, about in sorted(_read(file).items()):
+def _examples_of_part(file: Path, root: Path) -> Iterator[Example]:
+    for name, facts in sorted(_read_list(file).items()):
         video = file.parent / Path(name).name
-        if about.get("label") in LABELS and video.is_file():
-            label, generator = LABELS[about["label"]]
-            source = Path(about.get("original") or name).stem
+        if facts.get("label") in LABELS and video.is_file():
+            label, generator = LABELS[facts["label"]]
+            source = Path(facts.get("original") or name).stem
             yield Example(video.relative_to(root).as_posix(), label, source, generator)
         else:
-            log.warning("dfdc: %s lists %s, which has no label or is not there", file, name)
+            log.warning("dfdc: %s lists %s, which has no label or does not exist", file, name)
 
 
-def _read(file: Path) -> dict[str, dict[str, Any]]:
+def _read_list(file: Path) -> dict[str, dict[str, Any]]:
     try:
         listed = json.loads(file.read_text(encoding="utf-8"))
-        return {name: dict(about) for name, about in listed.items()}
+        return {name: dict(facts) for name, facts in listed.items()}
     except (ValueError, TypeError, AttributeError) as error:
-        log.warning("dfdc: %s left out, its list cannot be read: %s", file.parent, error)
+        log.warning("dfdc: skipped %s, since its list cannot be read: %s", file.parent, error)
         return {}

@@ -1,10 +1,10 @@
-"""FaceForensics++ (Roessler et al. 2019) with the DeepFakeDetection videos that its authors host.
+"""FaceForensics++ (Roessler et al. 2019), with the DeepFakeDetection videos that its authors host.
 
 Folders and file names: ondyari/FaceForensics, dataset/README.md ("<target sequence>_<source sequence>",
-"<actor number>__<scene name>", "<target actor>_<source actor>__<sequence name>__<experiment id>"); the folder `videos`
-below a compression: the trees that DeepfakeBench and SelfBlendedImages publish. Official splits: lists of pairs in
-dataset/splits of the same repository. The actors have no official split.
-A fake shares its source with the target's video, which it shows but for the face; both persons are its identities.
+"<actor number>__<scene name>", "<target actor>_<source actor>__<sequence name>__<experiment id>"). The folder `videos`
+below each compression: the trees published by DeepfakeBench and SelfBlendedImages. Official splits: lists of pairs in
+dataset/splits of the same repository. The videos of actors have no official split.
+A fake shares its source with the target's video, which it shows except for the face; both persons are its identities.
 """
 
 import json
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 Compression = Literal["raw", "c23", "c40"]
 Manipulation = Literal["Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter", "DeepFakeDetection"]
 PUBLISHED: tuple[Manipulation, ...] = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")  # in the paper
-ACTORS = "DeepFakeDetection"  # the one whose originals are actors
+ACTORS = "DeepFakeDetection"  # the manipulation whose originals show actors
 SPLITS = {"train": TRAIN, "val": VALIDATION, "test": TEST}
 
 CARD = DatasetCard(
@@ -34,9 +34,9 @@ CARD = DatasetCard(
     access="manual",
     layout=("original_sequences", "manipulated_sequences"),
     instructions=(
-        "Fill in the form that dataset/README.md of ondyari/FaceForensics names, fetch videos with the script which its"
-        " authors then send, put dataset/splits of that repository beside original_sequences and manipulated_sequences,"
-        " and name the folder of the three as `archives` of the dataset in params.yaml."
+        "Fill in the form linked in dataset/README.md of ondyari/FaceForensics, and download videos with the script"
+        " that its authors send. Put dataset/splits of that repository beside original_sequences and"
+        " manipulated_sequences, and set `archives` of the dataset in params.yaml to the folder of the three."
     ),
 )
 
@@ -46,21 +46,21 @@ def examples(
     compression: tuple[Compression, ...] = ("c23",),
     manipulations: tuple[Manipulation, ...] = PUBLISHED,
 ) -> Iterator[Example]:
-    """Give the originals and some manipulations at some compressions. Raise UserError for a split that is damaged."""
+    """Yield the originals and some manipulations at some compressions. Raise UserError for a damaged split list."""
     splits = _splits(root)
     originals = {"actors" if name == ACTORS else "youtube" for name in manipulations}
     folders = [f"original_sequences/{name}" for name in sorted(originals)]
     folders += [f"manipulated_sequences/{name}" for name in manipulations]
     for folder in (f"{name}/{quality}/videos" for name in folders for quality in compression):
         if not (root / folder).is_dir():
-            log.warning("faceforensics: there is no %s in %s", folder, root)
+            log.warning("faceforensics: there is no folder %s in %s", folder, root)
         for file in sorted((root / folder).glob("*.mp4")):
             yield _example(file.relative_to(root), splits)
 
 
 def _example(path: Path, splits: dict[str, str]) -> Example:
     kind, name = path.parts[:2]
-    shoot, *rest = path.stem.split("__")  # actors: who, what scene, and of a fake which experiment
+    shoot, *rest = path.stem.split("__")  # actors: person, scene, and for fakes the experiment
     target, *donor = shoot.split("_")
     people = "actor" if name in ("actors", ACTORS) else "youtube"
     source = f"{people}-{'__'.join([target, *rest[:1]])}"
@@ -75,18 +75,21 @@ def _example(path: Path, splits: dict[str, str]) -> Example:
 
 
 def _splits(root: Path) -> dict[str, str]:
-    """Return the split of each YouTube sequence, by its number; nothing where the lists are missing."""
-    found: dict[str, str] = {}
+    """Return the split of each YouTube sequence, by its number; empty if the lists are missing. Raise UserError."""
+    splits: dict[str, str] = {}
     for name, split in SPLITS.items():
         file = next((f for f in (root / "splits" / f"{name}.json", root / f"{name}.json") if f.is_file()), None)
         if file is None:
             log.warning(
-                "faceforensics: no splits/%s.json in %s, so no official split: %s", name, root, CARD.instructions
+                "faceforensics: no splits/%s.json in %s, so there is no official split. %s",
+                name,
+                root,
+                CARD.instructions,
             )
             return {}
         try:
             pairs: list[list[str]] = json.loads(file.read_text(encoding="utf-8"))
-            found |= {str(sequence): split for pair in pairs for sequence in pair}
+            splits |= {str(sequence): split for pair in pairs for sequence in pair}
         except (ValueError, TypeError) as error:
-            raise UserError(f"{file} is no list of pairs of sequences: {error}; fetch it again") from error
-    return found
+            raise UserError(f"{file} is not a list of pairs of sequences: {error}. Download it again") from error
+    return splits

@@ -1,4 +1,4 @@
-"""Your own directory tree: folders whose names params.yaml declares, each real or made by a named generator."""
+"""Your own folder: subfolders that params.yaml labels as real or with the name of the generator of their fakes."""
 
 import logging
 import re
@@ -12,13 +12,13 @@ log = logging.getLogger(__name__)
 
 CARD = DatasetCard(
     name="folder",
-    title="a directory tree of the user's",
+    title="Your own folder of images",
     citation="",
-    licence="the user's",
+    licence="the user's own",
     access="manual",
     instructions=(
-        "In params.yaml, name the tree as `archives` of the dataset and declare its folders in `options.labels`,"
-        " for example {camera: real, stylegan: stylegan}."
+        "In params.yaml, set `archives` of the dataset to your folder, and label its subfolders in"
+        " `options.labels`, for example {camera: real, stylegan: stylegan}."
     ),
 )
 
@@ -26,72 +26,73 @@ CARD = DatasetCard(
 def examples(
     root: Path, labels: dict[str, str] | None = None, source: str | None = None, splits: dict[str, str] | None = None
 ) -> Iterator[Example]:
-    """Give every file in a declared folder. Raise UserError for labels or folders that leave a doubt.
+    """Yield every file in a labelled folder. Raise UserError for labels or folders that are ambiguous.
 
-    `labels` says of each folder `real`, or what made the fakes in it. `source` is a regular expression with one group,
-    which names the source (video, shoot, person: what no split divides) where it is found in the path below that
-    folder, for example 'id(\\d+)_'; else what lies in one folder there is one source, and a file in none is its own.
-    `splits` says of a folder that it is the train, validation or test split already, for example {held_out: test}.
+    `labels` gives each folder the label `real`, or the name of what made its fakes. `source` is a regular expression
+    with one group, which captures the source (the video, shoot or person that no split divides) from the path below
+    that folder, for example 'id(\\d+)_'. Without a match, all files of one subfolder are one source, and each other
+    file is a source of its own. `splits` names folders that already are the train, validation or test split, for
+    example {held_out: test}.
     """
-    declared = _declared(root, labels or {})
+    labelled = _checked_labels(root, labels or {})
     expression = _expression(source)
     fixed = _fixed(root, splits or {})
-    _refuse_undeclared(root, declared)
-    _tell_of_loose_files(root)
-    lacking = {REAL if made_by == "real" else FAKE for made_by in declared.values()}
-    for name, made_by in sorted(declared.items()):
+    _refuse_unlabelled_folders(root, labelled)
+    _warn_about_unlabelled_files(root)
+    missing = {REAL if made_by == "real" else FAKE for made_by in labelled.values()}
+    for name, made_by in sorted(labelled.items()):
         for file in _files(root, name):
             example = _example(file.relative_to(root), name, made_by, expression)
-            lacking.discard(example.label)
+            missing.discard(example.label)
             yield replace(example, split=next((s for f, s in fixed.items() if f in file.parents), None))
-    if lacking:
-        kind = "reals" if REAL in lacking else "fakes"
-        raise UserError(f"labels name folders of {kind}, and no file lies in any of them")
+    if missing:
+        kind = "reals" if REAL in missing else "fakes"
+        raise UserError(f"labels name folders of {kind}, but none of them has any file")
 
 
 def _files(root: Path, name: str) -> Iterator[Path]:
-    """Give the files below a folder, in order; a link to a folder is not followed, and that is said."""
+    """Yield the files below a folder, in order. Links to folders are not followed, with a warning."""
     for path in sorted((root / name).rglob("*")):
         if path.is_file() and not _hidden(path.relative_to(root)):
             yield path
         elif path.is_symlink() and path.is_dir():
-            log.warning("left out: %s is a link to a folder, which is not followed", path.relative_to(root))
+            log.warning("Skipped %s: links to folders are not followed", path.relative_to(root))
 
 
 def _example(path: Path, folder: str, made_by: str, expression: re.Pattern[str] | None) -> Example:
     below = path.relative_to(folder)
-    named = expression.search(below.as_posix()) if expression else None
+    match = expression.search(below.as_posix()) if expression else None
     unit = f"{folder}/{below.parts[0] if len(below.parts) > 1 else below.stem}"  # a folder of frames is one source
-    source = named[1] if named and named[1] else unit
+    source = match[1] if match and match[1] else unit
     if made_by == "real":
         return Example(path.as_posix(), REAL, source)
     return Example(path.as_posix(), FAKE, source, made_by)
 
 
-def _declared(root: Path, labels: dict[str, str]) -> dict[str, str]:
-    """Return the folders and what made their files. Raise UserError if none are declared, missing or in another."""
+def _checked_labels(root: Path, labels: dict[str, str]) -> dict[str, str]:
+    """Return the label of each folder. Raise UserError if none are labelled, or one is missing or inside another."""
     if not labels:
-        raise UserError(f"no labels for the folders of the tree. {CARD.instructions}")
+        raise UserError(f"the subfolders have no labels. {CARD.instructions}")
     for name, made_by in labels.items():
         if not made_by.strip() or (made_by != "real" and made_by.strip().casefold() in ("real", "reals", "0", "1")):
-            raise UserError(f"labels call {name!r} {made_by!r}: write real, or the name of what made the fakes in it")
+            raise UserError(f"labels say {made_by!r} for {name!r}: write real, or the name of what made its fakes")
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or not (root / name).is_dir():
             there = ", ".join(sorted(folder.name for folder in root.iterdir() if folder.is_dir()))
-            raise UserError(f"labels name the folder {name!r}, which is not in the tree; it has: {there or 'none'}")
+            raise UserError(f"labels name {name!r}, which is not a subfolder; there are: {there or 'none'}")
         inside = [other for other in labels if PurePosixPath(other) in path.parents]
         if inside:
-            raise UserError(f"labels name both {inside[0]!r} and {name!r} in it: a file may have one label only")
+            raise UserError(f"labels name both {inside[0]!r} and {name!r} inside it: a file can have only one label")
     return {str(PurePosixPath(name)): made_by for name, made_by in labels.items()}
 
 
 def _fixed(root: Path, splits: dict[str, str]) -> dict[Path, str]:
-    """Return the folders that are a split already. Raise UserError for one that is not there, or no split's name."""
+    """Return the split of each folder that is one already. Raise UserError for a missing folder or an unknown split."""
     for name, split in splits.items():
         if split not in (TRAIN, VALIDATION, TEST):
-            raise UserError(f"splits call {name!r} {split!r}: write train, validation or test")
+            raise UserError(f"splits say {split!r} for {name!r}: write train, validation or test")
         if not (root / name).is_dir():
-            raise UserError(f"splits name the folder {name!r}, which is not in the tree")
+            raise UserError(f"splits name {name!r}, which is not a subfolder")
     return {root / name: split for name, split in splits.items()}
 
 
@@ -99,31 +100,31 @@ def _expression(source: str | None) -> re.Pattern[str] | None:
     try:
         expression = re.compile(source) if source else None
     except re.error as error:
-        raise UserError(f"options.source {source!r} is no regular expression: {error}") from error
+        raise UserError(f"options.source {source!r} is not a regular expression: {error}") from error
     if expression and expression.groups != 1:
         raise UserError(
-            f"options.source {source!r} has {expression.groups} groups: put one around what names the source"
+            f"options.source {source!r} has {expression.groups} groups: put one group around the name of the source"
         )
     return expression
 
 
-def _refuse_undeclared(root: Path, labels: dict[str, str]) -> None:
-    """Raise UserError for a folder that holds files and is neither declared nor in one that is."""
-    found: set[str] = set()
+def _refuse_unlabelled_folders(root: Path, labels: dict[str, str]) -> None:
+    """Raise UserError for folders with files that are neither labelled nor inside a labelled folder."""
+    unlabelled: set[str] = set()
     for folder in (path.relative_to(root) for path in root.rglob("*") if path.is_dir()):
-        declared = any(str(path) in labels for path in (PurePosixPath(folder), *PurePosixPath(folder).parents))
-        if not declared and not _hidden(folder) and any(path.is_file() for path in (root / folder).iterdir()):
-            found.add(folder.as_posix())
-    if found:
-        raise UserError(f"folders without a label: {', '.join(sorted(found))}. {CARD.instructions}")
+        is_labelled = any(str(path) in labels for path in (PurePosixPath(folder), *PurePosixPath(folder).parents))
+        if not is_labelled and not _hidden(folder) and any(path.is_file() for path in (root / folder).iterdir()):
+            unlabelled.add(folder.as_posix())
+    if unlabelled:
+        raise UserError(f"folders without a label: {', '.join(sorted(unlabelled))}. {CARD.instructions}")
 
 
-def _tell_of_loose_files(root: Path) -> None:
+def _warn_about_unlabelled_files(root: Path) -> None:
     for path in sorted(root.iterdir()):
         if path.is_file() and not _hidden(path.relative_to(root)):
-            log.warning("left out: %s lies in no folder that has a label", path.name)
+            log.warning("Skipped %s: it is not in a labelled folder", path.name)
 
 
 def _hidden(path: Path) -> bool:
-    """Return whether an operating system, not a person, put it there."""
+    """Return whether a file was created by an operating system, not by a person."""
     return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)

@@ -1,10 +1,10 @@
-"""ForenSynths (Wang et al. 2020): ProGAN by category to train on, thirteen generators to test on.
+"""ForenSynths (Wang et al. 2020): ProGAN by category for training, thirteen generators for testing.
 
 Addresses, names of archives and of the generators' folders: PeterWang512/CNNDetection, README.md, eval_config.py and
-dataset/{train,val,test}/*.sh. Categories: the `--classes` of its README. The training set is a zip of 75 GB in a split
-7z. Whether the archives have a folder above the categories and generators was not read: any depth is taken.
-Which images of a test set show the same scene is not published; 0_real and 1_fake of one name count as one source,
-because in the sets that translate images they are, and elsewhere it does no harm.
+dataset/{train,val,test}/*.sh. Categories: the `--classes` of its README. The training set is a zip of 75 GB in a 7z
+with volumes. It was not verified whether the archives have a folder above categories and generators: any depth is
+accepted. It is not published which test images show the same scene; 0_real and 1_fake of one name count as one source,
+which is right for sets of translated images and harmless for others.
 """
 
 import logging
@@ -26,14 +26,14 @@ Generator = Literal[
 ]  # fmt: skip
 CATEGORIES: tuple[Category, ...] = Category.__args__  # type: ignore[attr-defined]
 GENERATORS: tuple[Generator, ...] = Generator.__args__  # type: ignore[attr-defined]
-PLACE = "https://huggingface.co/datasets/sywang/CNNDetection/resolve/main/"
+BASE = "https://huggingface.co/datasets/sywang/CNNDetection/resolve/main/"
 ARCHIVES = {
     "train": tuple(
-        Archive(f"progan_train.7z.{volume:03d}", f"{PLACE}progan_train.7z.{volume:03d}", into="train")
+        Archive(f"progan_train.7z.{volume:03d}", f"{BASE}progan_train.7z.{volume:03d}", into="train")
         for volume in range(1, 8)
     ),
-    "validation": (Archive("progan_val.zip", f"{PLACE}progan_val.zip", into="val"),),
-    "test": (Archive("CNN_synth_testset.zip", f"{PLACE}CNN_synth_testset.zip", into="test"),),
+    "validation": (Archive("progan_val.zip", f"{BASE}progan_val.zip", into="val"),),
+    "test": (Archive("CNN_synth_testset.zip", f"{BASE}CNN_synth_testset.zip", into="test"),),
 }
 FOLDERS = {
     "train": TRAIN, "progan_train": TRAIN, "val": VALIDATION, "progan_val": VALIDATION,
@@ -51,14 +51,14 @@ CARD = DatasetCard(
     archives=ARCHIVES["test"],
     layout=(*FOLDERS, *GENERATORS),
     instructions=(
-        "It is fetched from Hugging Face. If you have it, name the folder of the archives, or that of the unpacked"
-        " train, val and test (or of the generators), as `archives` of the dataset in params.yaml."
+        "It is downloaded from Hugging Face. If you have it already, set `archives` of the dataset in params.yaml"
+        " to the folder of the archives, or of the unpacked train, val and test (or of the generators)."
     ),
 )
 
 
 def archives(parts: tuple[Part, ...] = ("test",)) -> tuple[Archive, ...]:
-    """Return the archives of some parts: train is 75 GB, twice that while it is unpacked, and what is taken of it."""
+    """Return the archives of some parts. `train` is 75 GB; unpacking needs twice that, plus the selected images."""
     return tuple(archive for part in parts for archive in ARCHIVES[part])
 
 
@@ -68,31 +68,31 @@ def examples(
     categories: tuple[Category, ...] = CATEGORIES,
     generators: tuple[Generator, ...] = GENERATORS,
 ) -> Iterator[Example]:
-    """Give the images of some parts: of train and validation those of some categories, of test of some generators."""
-    found = dict.fromkeys(parts, 0)
+    """Yield the images of some parts: by category for train and validation, by generator for test."""
+    counts = dict.fromkeys(parts, 0)
     for folder in sorted(path for name in LABELS for path in root.rglob(name) if path.is_dir()):
-        part, generator, category = _place(folder.relative_to(root).parent)
-        if part in parts and wants((folder.relative_to(root) / "any").as_posix(), categories, generators):
+        part, generator, category = _parse_folder(folder.relative_to(root).parent)
+        if part in parts and selects((folder.relative_to(root) / "any").as_posix(), categories, generators):
             for file in sorted(path for path in folder.iterdir() if path.is_file()):
-                found[part] += 1
+                counts[part] += 1
                 yield _example(file, root, part, generator, category)
-    for part in (part for part, count in found.items() if not count):
-        log.warning("forensynths: nothing of the part %s in %s", part, root)
+    for part in (part for part, count in counts.items() if not count):
+        log.warning("forensynths: no images of the part %s in %s", part, root)
 
 
-def wants(path: str, categories: Sequence[str] = CATEGORIES, generators: Sequence[str] = GENERATORS) -> bool:
-    """Return whether a file is asked for: the others need not be unpacked."""
+def selects(path: str, categories: Sequence[str] = CATEGORIES, generators: Sequence[str] = GENERATORS) -> bool:
+    """Return whether the options select a file: the others need not be unpacked."""
     folder = PurePosixPath(path).parent
     if folder.name not in LABELS:
         return True
-    part, generator, category = _place(folder.parent)
+    part, generator, category = _parse_folder(folder.parent)
     return generator in generators if part == TEST else category in categories
 
 
-def _place(folder: PurePath) -> tuple[Part, str, str]:
-    """Return part, generator and category (or "") of the folder that holds 0_real and 1_fake."""
+def _parse_folder(folder: PurePath) -> tuple[Part, str, str]:
+    """Return part, generator and category ("" if none) of the folder that contains 0_real and 1_fake."""
     names = folder.parts
-    part = FOLDERS.get(names[0], TEST) if len(names) > 1 else TEST  # `train/0_real` would be the category
+    part = FOLDERS.get(names[0], TEST) if len(names) > 1 else TEST  # in `train/0_real`, train is a category
     if part != TEST:
         return part, "progan", names[-1]  # type: ignore[return-value]
     at = next((number for number, name in enumerate(names) if name in GENERATORS), len(names) - 1)

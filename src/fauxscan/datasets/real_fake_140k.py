@@ -1,8 +1,8 @@
 """140k Real and Fake Faces (Kaggle, xhlulu): 70,000 FFHQ photographs and 70,000 StyleGAN faces, 256 pixels, split.
 
-Layout real_vs_fake/real-vs-fake/{train,valid,test}/{real,fake}: as several public readers of the set have it. That the
-archive bears the name of the set, or archive.zip from a browser, and that the fakes are Bojan Tunguz's "1 million fake
-faces" by StyleGAN is recalled, not read.
+Layout: real_vs_fake/real-vs-fake/{train,valid,test}/{real,fake}, according to several public readers of the dataset.
+From memory, not verified: the archive has the name of the dataset, or archive.zip when downloaded in a browser, and the
+fakes are Bojan Tunguz's "1 million fake faces" by StyleGAN.
 """
 
 from collections.abc import Iterator
@@ -19,8 +19,8 @@ CARD = DatasetCard(
     archives=(Archive("140k-real-and-fake-faces.zip", aliases=("archive.zip",)),),
     layout=("real_vs_fake", "real-vs-fake"),
     instructions=(
-        "With a Kaggle account, fetch the data set xhlulu/140k-real-and-fake-faces and name the folder of the zip, or"
-        " of the unpacked real_vs_fake, as `archives` of the dataset in params.yaml."
+        "With a Kaggle account, download xhlulu/140k-real-and-fake-faces, and set `archives` of the dataset in"
+        " params.yaml to the folder of the zip, or of the unpacked real_vs_fake."
     ),
 )
 SPLITS = {"train": TRAIN, "valid": VALIDATION, "test": TEST}
@@ -28,7 +28,7 @@ LABELS = {"real": (REAL, None), "fake": (FAKE, "stylegan")}
 
 
 def examples(root: Path) -> Iterator[Example]:
-    """Give each image, a source of its own, in its published split."""
+    """Yield each image as a source of its own, in its published split."""
     for folder in sorted(root.glob("**/real-vs-fake/*/*")):
         if folder.parent.name in SPLITS and folder.name in LABELS:
             label, generator = LABELS[folder.name]

@@ -1,8 +1,8 @@
 """FFHQ photographs and StyleGAN faces, published with A. Y. Xu's article on MesoNet (GradientCrescent, 2019).
 
-The addresses and the name stylegan_05psi.zip were read in the article. Not read anywhere: how many images the published
-archives hold, the name of the 10 psi archive (Drive gives none before a download), and the name of the folder inside
-the StyleGAN archives, which is therefore looked for under several; `fakes` names another.
+The addresses and the name stylegan_05psi.zip are from the article. Not verified: the number of images in the published
+archives, the name of the 10 psi archive (Drive shows none before a download), and the folder inside the StyleGAN
+archives, which is therefore looked for under several names; the option `fakes` gives another one.
 """
 
 from collections.abc import Iterator
@@ -31,21 +31,21 @@ CARD = DatasetCard(
     archives=(PHOTOGRAPHS, FACES[5]),
     layout=("real",),
     instructions=(
-        "It is fetched from Google Drive; where Drive refuses, fetch real.zip and stylegan_05psi.zip with a browser and"
-        " name their folder as `archives` of the dataset in params.yaml."
+        "It is downloaded from Google Drive. If Drive refuses, download real.zip and stylegan_05psi.zip in a"
+        " browser, and set `archives` of the dataset in params.yaml to their folder."
     ),
 )
 
 
 def archives(psi: Psi = 5) -> tuple[Archive, ...]:
-    """Return the photographs and the faces of one truncation, named as the article names it."""
+    """Return the photographs and the faces of one truncation psi, in the article's notation (5 or 10)."""
     return PHOTOGRAPHS, FACES[psi]
 
 
 def examples(root: Path, psi: Psi = 5, fakes: str | None = None) -> Iterator[Example]:
-    """Give each image, a source of its own. Raise UserError where no folder bears a known name."""
-    made = _folder(root, [fakes] if fakes else [name.format(psi=psi) for name in FOLDERS])
-    for folder, label, generator in ((_folder(root, ["real"]), REAL, None), (made, FAKE, "stylegan")):
+    """Yield each image as a source of its own. Raise UserError if no folder has a known name."""
+    fake_folder = _folder(root, [fakes] if fakes else [name.format(psi=psi) for name in FOLDERS])
+    for folder, label, generator in ((_folder(root, ["real"]), REAL, None), (fake_folder, FAKE, "stylegan")):
         for file in sorted(path for path in folder.rglob("*") if path.is_file()):
             path = file.relative_to(root).as_posix()
             yield Example(path, label, f"{folder.name}/{file.stem}", generator)
@@ -58,5 +58,5 @@ def _folder(root: Path, names: list[str]) -> Path:
     there = ", ".join(sorted(folder.name for folder in root.iterdir() if folder.is_dir()))
     raise UserError(
         f"stylegan_ffhq has no folder {' or '.join(names)}; it has: {there or 'none'}. If one of them holds the fakes,"
-        " name it as options.fakes of the dataset in params.yaml"
+        " set options.fakes of the dataset in params.yaml to its name"
     )

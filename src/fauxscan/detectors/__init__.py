@@ -2,7 +2,9 @@
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from types import ModuleType
+from typing import Any
 
 from fauxscan.records import UserError
 
@@ -15,5 +17,21 @@ def names() -> list[str]:
 def get(name: str) -> ModuleType:
     """Return the detector's module. Raise UserError with the known names."""
     if name not in names():
-        raise UserError(f"unknown detector {name!r}; there are: {', '.join(names())}")
+        raise UserError(f"unknown detector {name!r}; the known ones are: {', '.join(names())}")
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def build(name: str, options: Mapping[str, Any], seed: int = 0, mirrored: bool = False) -> Any:
+    """Return the untrained network, the same each time. Raise UserError for an option that the detector does not take.
+
+    Pass `mirrored` inside the scope of a distribution strategy: layers are then numbered on.
+    """
+    import keras
+
+    if not mirrored:
+        keras.utils.clear_session()  # otherwise layers are numbered on, and their names are part of a model's digest
+    keras.utils.set_random_seed(seed)
+    try:
+        return get(name).build(**options)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{name} does not take the options {dict(options)}: {error}") from error

@@ -1,7 +1,8 @@
-"""Cross-domain: the pixels and the log spectrum of a whole image, each by its own branch, judged together (Tule 2022).
+"""Cross-domain: two branches for the pixels and the log spectrum of a whole image, joined by one head (Tule 2022).
 
-The write-up meant to augment what the spatial branch sees and never did: each step starts again from the image that was
-read, and a cache keeps the first epoch's draws. Here they are layers before that branch, drawn anew for each batch.
+The write-up meant to augment the input of the spatial branch and never did: each step starts again from the original
+image, and a cache keeps the draws of the first epoch. Here augmentation layers precede that branch, drawn anew for each
+batch.
 """
 
 import keras
@@ -34,7 +35,6 @@ CARD = DetectorCard(
         reduce_on_plateau=Plateau(patience=5, factor=0.5, lowest_rate=1e-6),
     ),
     expected="0.97 validation accuracy, 0.855 on a second and 0.638 on a third source (write-up's own data)",
-    full_precision=True,
 )
 
 
@@ -53,14 +53,14 @@ def build(size: int = CARD.input_size, activation: Activation = "relu") -> keras
 
 
 def _augmented(image: keras.KerasTensor) -> keras.KerasTensor:
-    """Return the image as the write-up's train_preprocess means to change it; outside training, as it is."""
+    """Return the image augmented as train_preprocess of the write-up intends; unchanged outside training."""
     for change in (
         layers.RandomFlip("horizontal", dtype="float32"),
-        layers.RandomFlip("vertical", dtype="float32"),  # in one layer for both, Keras does both or none
+        layers.RandomFlip("vertical", dtype="float32"),  # one layer for both would flip both or neither
         layers.RandomBrightness(32 / 255, value_range=(0, 255), dtype="float32"),
         random_saturation(0.5, 1.5),
         RandomBlur((1.0, 1.0), probability=0.5),
-        layers.RandomInvert((0.5, 0.5), value_range=(0, 255), dtype="float32"),  # one number would mean 0 to 0.5
+        layers.RandomInvert((0.5, 0.5), value_range=(0, 255), dtype="float32"),  # one number would mean from 0 to 0.5
         RandomCentreCrop(0.5, probability=0.5),
         RandomQuarterTurn(probability=0.5),
     ):

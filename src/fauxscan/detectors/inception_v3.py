@@ -1,7 +1,7 @@
 """Inception-v3 with its first 90 layers frozen and a head of four dense layers (Szegedy et al. 2016; Xu 2019).
 
-The write-up's text says 2e-4 for 15 epochs, which stands here; its listing says 0.002 for 30. The card's weights are
-Keras's own.
+The text of the write-up says 2e-4 for 15 epochs, which is used here; its listing says 0.002 for 30. The weights on the
+card are Keras's own.
 """
 
 import keras

@@ -1,7 +1,7 @@
 """Meso-4: four small convolutions on a face (Afchar et al. 2018).
 
-Write-ups train it otherwise: 299 px, 0.002 for 30 epochs and 2e-4 for 20, cross-entropy (Xu 2019: `phases`); or 30
-epochs of batches of 32 with a decay that reaches 1e-6 at the end (the MesoNet package, 2021: `decay_steps` 0).
+Write-ups train it differently: at 299 px with cross-entropy, 0.002 for 30 epochs and 2e-4 for 20 (Xu 2019: `phases`);
+or for 30 epochs in batches of 32 with a decay that reaches 1e-6 at the end (MesoNet package, 2021: `decay_steps` 0).
 """
 
 import keras

@@ -1,8 +1,8 @@
 """MesoInception-4: Meso-4 with two inception modules of dilated convolutions (Afchar et al. 2018).
 
-Write-ups train it otherwise: 299 px, 0.002 for 30 epochs and 2e-4 for 20, cross-entropy (Xu 2019: `phases`); or on
-whole images at 224 px, squared error, batches of 40, 1e-3, at most 100 epochs (Tule 2022, the spatial model), with the
-augmentation that cross_domain.py holds.
+Write-ups train it differently: at 299 px with cross-entropy, 0.002 for 30 epochs and 2e-4 for 20 (Xu 2019: `phases`);
+or on whole images at 224 px with squared error, in batches of 40, at 1e-3 for at most 100 epochs (Tule 2022, the
+spatial model), with the augmentation in cross_domain.py.
 """
 
 import keras

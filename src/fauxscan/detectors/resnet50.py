@@ -1,14 +1,15 @@
-"""ResNet-50 as the universal detector of Wang et al. 2020 has it: torchvision's variant, one logit.
+"""ResNet-50 as in the universal detector of Wang et al. 2020: torchvision's variant with one logit.
 
-Layers bear the names of torchvision's state dict with `_` for `.`, so that such weights go in by name. Wang et al. look
-at 224 px of a 256 px image: any in training, the middle otherwise. The write-up that rebuilds it trains one epoch in
-batches of 100 on images of 224 px and validates every 10 batches (`epochs`, `batch_size`, `validate_every`).
+Layers have the names of torchvision's state dict with `_` for `.`, so that such weights are assigned by name. Wang et
+al. crop 224 px out of a 256 px image: at random in training, from the centre otherwise. The write-up that rebuilds it
+trains one epoch in batches of 100 on images of 224 px and validates every 10 batches (`epochs`, `batch_size`,
+`validate_every`).
 """
 
 import keras
-from keras import layers, ops
+from keras import layers
 
-from fauxscan.layers import imagenet_scaled, logit_head
+from fauxscan.layers import Crop, imagenet_scaled, logit_head
 from fauxscan.records import Archive, DetectorCard, Plateau, Recipe, View
 
 CARD = DetectorCard(
@@ -24,7 +25,7 @@ CARD = DetectorCard(
         monitor="val_accuracy",
         min_delta=1e-3,
         reduce_on_plateau=Plateau(patience=5, factor=0.1, lowest_rate=1e-6),
-        early_stopping=15,  # three waits: the rate falls twice
+        early_stopping=15,  # three times the patience: the rate falls twice
         augmentation={
             "blur": {"sigma": [0.0, 3.0], "probability": 0.5},
             "jpeg": {"quality": [30, 100], "probability": 0.5},
@@ -41,34 +42,6 @@ CARD = DetectorCard(
 STAGES = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))  # width, blocks, stride of the first
 
 
-@keras.saving.register_keras_serializable("fauxscan")
-class Crop(layers.Layer):  # type: ignore[misc]
-    """A square cut out of each image: anywhere in training, drawn for each, and the middle otherwise."""
-
-    def __init__(self, size: int, seed: int | None = None, **kwargs: object) -> None:
-        super().__init__(**{**kwargs, "dtype": "float32"})
-        self.size, self.seed = size, seed
-        self.draws = keras.random.SeedGenerator(seed)
-
-    def call(self, images: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
-        """Return (batch, size, size, 3)."""
-        spare = images.shape[1] - self.size
-        if not training:
-            start = spare // 2
-            return images[:, start : start + self.size, start : start + self.size]
-        starts = keras.random.randint((2, ops.shape(images)[0], 1), 0, spare + 1, seed=self.draws)
-        picks = ops.one_hot(starts + ops.arange(self.size), images.shape[1])  # a matrix for rows and one for columns
-        return ops.einsum("bih,bhwc,bjw->bijc", picks[0], images, picks[1])
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Return the shape of the squares."""
-        return (input_shape[0], self.size, self.size, input_shape[3])
-
-    def get_config(self) -> dict[str, object]:
-        """Return the arguments."""
-        return {**super().get_config(), "size": self.size, "seed": self.seed}
-
-
 def build(size: int = CARD.input_size, crop: int = 224) -> keras.Model:
     """Return the network: RGB in 0..255 (batch, size, size, 3) -> logit of P(fake) (batch, 1)."""
     image = keras.Input((size, size, 3), name="image")
@@ -77,7 +50,7 @@ def build(size: int = CARD.input_size, crop: int = 224) -> keras.Model:
 
     # === Stem ===
     x = layers.ReLU()(_normalised(_convolution(x, 64, 7, 2, "conv1"), "bn1"))
-    x = layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D(1)(x))  # after ReLU nothing is below the zeros
+    x = layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D(1)(x))  # zeros are the smallest values after ReLU
 
     # === Four stages of bottlenecks ===
     for stage, (width, blocks, stride) in enumerate(STAGES, 1):
@@ -89,7 +62,7 @@ def build(size: int = CARD.input_size, crop: int = 224) -> keras.Model:
 
 
 def _bottleneck(x: keras.KerasTensor, width: int, stride: int, name: str) -> keras.KerasTensor:
-    """Return a block of 1x1, 3x3 and 1x1 convolutions around which the input goes; the 3x3 has the stride."""
+    """Return a residual block of 1x1, 3x3 and 1x1 convolutions, of which the 3x3 has the stride."""
     y = layers.ReLU()(_normalised(_convolution(x, width, 1, 1, f"{name}_conv1"), f"{name}_bn1"))
     y = layers.ReLU()(_normalised(_convolution(y, width, 3, stride, f"{name}_conv2"), f"{name}_bn2"))
     y = _normalised(_convolution(y, 4 * width, 1, 1, f"{name}_conv3"), f"{name}_bn3")
@@ -100,11 +73,11 @@ def _bottleneck(x: keras.KerasTensor, width: int, stride: int, name: str) -> ker
 
 
 def _convolution(x: keras.KerasTensor, filters: int, kernel: int, stride: int, name: str) -> keras.KerasTensor:
-    """Return a convolution without bias, padded alike on all sides as torch does; "same" pads the far side more."""
+    """Return a convolution without bias, padded equally on all sides as in torch; "same" pads the far side more."""
     x = layers.ZeroPadding2D(kernel // 2)(x) if kernel > 1 else x
     return layers.Conv2D(filters, kernel, stride, use_bias=False, kernel_initializer="he_normal", name=name)(x)
 
 
 def _normalised(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """Return the batch normalisation with torch's constants: what it calls momentum 0.1 is 0.9 here."""
+    """Return a batch normalisation with torch's constants; torch's momentum of 0.1 is 0.9 in Keras."""
     return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)

@@ -1,8 +1,8 @@
 """Xception: a frozen trunk under five dense layers, then all of it trained (Chollet 2017; Spagnola 2020).
 
-The write-up puts its layers on the 1000 class probabilities of the whole network, and tells neither rate nor epochs of
-the second pass, only that without it the results are much worse. Here they stand on the pooled features, and the second
-pass has a tenth of the rate. The card's weights are Keras's own.
+The write-up puts its layers on the 1000 class probabilities of the whole network. It gives neither the rate nor the
+epochs of the second pass, only that the results are much worse without it. Here the layers are on the pooled features,
+and the second pass has a tenth of the rate. The weights on the card are Keras's own.
 """
 
 import keras

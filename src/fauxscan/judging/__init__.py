@@ -1,0 +1,1 @@
+"""From logits to verdicts: scoring, calibration, ensembles, metrics and evaluation."""

@@ -1,4 +1,4 @@
-"""Calibration: the temperature that makes p_fake a probability, and the cuts at stated error rates."""
+"""Calibration: the temperature that makes p_fake a probability, and the thresholds at given error rates."""
 
 import math
 
@@ -17,13 +17,13 @@ def fit(labels: ArrayLike, logits: ArrayLike, params: CalibrateParams) -> Calibr
     truth, raw = np.asarray(labels), np.asarray(logits, np.float64)
     temperature = fit_temperature(truth, raw)
     p_fake = expit(raw / temperature)
-    high = upper_cut(p_fake[truth == REAL], params.false_positive_rate)
-    low = lower_cut(p_fake[truth == FAKE], params.false_negative_rate)
+    high = upper_threshold(p_fake[truth == REAL], params.false_positive_rate)
+    low = lower_threshold(p_fake[truth == FAKE], params.false_negative_rate)
     return Calibration(
         temperature=temperature,
-        high=max(low, high),  # where the classes lie apart the cuts cross, and what lies between is uncertain
+        high=max(low, high),  # well separated classes make the thresholds cross; scores between them are uncertain
         low=min(low, high),
-        even=even_cut(p_fake[truth == REAL], p_fake[truth == FAKE]),
+        eer_threshold=eer_threshold(p_fake[truth == REAL], p_fake[truth == FAKE]),
         false_positive_rate=params.false_positive_rate,
         false_negative_rate=params.false_negative_rate,
         reals=int((truth == REAL).sum()),
@@ -32,18 +32,18 @@ def fit(labels: ArrayLike, logits: ArrayLike, params: CalibrateParams) -> Calibr
 
 
 def fit_temperature(truth: NDArray[np.integer], raw: NDArray[np.float64]) -> float:
-    """Return the temperature of least negative log-likelihood (Guo et al. 2017), between 0.05 and 20."""
+    """Return the temperature with the least negative log-likelihood (Guo et al. 2017), between 0.05 and 20."""
     sign = np.where(truth == FAKE, 1.0, -1.0)
 
     def loss(log_temperature: float) -> float:
         return float(np.logaddexp(0, -sign * raw / math.exp(log_temperature)).mean())
 
-    found = minimize_scalar(loss, bounds=(math.log(0.05), math.log(20)), method="bounded")
-    return float(math.exp(found.x))
+    fitted = minimize_scalar(loss, bounds=(math.log(0.05), math.log(20)), method="bounded")
+    return float(math.exp(fitted.x))
 
 
-def upper_cut(reals: NDArray[np.float64], rate: float) -> float:
-    """Return the p_fake that a new real reaches with at most probability `rate`; 1 if the reals are too few to say.
+def upper_threshold(reals: NDArray[np.float64], rate: float) -> float:
+    """Return the p_fake that a new real reaches with probability `rate` at most; 1 if there are too few reals.
 
     Split conformal (Vovk et al. 2005): just above the k-th smallest of n, k = ceil((n + 1)(1 - rate)).
     """
@@ -51,8 +51,8 @@ def upper_cut(reals: NDArray[np.float64], rate: float) -> float:
     return 1.0 if k > len(reals) else min(1.0, float(np.nextafter(np.sort(reals)[k - 1], 2.0)))
 
 
-def even_cut(reals: NDArray[np.float64], fakes: NDArray[np.float64]) -> float:
-    """Return the p_fake with as large a share of reals at or above it as of fakes below it (equal error rate)."""
+def eer_threshold(reals: NDArray[np.float64], fakes: NDArray[np.float64]) -> float:
+    """Return the p_fake at which the share of reals at or above it equals that of fakes below it (equal error rate)."""
     scores = np.unique(np.concatenate([reals, fakes]))
     above = 1 - np.searchsorted(np.sort(reals), scores) / len(reals)
     below = np.searchsorted(np.sort(fakes), scores) / len(fakes)
@@ -60,6 +60,6 @@ def even_cut(reals: NDArray[np.float64], fakes: NDArray[np.float64]) -> float:
     return float(scores[max(nearest - 1, 0) : nearest + 1].mean())  # between two scores, not on one
 
 
-def lower_cut(fakes: NDArray[np.float64], rate: float) -> float:
-    """Return the p_fake under which a new fake falls with at most probability `rate`; 0 if the fakes are too few."""
-    return 1.0 - upper_cut(1.0 - fakes, rate)
+def lower_threshold(fakes: NDArray[np.float64], rate: float) -> float:
+    """Return the p_fake below which a new fake falls with probability `rate` at most; 0 if there are too few fakes."""
+    return 1.0 - upper_threshold(1.0 - fakes, rate)

@@ -1,20 +1,83 @@
-"""Combiners: how the calibrated logits of several models become one, fitted on the validation split."""
+"""Combiners join the calibrated logits of several models into one; they are fitted on the validation split."""
 
+import shutil
 import warnings
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.neural_network import MLPClassifier
 
-from fauxscan.judging.panel import Dense, forward
+from fauxscan import disk, models
+from fauxscan.judging import calibration, manifest
+from fauxscan.judging.ensemble import CARD_FILE, MEMBERS_FOLDER, Dense, EnsembleCard, calibrate, forward
+from fauxscan.models import ModelCard
+from fauxscan.params import CalibrateParams, CombinerParams
+from fauxscan.records import UserError
 
 FOLDS = 5
-UNITS = 32  # of the write-up's `dense32` (Spagnola 2020)
+UNITS = 32  # of `dense32` in the write-up (Spagnola 2020)
 EPOCHS = 500
 Floats = NDArray[np.float64]
+
+
+def combine(
+    name: str, combiner: CombinerParams, folder: Path, members: Path, out: Path, params: CalibrateParams, seed: int
+) -> None:
+    """Fit an ensemble on the validation logits of its members below `folder`; write it, with the members, to `out`.
+
+    `members` is the manifest that the stage `members` wrote. Raise UserError if it is out of date, or if the members
+    were not trained on the same data in the same way.
+    """
+    manifest.check_manifest(members, combiner.members, folder)
+    cards = {member: models.read_card(folder / member) for member in combiner.members}
+    dataset = _one_dataset(cards)
+    table = _joined(cards, folder)
+    inputs, labels = table[list(cards)].to_numpy(), table["label"].to_numpy()
+    unseen = cross_fitted(inputs, labels, table["source"].to_numpy(), combiner.method, seed)
+    card = EnsembleCard(
+        name=name,
+        method=combiner.method,
+        dataset=dataset,
+        layers=fit(inputs, labels, combiner.method, seed),
+        digests={member: card.model_digest for member, card in cards.items()},
+        calibration=calibration.fit(labels, unseen, params),
+        proof_of_machinery=any(card.trained_on.proof_of_machinery for card in cards.values()),
+    )
+    for member in cards:
+        shutil.copytree(folder / member, out / MEMBERS_FOLDER / member)
+    disk.write_text(out / CARD_FILE, card.model_dump_json(indent=2) + "\n")
+
+
+def _one_dataset(cards: dict[str, ModelCard]) -> str:
+    seen = {(card.trained_on.dataset, card.trained_on.split_digest) for card in cards.values()}
+    if len(seen) > 1:
+        names = ", ".join(f"{member} on {card.trained_on.dataset}" for member, card in cards.items())
+        raise UserError(f"members of an ensemble must share one dataset and split, but: {names}")
+    if len({card.trained_on.self_blended for card in cards.values()}) > 1:
+        made = ", ".join(member for member, card in cards.items() if card.trained_on.self_blended)
+        raise UserError(
+            f"{made} of {', '.join(cards)} learned from self-blended images, the others from the dataset's own fakes:"
+            " members of an ensemble must have judged the same fakes, so train all of them in the same way"
+        )
+    return seen.pop()[0]
+
+
+def _joined(cards: dict[str, ModelCard], folder: Path) -> pd.DataFrame:
+    """Return one row per media file that every member could judge: label, source and each member's calibrated logit."""
+    table: pd.DataFrame | None = None
+    for member, card in cards.items():
+        media = pd.read_parquet(folder / member / manifest.LOGITS).set_index(["sha256", "label"])
+        column = media["logit"].map(lambda raw, card=card: calibrate(raw, card.calibration)).rename(member)
+        table = media[["source"]].join(column) if table is None else table.join(column, how="inner")
+    table = None if table is None else table.reset_index("label")
+    if table is None or table["label"].nunique() < 2:
+        raise UserError(f"{', '.join(cards)} judged no reals and fakes in common: an ensemble cannot be fitted")
+    return table
 
 
 def fit(calibrated: Floats, labels: NDArray[np.integer], method: str, seed: int) -> tuple[Dense, ...]:
@@ -29,9 +92,9 @@ def fit(calibrated: Floats, labels: NDArray[np.integer], method: str, seed: int)
 
 
 def _dense32(calibrated: Floats, labels: NDArray[np.integer], seed: int) -> tuple[Dense, ...]:
-    """Return 32 ReLU units and one logit, by Adam in batches of 64, as the write-up trains its ensemble.
+    """Return 32 ReLU units and one logit, trained with Adam in batches of 64, as the write-up trains its ensemble.
 
-    It stops at 25 epochs; ours may take more, since a validation split is smaller than the training set it used.
+    The write-up stops at 25 epochs. Ours may take more: a validation split is smaller than the training set it used.
     """
     network = MLPClassifier((UNITS,), batch_size=min(64, len(labels)), max_iter=EPOCHS, alpha=0.1, random_state=seed)
     with warnings.catch_warnings():
@@ -47,10 +110,10 @@ def _dense(kernel: Floats, bias: Floats) -> Dense:
 def cross_fitted(
     calibrated: Floats, labels: NDArray[np.integer], sources: NDArray[np.object_], method: str, seed: int
 ) -> Floats:
-    """Return for each row (n,) the logit of a combiner that was fitted without that row's source.
+    """Return for each row (n,) the logit of a combiner that was fitted without the source of that row.
 
-    Calibrated on the very rows that it was fitted on, an ensemble would think itself better than it is. Where a class
-    has too few sources to leave any out, the rows' own fit is taken.
+    An ensemble that is calibrated on the rows it was fitted on would be overconfident. If a class has too few sources
+    to leave any out, the combiner is fitted on all rows.
     """
     folds = min(FOLDS, *(len(set(sources[labels == label])) for label in set(labels.tolist())))
     if folds < 2:

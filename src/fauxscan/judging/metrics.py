@@ -1,4 +1,4 @@
-"""Figures with intervals: resampled by source, since faces of one source are no independent trials."""
+"""Figures with confidence intervals, resampled by source: faces of one source are not independent trials."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Figures = dict[str, float]
 
 @dataclass(frozen=True)
 class Scored:
-    """Scores to be measured: labels, p_fake and sources, each (n,)."""
+    """Labels, p_fake and sources of the scores to measure, each (n,)."""
 
     labels: NDArray[np.int64]
     p_fake: NDArray[np.float64]
@@ -35,16 +35,17 @@ class Scored:
 Statistic = Callable[[Scored, NDArray[np.float64]], NDArray[np.float64]]
 
 
-def figures(table: pd.DataFrame, high: float, even: float, params: EvaluateParams, seed: int) -> Figures:
-    """Return counts, accuracies at p_fake 0.5 and `even`, AUC, their intervals, and the error rates at `high`."""
+def figures(table: pd.DataFrame, high: float, eer_threshold: float, params: EvaluateParams, seed: int) -> Figures:
+    """Return counts, accuracies at p_fake 0.5 and `eer_threshold`, AUC, their intervals, and error rates at `high`."""
     scored = Scored.of(table)
     reals, fakes = scored.p_fake[scored.labels == REAL], scored.p_fake[scored.labels == FAKE]
     statistics: dict[str, Statistic] = {
-        "accuracy": partial(accuracy, cut=0.5), "even_accuracy": partial(accuracy, cut=even), "auc": auc,
+        "accuracy": partial(accuracy, threshold=0.5),
+        "even_accuracy": partial(accuracy, threshold=eer_threshold), "auc": auc,
     }  # fmt: skip
     return {
         "reals": len(reals), "fakes": len(fakes), "sources": int(scored.sources.max()) + 1,
-        "majority": max(len(reals), len(fakes)) / len(table), "even": even,
+        "majority": max(len(reals), len(fakes)) / len(table), "even": eer_threshold,
         **with_intervals(scored, statistics, params, seed),
         "average_precision": float(average_precision_score(scored.labels, scored.p_fake)),
         "balanced_accuracy": float(((reals < 0.5).mean() + (fakes >= 0.5).mean()) / 2),
@@ -56,13 +57,13 @@ def figures(table: pd.DataFrame, high: float, even: float, params: EvaluateParam
 
 
 def with_intervals(scored: Scored, statistics: Mapping[str, Statistic], params: EvaluateParams, seed: int) -> Figures:
-    """Return each statistic, and as NAME_low and NAME_high what it is in resamples of whole sources."""
+    """Return each statistic, and as NAME_low and NAME_high its interval over resamples of whole sources."""
     once, tail = np.ones((1, int(scored.sources.max()) + 1)), 50 * (1 - params.confidence)
-    drawn, found = bootstrap(scored, statistics, params.bootstrap, seed), dict[str, float]()
+    drawn, measured = bootstrap(scored, statistics, params.bootstrap, seed), dict[str, float]()
     for name, statistic in statistics.items():
         low, high = np.nanpercentile(drawn[name], [tail, 100 - tail])
-        found |= {name: float(statistic(scored, once)[0]), f"{name}_low": float(low), f"{name}_high": float(high)}
-    return found
+        measured |= {name: float(statistic(scored, once)[0]), f"{name}_low": float(low), f"{name}_high": float(high)}
+    return measured
 
 
 def bootstrap(
@@ -79,9 +80,9 @@ def bootstrap(
     return {name: np.concatenate(part) for name, part in parts.items()}
 
 
-def accuracy(scored: Scored, drawn: NDArray[np.float64], cut: float) -> NDArray[np.float64]:
-    """Return the accuracy at a cut in p_fake for each row of `drawn` (resamples, sources)."""
-    right = ((scored.p_fake >= cut) == (scored.labels == FAKE)).astype(np.float64)
+def accuracy(scored: Scored, drawn: NDArray[np.float64], threshold: float) -> NDArray[np.float64]:
+    """Return the accuracy at a threshold of p_fake for each row of `drawn` (resamples, sources)."""
+    right = ((scored.p_fake >= threshold) == (scored.labels == FAKE)).astype(np.float64)
     count = int(scored.sources.max()) + 1
     hits = np.bincount(scored.sources, right, minlength=count)
     sizes = np.bincount(scored.sources, minlength=count)

@@ -1,0 +1,1 @@
+"""Images and videos: safe decoding, pixels, and the one resizer that training and scanning share."""

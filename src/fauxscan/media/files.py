@@ -1,4 +1,4 @@
-"""Files as they come in: read once, hashed as read, told apart by their first bytes."""
+"""Read each file once, hash the bytes as they are read, and identify its format by the first bytes."""
 
 import errno
 import hashlib
@@ -16,10 +16,10 @@ from fauxscan.params import MediaParams
 from fauxscan.records import Kind, MediaError, Status
 
 CHUNK = 1 << 20
-PIECE = 16 << 20  # that is asked of a store at a time
-WHOLE_IN_MEMORY = 64 << 20  # bytes: a larger file is decoded from its handle
+PIECE = 16 << 20  # bytes requested from a store at a time
+WHOLE_IN_MEMORY = 64 << 20  # bytes; a larger file is decoded from its handle
 
-# Offset, magic bytes, kind, format: an allow-list. What is not here is never given to a decoder.
+# Offset, magic bytes, kind and format: an allow-list. Any other file never reaches a decoder.
 MAGIC = (
     (0, b"\xff\xd8\xff", Kind.IMAGE, "jpeg"),
     (0, b"\x89PNG\r\n\x1a\n", Kind.IMAGE, "png"),
@@ -35,14 +35,14 @@ MAGIC = (
     (0, b"\x1aE\xdf\xa3", Kind.VIDEO, "matroska"),
 )
 QUICKTIME_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
-AVIF = frozenset({b"avif", b"avis"})  # brands of ISO files that hold stills
+AVIF = frozenset({b"avif", b"avis"})  # brands of ISO files that hold still images
 HEIC = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
-ANY_STILL = frozenset({b"mif1", b"msf1"})  # further brands tell how they are coded
+ANY_STILL = frozenset({b"mif1", b"msf1"})  # the further brands name the codec
 
 
 @dataclass(frozen=True)
 class Content:
-    """An open file: the very bytes that were hashed, and what the file system or store said of them."""
+    """An open file: a handle on the bytes that were hashed, and the size, time and etag that its store reported."""
 
     sha256: str
     size: int
@@ -58,12 +58,12 @@ class Content:
 
 
 @contextmanager
-def opened(path: Path, media: MediaParams, follow: bool = True) -> Iterator[Content]:
-    """Give the content of `path`, hashed. Raise MediaError if it cannot be read, is too large, or changes meanwhile.
+def open_file(path: Path, media: MediaParams, follow: bool = True) -> Iterator[Content]:
+    """Open `path` and yield its hashed content. Raise MediaError if it is unreadable, too large, or changes meanwhile.
 
-    Where links are not to be followed, a file that has become one is refused.
+    With `follow` False, a file that has become a symbolic link is refused.
     """
-    flags = os.O_RDONLY | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)  # a FIFO would block for ever
+    flags = os.O_RDONLY | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)  # a FIFO would block forever
     try:
         descriptor = os.open(path, flags)
     except OSError as error:
@@ -76,36 +76,36 @@ def opened(path: Path, media: MediaParams, follow: bool = True) -> Iterator[Cont
         raise MediaError(Status.UNREADABLE, "not a regular file")
     with os.fdopen(descriptor, "rb") as file:
         if before.st_size > media.max_bytes:
-            raise MediaError(Status.TOO_LARGE, beyond(before.st_size, media))
+            raise MediaError(Status.TOO_LARGE, size_detail(before.st_size, media))
         yield _read(file, before)
         after = os.fstat(descriptor)
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise MediaError(Status.CHANGED_DURING_READ, "size or time changed while it was read")
 
 
-def beyond(size: int, media: MediaParams) -> str:
-    """Return what is said of a file that is too large."""
+def size_detail(size: int, media: MediaParams) -> str:
+    """Return the detail for a file that is too large."""
     return f"{size} bytes; the cap is media.max_bytes {media.max_bytes}"
 
 
 def _read(file: BinaryIO, info: os.stat_result) -> Content:
     try:
         handle = io.BytesIO(file.read(info.st_size + 1)) if info.st_size <= WHOLE_IN_MEMORY else file
-        return hashed(handle, info.st_size, info.st_mtime_ns)
+        return hash_content(handle, info.st_size, info.st_mtime_ns)
     except OSError as error:
         raise MediaError(Status.UNREADABLE, error.strerror or "cannot be read") from error
 
 
 class Stream(Protocol):
-    """What comes from elsewhere, and only once."""
+    """A source of bytes that can be read only once."""
 
     def read(self, size: int, /) -> bytes:
-        """Return the next bytes, at most so many; none at the end."""
+        """Return the next bytes, at most `size`; no bytes at the end."""
 
 
 @contextmanager
-def kept(stream: Stream, size: int) -> Iterator[BinaryIO]:
-    """Give a handle on what a stream brings: memory, or a temporary file without a name where it is large."""
+def buffered(stream: Stream, size: int) -> Iterator[BinaryIO]:
+    """Yield a seekable handle on the bytes of a stream: in memory, or in an unnamed temporary file if it is large."""
     if size <= WHOLE_IN_MEMORY:
         yield io.BytesIO(stream.read(size))
         return
@@ -116,8 +116,8 @@ def kept(stream: Stream, size: int) -> Iterator[BinaryIO]:
         yield file
 
 
-def hashed(handle: BinaryIO, size: int, mtime_ns: int | None, etag: str | None = None) -> Content:
-    """Return the content of a handle at its start, read to its end. Raise MediaError if it is of another size."""
+def hash_content(handle: BinaryIO, size: int, mtime_ns: int | None, etag: str | None = None) -> Content:
+    """Read a handle from its start to its end and return its content. Raise MediaError if the size is wrong."""
     digest, head = hashlib.sha256(), b""
     while chunk := handle.read(CHUNK):
         digest.update(chunk)
@@ -128,7 +128,7 @@ def hashed(handle: BinaryIO, size: int, mtime_ns: int | None, etag: str | None =
 
 
 def identify(head: bytes) -> tuple[Kind, str]:
-    """Return the kind and format that the first bytes tell. Raise MediaError for what is not on the allow-list."""
+    """Return the kind and format of a file by its first bytes. Raise MediaError if they are not on the allow-list."""
     if not head:
         raise MediaError(Status.CORRUPT, "the file is empty")
     if head[4:8] == b"ftyp" and head[8:12] in AVIF | HEIC | ANY_STILL:
@@ -142,7 +142,7 @@ def identify(head: bytes) -> tuple[Kind, str]:
 
 
 def _still(head: bytes) -> str:
-    """Return how the still in an ISO file is coded, by its main brand or else by those it is compatible with."""
+    """Return the format of the still image in an ISO file, by its main brand or by its compatible brands."""
     brands = {head[at : at + 4] for at in range(16, min(int.from_bytes(head[:4], "big"), len(head)), 4)}
     main = head[8:12]
     return "avif" if main in AVIF or (main in ANY_STILL and brands & AVIF) else "heic"

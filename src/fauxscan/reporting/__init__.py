@@ -1,0 +1,1 @@
+"""Output for people: tables and progress in the terminal, figures and HTML pages."""

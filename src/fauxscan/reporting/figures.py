@@ -1,4 +1,4 @@
-"""Figures: of a report, as SVG text that stands inside a page, and of a training, as a file."""
+"""Figures: of a report, as SVG text to embed in a page, and of a training run, as a file."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -19,29 +19,32 @@ from fauxscan.records import FAKE, UserError
 
 Content = Callable[[Axes], None]
 COLOURS = ("#1b6ca8", "#d1495b", "#2e8b57", "#8d6a9f", "#c77d0a", "#475569", "#0f9aa8", "#a3243b")
-NO_DATE: dict[str, dict[str, Any]] = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}  # by form
-DPI = 150  # of a PNG
+NO_METADATA: dict[str, dict[str, Any]] = {
+    "svg": {"Date": None, "Creator": None},
+    "png": {"Software": None},
+}  # by format: no dates or versions
+DPI = 150  # of PNG files
 
 
 def draw(content: Content, width: float = 6.0, height: float = 3.6) -> str:
-    """Return the SVG of one pair of axes that `content` fills; the same inputs give the same text."""
+    """Return the SVG of one plot that `content` draws; the same inputs give the same text."""
     text = io.StringIO()
     _draw([content], text, "svg", width, height)
     return text.getvalue()[text.getvalue().index("<svg") :]
 
 
 def _draw(contents: Sequence[Content], out: Any, form: str, width: float, height: float) -> None:
-    """Write the pairs of axes that `contents` fill, side by side, to a file or stream."""
+    """Write the plots that `contents` draw, side by side, to a file or stream."""
     with mpl.rc_context({"svg.hashsalt": "fauxscan", "svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=(width, height), layout="constrained")
         for axes, content in zip(figure.subplots(1, len(contents), squeeze=False)[0], contents, strict=True):
             axes.spines[["top", "right"]].set_visible(False)
             content(axes)
-        figure.savefig(out, format=form, dpi=DPI, metadata=NO_DATE[form])
+        figure.savefig(out, format=form, dpi=DPI, metadata=NO_METADATA[form])
 
 
 def training(history: pd.DataFrame, file: Path) -> None:
-    """Draw loss and accuracy, of training and of validation, over the epochs (rows of `history`) into a PNG or SVG."""
+    """Draw training and validation loss and accuracy over the epochs (rows of `history`) to a PNG or SVG file."""
 
     def content(name: str, axes: Axes) -> None:
         for colour, (part, column) in zip(COLOURS, (("training", name), ("validation", f"val_{name}")), strict=False):
@@ -54,15 +57,15 @@ def training(history: pd.DataFrame, file: Path) -> None:
 
 
 def form_of(file: Path) -> str:
-    """Return the form of a picture, by its ending. Raise UserError for any other."""
+    """Return the format of a figure by its suffix. Raise UserError for an unknown one."""
     form = file.suffix.lower().removeprefix(".")
-    if form not in NO_DATE:
-        raise UserError(f"{file}: a figure is drawn as {' or '.join(NO_DATE)}; name it so")
+    if form not in NO_METADATA:
+        raise UserError(f"{file}: figures are written as .{' or .'.join(NO_METADATA)}; use one of these suffixes")
     return form
 
 
 def roc(scores: pd.DataFrame) -> str:
-    """Return the ROC curve of each evaluation."""
+    """Return the SVG of the ROC curve of each evaluation."""
 
     def content(axes: Axes) -> None:
         for colour, (name, rows) in zip(COLOURS * 9, scores.groupby("evaluation", sort=False), strict=False):
@@ -76,7 +79,7 @@ def roc(scores: pd.DataFrame) -> str:
 
 
 def reliability(scores: pd.DataFrame) -> str:
-    """Return, for each evaluation, the share of fakes among files of a like p_fake."""
+    """Return the SVG of the share of fakes among files with similar p_fake, for each evaluation."""
 
     def content(axes: Axes) -> None:
         for colour, (name, rows) in zip(COLOURS * 9, scores.groupby("evaluation", sort=False), strict=False):
@@ -91,31 +94,32 @@ def reliability(scores: pd.DataFrame) -> str:
 
 
 def by_generator(figures: pd.DataFrame) -> str:
-    """Return the AUC of each evaluation for each generator, with its interval."""
+    """Return the SVG of the AUC of each evaluation for each generator, with its confidence interval."""
     clean = figures[(figures["unit"] == "media") & (figures["degradation"] == "none")]
     return _intervals(clean, "generator")
 
 
 def by_degradation(figures: pd.DataFrame) -> str:
-    """Return the AUC of each evaluation for each degradation, with its interval."""
+    """Return the SVG of the AUC of each evaluation for each degradation, with its confidence interval."""
     overall = figures[(figures["unit"] == "media") & (figures["generator"] == "all")]
     return _intervals(overall, "degradation")
 
 
 def _intervals(rows: pd.DataFrame, column: str) -> str:
+    """Return the SVG of the AUC of each evaluation for each value of `column`."""
     places = {value: n for n, value in enumerate(dict.fromkeys(rows[column]))}
     names = list(dict.fromkeys(rows["evaluation"]))
 
     def content(axes: Axes) -> None:
         for n, (colour, name) in enumerate(zip(COLOURS * 9, names, strict=False)):
-            mine = rows[rows["evaluation"] == name]
-            place = mine[column].map(places) + (n - (len(names) - 1) / 2) * 0.8 / len(names)
-            spread = [mine["auc"] - mine["auc_low"], mine["auc_high"] - mine["auc"]]
-            axes.errorbar(mine["auc"], place, xerr=spread, fmt="o", markersize=4, color=colour, label=name)
+            own = rows[rows["evaluation"] == name]
+            place = own[column].map(places) + (n - (len(names) - 1) / 2) * 0.8 / len(names)
+            spread = [own["auc"] - own["auc_low"], own["auc_high"] - own["auc"]]
+            axes.errorbar(own["auc"], place, xerr=spread, fmt="o", markersize=4, color=colour, label=name)
         axes.set_yticks(list(places.values()), list(places))
         axes.set_ylim(len(places) - 0.5, -0.5)
         axes.axvline(0.5, color="#94a3b8", linestyle=":", linewidth=1)
-        axes.set(xlabel="AUC, with its interval")
+        axes.set(xlabel="AUC with confidence interval")
         axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
 
     return draw(content, height=1.4 + 0.14 * len(places) * (len(names) + 1) + 0.1 * len(names))

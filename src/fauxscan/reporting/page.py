@@ -1,4 +1,4 @@
-"""The report: one joined table and one HTML page that opens anywhere, offline."""
+"""The report: one joined table, and one self-contained HTML page that needs no network."""
 
 from collections.abc import Sequence
 from importlib import resources
@@ -31,16 +31,16 @@ def write(evaluations: Path, names: Sequence[str], confidence: float, out: Path)
         columns=COLUMNS,
         confidence=confidence,
         drawings={
-            "How well real and fake are told apart": drawing.roc(clean),
-            "By what made the fakes": drawing.by_generator(figures),
-            "After compression": drawing.by_degradation(figures),
-            "Does p_fake mean what it says": drawing.reliability(clean),
+            "ROC curves": drawing.roc(clean),
+            "AUC by generator": drawing.by_generator(figures),
+            "AUC after degradation": drawing.by_degradation(figures),
+            "Calibration: share of fakes by p_fake": drawing.reliability(clean),
         },
     )
     (out / PAGE).write_text(page, encoding="utf-8")
 
 
 def template() -> jinja2.Template:
-    """Return the page's template; everything that is filled in is escaped."""
+    """Return the template of the page, which escapes every value."""
     text = resources.files("fauxscan.reporting").joinpath(TEMPLATE).read_text(encoding="utf-8")
     return jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True).from_string(text)

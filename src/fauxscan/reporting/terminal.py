@@ -1,4 +1,4 @@
-"""The report's headline in a terminal."""
+"""The main figures of a report, for a terminal."""
 
 from collections.abc import Hashable, Mapping
 from pathlib import Path
@@ -10,18 +10,18 @@ from rich.table import Table
 from fauxscan.records import UserError
 from fauxscan.reporting import page, tables
 
-LABELS = ("evaluation", "files", "accuracy", "interval", "AUC", "interval")
+HEADINGS = ("evaluation", "files", "accuracy", "interval", "AUC", "interval")
 
 
 def show(console: Console, reports: Path) -> None:
-    """Print one row an evaluation, and where tables and page are. Raise UserError if there is no report."""
+    """Print one row for each evaluation, and the paths of the report. Raise UserError if there is no report."""
     if not (reports / page.TABLE).is_file():
         raise UserError(f"no {page.TABLE} in {reports}: run `make repro` first")
-    shown = Table(*LABELS, box=None)
+    table = Table(*HEADINGS, box=None)
     for row in tables.headline(pd.read_parquet(reports / page.TABLE)).to_dict("records"):
         accuracy, auc = (_with_interval(row, name) for name in ("accuracy", "auc"))
-        shown.add_row(str(row["evaluation"]), str(row["reals"] + row["fakes"]), *accuracy, *auc)
-    console.print(shown)
+        table.add_row(str(row["evaluation"]), str(row["reals"] + row["fakes"]), *accuracy, *auc)
+    console.print(table)
     console.print(f"table: {reports / page.TABLE}", f"page:  {reports / page.PAGE}", sep="\n")
 
 

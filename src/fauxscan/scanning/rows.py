@@ -1,16 +1,21 @@
-"""What a scan speaks of: directory entries, outcomes of files, and the rows that they become."""
+"""The plain values of a scan: entries of a listing, outcomes of files, rows of tables. Imports nothing heavy."""
 
 import os
-from dataclasses import dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fauxscan.records import Status
 
-Row = dict[str, Any]
+if TYPE_CHECKING:
+    from fauxscan.media.faces.finder import Face
 
-# What may be otherwise next time although the file is the same: tried again by every run.
+Row = dict[str, Any]  # one row of a table, by column; never changed once it is made
+Faces = dict[int, tuple["Face", ...]]  # the faces of a file, by frame
+
+# Statuses that may change although the file stays the same: every run tries these files again.
 TRANSIENT = frozenset({Status.UNREADABLE, Status.TIMEOUT, Status.CHANGED_DURING_READ})
 
 
@@ -26,10 +31,10 @@ class Change(StrEnum):
 
 
 class Looks(NamedTuple):
-    """What tells without reading it whether a file is the same."""
+    """What shows, without opening a file, whether it is still the same."""
 
     size: int | None
-    mtime_ns: int | None  # null for an object that has an etag: the same bytes may be put there again
+    mtime_ns: int | None  # null for an object that has an etag: the same bytes may be uploaded again
     etag: str | None  # null for a file
 
 
@@ -38,35 +43,35 @@ LOOKS = Looks._fields
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A name under the root, as the file system spells it, and what it says of it without opening it."""
+    """A file as the listing of the root describes it, before it is opened."""
 
-    path: str  # relative, with /; bytes that are no UTF-8 are surrogates
+    path: str  # relative, with /; bytes that are not UTF-8 are surrogates
     size: int | None
     mtime_ns: int | None
-    status: Status | None = None  # set where there is nothing to open
+    status: Status | None = None  # set if there is nothing to open
     detail: str | None = None
-    link: bool = False  # it may be opened although it is a link
+    link: bool = False  # it may be opened although it is a symbolic link
     etag: str | None = None
 
     @property
     def key(self) -> bytes:
-        """Return the name's bytes, which tell it from every other."""
+        """Return the bytes of the name, which are unique under the root."""
         return os.fsencode(self.path)
 
     @property
     def looks(self) -> Looks:
-        """Return what tells whether it is the same."""
+        """Return what shows whether the file is still the same."""
         return Looks(self.size, self.mtime_ns, self.etag)
 
     @property
     def outcome(self) -> "Outcome":
-        """Return what is known of it while it is not read."""
+        """Return the outcome of the file before it is read: its looks alone."""
         return Outcome(None, *self.looks)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What is known of one file's content: the part of its row that a copy of the file shares."""
+    """The result for one file: its columns of the table `media`, its rows of `scores`, and the faces found in it."""
 
     sha256: str | None = None
     size: int | None = None
@@ -82,30 +87,42 @@ class Outcome:
     faces: int | None = None
     p_fake: float | None = None
     verdict: str | None = None
+    scores: Sequence[Row] = ()  # empty if the content was judged earlier
+    face_boxes: Faces | None = field(default=None, compare=False)  # None if no faces were searched for
 
     def at(self, file: "Outcome") -> "Outcome":
-        """Return this outcome for another file of the same content."""
+        """Return this outcome for another file with the same content."""
         return replace(self, size=file.size, mtime_ns=file.mtime_ns, etag=file.etag)
 
+    def failed(self, status: Status, detail: str) -> "Outcome":
+        """Return the outcome of a file that failed: without scores, and without a hash if it changed while read."""
+        sha256 = None if status is Status.CHANGED_DURING_READ else self.sha256
+        unscored: dict[str, Any] = {"p_fake": None, "verdict": None, "scores": (), "face_boxes": None}
+        return replace(self, sha256=sha256, status=status, detail=detail, **unscored)
 
-OUTCOME = tuple(field.name for field in fields(Outcome))
-VALUES = attrgetter(*OUTCOME)
+    @property
+    def columns(self) -> Row:
+        """Return the columns of the table `media` that copies of a file share."""
+        return dict(zip(OUTCOME, COLUMNS(self), strict=True))
+
+
+OUTCOME = tuple(field.name for field in fields(Outcome) if field.name not in ("scores", "face_boxes"))
+COLUMNS = attrgetter(*OUTCOME)
 
 
 def media_row(run_id: str, root: str, key: bytes, change: Change, settings: str, outcome: Outcome) -> Row:
     """Return the row of the table `media` for the file named `key`."""
     name = {"path": key.decode("utf-8", "replace"), "path_bytes": None if _is_utf8(key) else key}
-    known = dict(zip(OUTCOME, VALUES(outcome), strict=True))
-    return {"run_id": run_id, "root": root, **name, "change": str(change), **known, "settings": settings}
+    return {"run_id": run_id, "root": root, **name, "change": str(change), **outcome.columns, "settings": settings}
 
 
 def outcome_of(row: Row) -> Outcome:
-    """Return the outcome that a row of `media` tells."""
+    """Return the outcome that a row of `media` records."""
     return Outcome(**{name: row[name] for name in OUTCOME})
 
 
 def key_of(row: Row) -> bytes:
-    """Return the bytes of the name that a row of `media` is about."""
+    """Return the bytes of the file name in a row of `media`."""
     return row["path_bytes"] if row["path_bytes"] is not None else str(row["path"]).encode()
 
 
@@ -115,3 +132,16 @@ def _is_utf8(key: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class FileBatch:
+    """Files that are judged and committed together, with what the history knows of each."""
+
+    entries: Sequence[Entry]
+    last_rows: Sequence[int | None]  # the numbers of the files' last rows in the ledger
+    known: Sequence[Outcome | None]  # the outcomes of unchanged files whose content is judged: they are not read
+
+    def __len__(self) -> int:
+        """Return the number of files."""
+        return len(self.entries)

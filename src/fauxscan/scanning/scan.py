@@ -1,10 +1,10 @@
-"""A scan: plan -> batches -> score -> commit, for a terminal, a flow and the DAG alike."""
+"""A scan: plan, judge in batches, commit. The terminal, the flow and the DAG all use it."""
 
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -14,53 +14,55 @@ from typing import TypeVar
 import pyarrow as pa
 
 from fauxscan.records import Status, Verdict
-from fauxscan.scanning import commits, places, plan, remembering, tables
-from fauxscan.scanning.benches import Bench, Run
-from fauxscan.scanning.changes import Changes
-from fauxscan.scanning.commits import Commits
-from fauxscan.scanning.engine import Engine, Result
-from fauxscan.scanning.ledger import Ledger
-from fauxscan.scanning.places import Place
-from fauxscan.scanning.rows import Change, Entry, Row, key_of
-from fauxscan.scanning.walking import EVERYTHING
+from fauxscan.scanning.batches.judge import BatchJudge, RunContext, Tools
+from fauxscan.scanning.engine.engine import Engine
+from fauxscan.scanning.history import known_faces, plan
+from fauxscan.scanning.history.changes import Changes
+from fauxscan.scanning.history.ledger import Ledger
+from fauxscan.scanning.inputs import roots
+from fauxscan.scanning.inputs.local import EVERYTHING
+from fauxscan.scanning.inputs.roots import Root
+from fauxscan.scanning.rows import Change, Entry, FileBatch, Outcome, Row
+from fauxscan.scanning.tables import commits, parquet, schemas
+from fauxscan.scanning.tables.commits import Commits
 
 log = logging.getLogger(__name__)
-Tell = Callable[[int, int], None]  # files done, files to do
+OnProgress = Callable[[int, int], None]  # files done, files to do
 Item = TypeVar("Item")
 Future = TypeVar("Future")
 Pool = TypeVar("Pool")
-AT_ONCE = 2  # batches
+AT_ONCE = 2  # batches that are judged at the same time
 
 
 @dataclass
 class Work:
     """One run in progress."""
 
-    bench: Bench
+    batch_judge: BatchJudge
     ledger: Ledger
     commits: Commits
     run: Row
     todo: deque[Entry]
     unchanged: int
-    statuses: Counter[str]  # of the files under the root, as they stand
+    statuses: Counter[str]  # of all files under the root, as of now
     verdicts: Counter[str]
     changes: Counter[str] = field(default_factory=Counter)
 
     @property
-    def batches(self) -> Iterator[Sequence[Entry]]:
-        """Give what is to be looked at, in the order of the walk, and forget it."""
-        limits = self.bench.run.settings.scan
+    def batches(self) -> Iterator[FileBatch]:
+        """Yield the files to judge in the order of the walk, with what the ledger knows of them, and drop them here."""
+        limits = self.batch_judge.run.settings.scan
         while self.todo:
             batch, size = list[Entry](), 0
             while self.todo and len(batch) < limits.batch_files and size < limits.batch_bytes:
                 batch.append(self.todo.popleft())
                 size += batch[-1].size or 0
-            yield batch
+            yield self.ledger.look_up(batch)
 
 
 @dataclass(frozen=True)
 class Summary:
-    """How a scan ended: what was new, and how all files under the root stand now."""
+    """The end of a scan: what changed, and the number of files under the root by status and verdict."""
 
     run_id: str
     root: str
@@ -71,11 +73,11 @@ class Summary:
 
     @property
     def unjudged(self) -> int:
-        """Return how many files could not be judged."""
+        """Return the number of files that could not be judged."""
         return sum(self.statuses.values()) - self.statuses[Status.OK]
 
     def row(self) -> Row:
-        """Return all of it, flat."""
+        """Return the summary as one flat row."""
         changes = {f"change_{change}": self.changes.get(change, 0) for change in Change}
         statuses = {f"status_{status}": count for status, count in self.statuses.items()}
         verdicts = {f"verdict_{verdict}": count for verdict, count in self.verdicts.items()}
@@ -84,32 +86,35 @@ class Summary:
 
 
 def scan(
-    folder: Place | Path,
+    folder: Root | Path,
     results: Path,
     engine: Engine,
-    tell: Tell | None = None,
+    on_progress: OnProgress | None = None,
     names: Collection[str] = EVERYTHING,
 ) -> Summary:
-    """Return how the scan of what is named below `folder` into the tables at `results` ended. Raise UserError."""
-    tell = tell or (lambda done, todo: None)
-    folder = places.at(folder)
-    folder.check()
-    with tables.locked(results):
-        work, done = prepare(folder, results, engine, names), 0
+    """Scan the named files below `folder` into the tables at `results`, and return the summary. Raise UserError.
+
+    An engine that is not open is opened for this scan alone.
+    """
+    on_progress = on_progress or (lambda done, todo: None)
+    root = roots.root_at(folder)
+    root.check()  # before anything is written
+    with parquet.locked(results), engine:
+        work, done = prepare(root, results, engine, names), 0
         todo = len(work.todo)
-        tell(0, todo)
-        with ending(engine, ThreadPoolExecutor(AT_ONCE)) as pool:
-            for batch, judged in ahead(work.batches, lambda batch: pool.submit(work.bench.judge, batch)):
+        on_progress(0, todo)
+        with cancelled_at_end(work, ThreadPoolExecutor(AT_ONCE)) as pool:
+            for batch, judged in ahead(work.batches, lambda batch: pool.submit(work.batch_judge.judge, batch)):
                 commit(work, batch, judged.result())
                 done += len(batch)
-                tell(done, todo)
+                on_progress(done, todo)
         return finish(work)
 
 
 def ahead(
     items: Iterable[Item], submit: Callable[[Item], Future], most: Callable[[], int] = lambda: AT_ONCE
 ) -> Iterator[tuple[Item, Future]]:
-    """Give each batch with what `submit` returns of it, in order; while one is made durable others are judged."""
+    """Yield each batch with what `submit` returns for it, in order; while one is committed, the next are judged."""
     under_way: deque[tuple[Item, Future]] = deque()
     for item in items:
         under_way.append((item, submit(item)))
@@ -119,65 +124,70 @@ def ahead(
 
 
 @contextmanager
-def ending(engine: Engine, pool: AbstractContextManager[Pool]) -> Iterator[Pool]:
-    """Give what batches are judged in; at its end, and where the scan is interrupted, no more files are begun."""
-    with ExitStack() as end:  # what is entered last ends first
-        end.callback(engine.give_up, False)
-        entered = end.enter_context(pool)
-        end.callback(engine.give_up, True)  # or Ctrl-C would wait for hundreds of files
-        yield entered
+def cancelled_at_end(work: Work, pool: AbstractContextManager[Pool]) -> Iterator[Pool]:
+    """Yield the pool that judges the batches. Once the block ends or is interrupted, no more files begin."""
+    with pool as entered:
+        try:
+            yield entered
+        finally:
+            work.batch_judge.cancel()  # or Ctrl-C would wait for hundreds of files
 
 
-def prepare(folder: Place | Path, results: Path, engine: Engine, names: Collection[str] = EVERYTHING) -> Work:
-    """Return the work that a scan has to do, with the results locked: what killed runs left is published first."""
-    root, settings, started = places.at(folder), engine.settings, datetime.now(UTC)
-    root.check()
+def prepare(folder: Root | Path, results: Path, engine: Engine, names: Collection[str] = EVERYTHING) -> Work:
+    """Return the work of a scan, after publishing what interrupted runs left. The results must be locked.
+
+    Check the root before: one that is not mounted looks empty.
+    """
+    root, settings, started = roots.root_at(folder), engine.settings, datetime.now(UTC)
     if left := commits.recover(results):
-        log.info("published what %d interrupted scan(s) had left", left)
-    tables.check(results)
-    remembering.forget(results, settings.scan.keep_faces_days, started)
-    remembered = remembering.Remembered(results, settings.faces_digest)
-    media = tables.read(results, tables.MEDIA)
-    ledger = Ledger(media, root.text, settings.digest, remembered)
+        log.info("published the results of %d interrupted scan(s)", left)
+    parquet.check(results)
+    known_faces.delete_old(results, settings.scan.keep_faces_days, started)
+    known = known_faces.KnownFaces(results, settings.faces_digest)
+    media = parquet.read(results, schemas.MEDIA)
+    ledger = Ledger(media, root.text, settings.digest, known.of_content)
     todo, unchanged = plan.make(root.walk(results, names, settings.scan), ledger, media)
     if todo:
         ledger.index()
     run_id, tool_version = commits.new_run_id(results, started), version("fauxscan")
     run = {"run_id": run_id, "root": root.text, "started_at": started, "models": settings.models}
     run |= {"settings": settings.digest, "tool_version": tool_version}
-    begun = Commits(results, run_id, settings.scan.publish_every)
-    begun.begin(run)
+    run_commits = Commits(results, run_id, settings.scan.publish_every)
+    run_commits.begin(run)
     statuses, verdicts = _counts(ledger.rows["status"]), _counts(ledger.rows["verdict"])
-    bench = Bench(Run(root, results.resolve(), run_id, settings.resolved(), tool_version), (engine, ledger))
-    return Work(bench, ledger, begun, run, deque(todo), unchanged, statuses, verdicts)
+    context = RunContext(root, results.resolve(), run_id, settings.resolved(), tool_version)
+    judge = BatchJudge(context, Tools(engine, ledger))
+    return Work(judge, ledger, run_commits, run, deque(todo), unchanged, statuses, verdicts)
 
 
-def commit(work: Work, entries: Sequence[Entry], results: Sequence[Result]) -> None:
-    """Make the rows of judged files durable. After an OSError it may be called again with the same."""
-    work.commits.publish_full()  # what earlier batches have filled: nothing may fail once this batch is taken in
-    told = Changes(work.run["run_id"], work.run["root"], work.ledger)
-    for entry, result in zip(entries, results, strict=True):
-        told.decide(entry, result.outcome)
-    first = _first_of_each_content(work, results)
-    found_with = work.bench.run.settings.faces_digest
-    faces = [row for result in first for row in remembering.rows(result.outcome.sha256, found_with, result.faces)]
-    work.commits.stage(told.rows, [row for result in first for row in result.rows], faces)
-    _take_in(work, told)
+def commit(work: Work, batch: FileBatch, outcomes: Sequence[Outcome]) -> None:
+    """Make the rows of judged files durable. After an OSError it may be called again with the same batch."""
+    work.commits.publish_full()  # the groups of earlier batches: nothing may fail once this batch is counted
+    changes = Changes(work.run["run_id"], work.run["root"], work.ledger)
+    last_rows = work.ledger.last_rows(batch.last_rows)
+    for entry, last_row, outcome in zip(batch.entries, last_rows, outcomes, strict=True):
+        changes.decide(entry.key, last_row, outcome)
+    new = _new_contents(work, outcomes)
+    found_with = work.batch_judge.run.settings.faces_digest
+    faces = [row for outcome in new for row in known_faces.face_rows(outcome.sha256, found_with, outcome.face_boxes)]
+    work.commits.stage(changes.rows, [row for outcome in new for row in outcome.scores], faces)
+    _add(work, changes)
 
 
-def _first_of_each_content(work: Work, results: Sequence[Result]) -> list[Result]:
-    """Return the results that no row tells yet: two batches under way may have judged the same content."""
-    of = {result.outcome.sha256: result for result in reversed(results) if result.outcome.sha256}
-    return [result for sha256, result in reversed(of.items()) if not work.ledger.outcome(sha256)]
+def _new_contents(work: Work, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Return the first outcome of each content whose scores no table has: two batches may judge the same content."""
+    judged = [outcome for outcome in outcomes if outcome.scores or outcome.face_boxes is not None]
+    first = {outcome.sha256: outcome for outcome in reversed(judged) if outcome.sha256}
+    return [outcome for sha256, outcome in reversed(first.items()) if not work.ledger.is_judged(sha256)]
 
 
-def _take_in(work: Work, told: Changes) -> None:
-    for row in told.rows:
-        before = work.ledger.at(key_of(row))
+def _add(work: Work, changes: Changes) -> None:
+    """Add durable changes to the ledger and to the counts."""
+    for row, before in zip(changes.rows, changes.before, strict=True):
         _count(work, before, -1)
         _count(work, None if row["change"] == Change.REMOVED else row, 1)
-    work.ledger.add(told.rows)
-    work.changes.update(row["change"] for row in told.rows)
+    work.ledger.add(changes.rows)
+    work.changes.update(row["change"] for row in changes.rows)
 
 
 def _count(work: Work, row: Row | None, number: int) -> None:
@@ -187,11 +197,11 @@ def _count(work: Work, row: Row | None, number: int) -> None:
 
 
 def finish(work: Work) -> Summary:
-    """Tell of the files that are gone, publish the rest, and return how all files stand now."""
-    told = Changes(work.run["run_id"], work.run["root"], work.ledger)
-    told.remove(work.ledger.gone())
-    work.commits.stage(told.rows)
-    _take_in(work, told)
+    """Record the files that are gone, publish the rest, and return the summary."""
+    changes = Changes(work.run["run_id"], work.run["root"], work.ledger)
+    changes.remove(work.ledger.gone())
+    work.commits.stage(changes.rows)
+    _add(work, changes)
     work.commits.publish()
     statuses = {str(status): work.statuses[status] for status in Status}
     verdicts = {str(verdict): work.verdicts[verdict] for verdict in Verdict}

@@ -1,23 +1,23 @@
-"""What a scan judges with: caps, faces and models, known from their cards alone, and the digest of it all."""
+"""Everything a scan judges with (limits, faces, models), read from parameters and cards alone, and its digests."""
 
 import hashlib
+import importlib.util
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from fauxscan import models
-from fauxscan.judging import panel
-from fauxscan.judging.panel import EnsembleCard
+from fauxscan import models, wire
+from fauxscan.judging import ensemble
+from fauxscan.judging.ensemble import EnsembleCard
 from fauxscan.models import ModelCard
-from fauxscan.params import FaceParams, MediaParams, Params, ScanParams
-from fauxscan.records import UserError, View
-from fauxscan.scanning import networks
+from fauxscan.params import Engines, FaceParams, MediaParams, Params, ScanParams
+from fauxscan.records import FaceMode, UserError, View
 
 SCORING = 3  # raise it when the same file, model and params would get another score
 FINDING = 2  # raise it when other faces would be found in the same file
-Mode = Literal["detect", "whole"]  # faces as each model wants them, or every image taken as one face crop
+GPU = Path("/dev/nvidiactl")  # made by the driver; asking TensorFlow would take seconds
 
 
 @dataclass(frozen=True)
@@ -27,81 +27,88 @@ class Settings:
     media: MediaParams
     faces: FaceParams
     scan: ScanParams
-    mode: Mode
+    mode: FaceMode
     folders: tuple[Path, ...]
-    cards: tuple[ModelCard, ...] = field(hash=False)  # the digest tells them apart
+    cards: tuple[ModelCard, ...] = field(hash=False)  # left out of the hash: the digest tells them apart
     ensemble: EnsembleCard | None = field(hash=False)
     engine: str
     digest: str
-    faces_digest: str  # of what decides which faces are found, whatever the models
+    faces_digest: str  # of everything that decides which faces are found, whatever the models
 
     def view(self, card: ModelCard) -> View:
-        """Return what this model is given."""
+        """Return the view that a model gets: aligned face crops or whole images."""
         return View.WHOLE if self.mode == "whole" else card.looks_at
 
     @property
     def finds_faces(self) -> bool:
-        """Return whether any model is given faces."""
+        """Return whether any model looks at faces."""
         return any(self.view(card) is View.FACE for card in self.cards)
 
     def resolved(self) -> "Settings":
-        """Return the settings for processes that work in another folder."""
+        """Return the settings with absolute model folders, for processes that work in another folder."""
         return replace(self, folders=tuple(folder.resolve() for folder in self.folders))
 
     @property
     def models(self) -> list[dict[str, str]]:
-        """Return the names and digests of the models, as the table `runs` keeps them."""
+        """Return the names and digests of the models, as in the table `runs`."""
         named = [{"name": card.name, "model_digest": card.model_digest} for card in self.cards]
         if self.ensemble:
             named.append({"name": self.ensemble.name, "model_digest": self.ensemble.model_digest})
         return named
 
 
-def read(params: Params, named: Sequence[Path] = (), mode: Mode = "detect", project: Path = Path()) -> Settings:
-    """Return the settings of a scan with the models named, or the project's. Raise UserError; load no network."""
+def read(params: Params, named: Sequence[Path] = (), mode: FaceMode = "detect", project: Path = Path()) -> Settings:
+    """Return the settings of a scan with the named models, or the project's. Raise UserError. Load no network."""
     folders = tuple(named) or tuple(project / model for model in params.scan.models) or _trained(params, project)
-    seats, engine = panel.seat(folders), networks.chosen(params.scan.engine)
+    members, engine = ensemble.read_members(folders), choose_engine(params.scan.engine)
     precision = params.scan.precision if engine == "openvino" else "float32"
-    essence = {
+    judged_with = {
         "scoring": [SCORING, engine, precision, mode],
-        "media": params.media.model_dump(mode="json"),
-        "faces": params.faces.model_dump(mode="json"),
-        "models": sorted((_essence(card) for card in seats.cards), key=lambda card: card["name"]),
-        "ensemble": seats.ensemble.model_dump(mode="json") if seats.ensemble else None,
+        "media": wire.named(params.media, wire.MEDIA),
+        "faces": wire.named(params.faces, wire.FACES),
+        "models": sorted((_judging_parts(card) for card in members.cards), key=lambda parts: parts["name"]),
+        "ensemble": members.ensemble.hashed() if members.ensemble else None,
     }
-    # How faces are cut out is each model's own.
-    sight = {
+    found_with = {
         "finding": FINDING,
-        "media": essence["media"],
-        "faces": params.faces.model_dump(exclude={"margin", "size"}),
+        "media": judged_with["media"],
+        "faces": wire.named(params.faces, wire.FACE_SEARCH),
     }
     return Settings(
-        params.media, params.faces, params.scan, mode, folders, seats.cards, seats.ensemble, engine,
-        digest=_digest(essence), faces_digest=_digest(sight),
+        params.media, params.faces, params.scan, mode, folders, members.cards, members.ensemble, engine,
+        digest=_digest(judged_with), faces_digest=_digest(found_with),
     )  # fmt: skip
 
 
+def choose_engine(engine: Engines) -> str:
+    """Return the engine named, or for `auto` OpenVINO if it is installed and there is no GPU. Raise UserError."""
+    installed = importlib.util.find_spec("openvino") is not None
+    if engine == "openvino" and not installed:
+        raise UserError("scan.engine is openvino, which is not installed: `make setup-extras`, or set it to auto")
+    return ("openvino" if installed and not GPU.exists() else "tensorflow") if engine == "auto" else engine
+
+
 def _trained(params: Params, project: Path) -> tuple[Path, ...]:
-    """Return the models that params.yaml declares and the DAG has trained, not what an earlier experiment left."""
+    """Return the trained models that params.yaml declares; those that earlier experiments left are passed over."""
     home = project / "models"
-    found = tuple(home / name for name in sorted(params.models) if (home / name / models.CARD).is_file())
-    if not found:
+    trained = tuple(home / name for name in sorted(params.models) if (home / name / models.CARD).is_file())
+    if not trained:
         raise UserError(f"no model of params.yaml in {home}: train them with `make repro`, or name one with --models")
-    return found
+    return trained
 
 
-def _essence(card: ModelCard) -> dict[str, Any]:
-    """Return what of a card changes a judgement: not its figures, nor its licence."""
+def _judging_parts(card: ModelCard) -> dict[str, Any]:
+    """Return the parts of a card that change a judgement, under the frozen keys of `wire.MODEL`."""
     return {
         "name": card.name,
         "digest": card.model_digest,
         "input": [card.input_size, card.looks_at],
-        "faces": card.faces.model_dump(mode="json") if card.faces else None,
-        "align": card.align.model_dump(mode="json") if card.align else None,
-        "calibration": card.calibration.model_dump(mode="json") if card.calibration else None,
+        "faces": wire.named(card.faces, wire.FACES),
+        "align": wire.named(card.reencode, wire.REENCODE),
+        "calibration": wire.named(card.calibration, wire.CALIBRATION),
         "proof_of_machinery": card.trained_on.proof_of_machinery,
     }
 
 
-def _digest(essence: Any) -> str:
-    return hashlib.sha256(json.dumps(essence, sort_keys=True).encode()).hexdigest()[:16]
+def _digest(parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

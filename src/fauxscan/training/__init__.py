@@ -1,0 +1,1 @@
+"""Training: the loop, recipes, losses, schedules, checkpoints and curves."""

@@ -1,4 +1,4 @@
-"""The figures of each epoch as curves: for `dvc plots`, and for TensorBoard where somebody asks for it."""
+"""Write the figures of each epoch as curves: for `dvc plots`, and on request for TensorBoard."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ VALIDATION = "val_"
 
 
 class Curves(keras.callbacks.Callback):  # type: ignore[misc]
-    """Writes each epoch's figures as DVCLive curves, for `dvc plots`; those of an earlier run first."""
+    """Writes the figures of each epoch as DVCLive curves, after those of the run that this one resumes."""
 
     def __init__(self, folder: Path, earlier: list[dict[str, float]]) -> None:
         super().__init__()
@@ -29,16 +29,16 @@ class Curves(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class EventFiles(keras.callbacks.Callback):  # type: ignore[misc]
-    """Writes each epoch's figures as event files, in `train` and `validation`: TensorBoard draws both in one chart.
+    """Writes the figures of each epoch as event files in `train` and `validation`: TensorBoard draws both in one chart.
 
-    A training that goes on adds to those that are there. Keras's own callback needs TensorBoard to be installed.
+    A resumed training adds to the existing files. The callback of Keras would need TensorBoard to be installed.
     """
 
     def __init__(self, folder: Path, earlier: list[dict[str, float]]) -> None:
         super().__init__()
-        begun = any(folder.rglob("events.out.tfevents.*"))
+        exists = any(folder.rglob("events.out.tfevents.*"))
         self.parts = {part: tf.summary.create_file_writer(str(folder / part)) for part in ("train", "validation")}
-        self.epoch = len(earlier) if begun else 0
+        self.epoch = len(earlier) if exists else 0
         for figures in earlier[self.epoch :]:
             self._log(figures)
 
@@ -52,13 +52,13 @@ class EventFiles(keras.callbacks.Callback):  # type: ignore[misc]
             writer.flush()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Write one step, with the learning rate that it ended at."""
+        """Write one step, with the learning rate at its end."""
         self._log(
             {**(logs or {}), "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))}
         )
 
 
 def _scalar() -> tf.compat.v1.SummaryMetadata:
-    """Return what marks a number as a point of a curve; `tf.summary.scalar` would ask for TensorBoard itself."""
+    """Return the metadata of a point of a curve; `tf.summary.scalar` would need TensorBoard itself."""
     kind = tf.compat.v1.SummaryMetadata
     return kind(plugin_data=kind.PluginData(plugin_name="scalars"))

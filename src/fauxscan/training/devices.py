@@ -1,4 +1,4 @@
-"""What training runs on: a GPU, several side by side, or the CPU where there is none."""
+"""The devices that training runs on: one GPU, several in parallel, or the CPU."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -9,14 +9,14 @@ import tensorflow as tf
 
 
 def prepare(precision: str, devices: Sequence[str] = ()) -> AbstractContextManager[Any]:
-    """Set the precision, let GPUs take memory as they need it, and return the scope to build and train in.
+    """Set the precision, let GPUs allocate memory as needed, and return the scope to build and train networks in.
 
-    Networks are mirrored on `devices`, by default on all GPUs if there are several.
+    Networks are mirrored on `devices`. Default: all GPUs, if there are several.
     """
     keras.mixed_precision.set_dtype_policy(precision)
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
-        with suppress(RuntimeError):  # this process has begun to use it already
+        with suppress(RuntimeError):  # this process uses it already
             tf.config.experimental.set_memory_growth(gpu, True)
     named = list(devices) or [gpu.name.replace("physical_device:", "") for gpu in gpus]
     scope: AbstractContextManager[Any] = nullcontext()
@@ -26,8 +26,8 @@ def prepare(precision: str, devices: Sequence[str] = ()) -> AbstractContextManag
 
 
 def compiles() -> bool:
-    """Return whether training is to be compiled by XLA: on one GPU.
+    """Return whether XLA compiles the training step, which it does on a single GPU.
 
-    On a CPU these networks then run two to six times slower; mirrored ones span devices, which XLA does not.
+    On a CPU these networks would run two to six times slower; mirrored networks span devices, which XLA cannot.
     """
     return bool(tf.config.list_physical_devices("GPU")) and not tf.distribute.has_strategy()

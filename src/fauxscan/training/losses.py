@@ -1,4 +1,4 @@
-"""Losses on logits, with smoothed labels and weighted classes."""
+"""Losses of logits, with label smoothing and class weights."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ Loss = Callable[[Any, Any], Any]
 
 
 def squared_error(labels: Any, logits: Any) -> Any:
-    """Return (label - sigmoid(logit)) squared, shape (batch,): the loss of the MesoNet paper."""
+    """Return (label - sigmoid(logit))², shape (batch,): the loss of the MesoNet paper (Afchar et al. 2018)."""
     return ops.mean(ops.square(labels - ops.sigmoid(logits)), axis=-1)
 
 
@@ -37,14 +37,17 @@ def loss(recipe: Recipe, reals: int, fakes: int) -> Loss:
 
 
 def class_weights(recipe: Recipe, reals: int, fakes: int) -> tuple[float, float]:
-    """Return the weights of reals and of fakes; `balanced`: both have one say. Raise UserError if one is missing."""
+    """Return the weights of reals and of fakes: with `balanced`, both classes count the same.
+
+    Raise UserError if a class is missing.
+    """
     if recipe.class_weights == "balanced":
         if not (reals and fakes):
-            raise UserError(f"class_weights: balanced takes reals and fakes to train on; there are {reals} and {fakes}")
+            raise UserError(f"class_weights: balanced needs reals and fakes to train on; there are {reals} and {fakes}")
         return (reals + fakes) / (2 * reals), (reals + fakes) / (2 * fakes)
     return recipe.class_weights or (1.0, 1.0)
 
 
 def accuracy() -> keras.metrics.Metric:
-    """Return the accuracy at logit 0."""
+    """Return a metric: the accuracy at the threshold 0 of logits."""
     return keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)

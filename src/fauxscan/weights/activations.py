@@ -1,4 +1,4 @@
-"""The activations of a whole Keras model: its weights fit a network with others too, which then judges wrongly."""
+"""Compare activations with those of a whole Keras 2 model: its weights also fit a network that computes otherwise."""
 
 import json
 from collections import Counter
@@ -12,14 +12,14 @@ from fauxscan.records import UserError
 
 CONFIG = "model_config"
 LAYERS = {"ReLU": "relu", "ELU": "elu"}
-STRINGS = {"leaky_relu": "leaky_relu with slope 0.2"}  # the function's; the layer says its own
-NONE = (None, "linear", "sigmoid")  # the output is a probability there and a logit here
+STRINGS = {"leaky_relu": "leaky_relu with slope 0.2"}  # of Keras's function; a layer states its own
+NONE = (None, "linear", "sigmoid")  # their output is a probability, ours a logit
 
 
 def check(path: Path, network: Any) -> None:
     """Compare the activations of the Keras 2 model in `path`, if it is a whole one, with the network's own.
 
-    The configuration is read as text: nothing is built from it. Raise UserError if they differ.
+    The configuration is read as text, and nothing is built from it. Raise UserError if they differ.
     """
     try:
         with h5py.File(path, "r") as file:
@@ -31,16 +31,18 @@ def check(path: Path, network: Any) -> None:
     ours = Counter(_activations(json.loads(network.to_json())))
     if theirs != ours:
         raise UserError(
-            f"wrong activation: the file's network has {_told(theirs)}, and this detector, with these options, "
-            f"{_told(ours)}; name the one it was trained with, such as --option activation=elu or "
+            f"wrong activation: the file's network has {_listed(theirs)}, and this detector, with these options, "
+            f"{_listed(ours)}; name the one it was trained with, such as --option activation=elu or "
             "--option 'activation={leaky_relu: 0.3}'"
         )
 
 
 def _activations(layer: dict[str, Any]) -> Iterator[str]:
-    """Give the activations in a layer's or a network's configuration, of Keras 2 or 3."""
+    """Yield the activations in the configuration of a layer or network, of Keras 2 or 3."""
     kind, config = layer["class_name"], layer["config"]
-    inner = config if isinstance(config, list) else config.get("layers", ())  # early Keras lists a sequence's layers
+    inner = (
+        config if isinstance(config, list) else config.get("layers", ())
+    )  # early Keras lists the layers of a sequence
     for one in inner:
         yield from _activations(one)
     named = config.get("activation") if isinstance(config, dict) else None
@@ -55,5 +57,5 @@ def _activations(layer: dict[str, Any]) -> Iterator[str]:
         yield STRINGS.get(str(named), str(named))
 
 
-def _told(found: Counter[str]) -> str:
-    return ", ".join(f"{name} ({count})" for name, count in sorted(found.items())) or "none"
+def _listed(activations: Counter[str]) -> str:
+    return ", ".join(f"{name} ({count})" for name, count in sorted(activations.items())) or "none"

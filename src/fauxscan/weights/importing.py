@@ -1,17 +1,16 @@
-"""Foreign weights into our own builders: the file is read as bare arrays, whatever else is in it stays unread."""
+"""Import weights from elsewhere into our own networks: the file is read as bare arrays, and nothing else in it is."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fauxscan import detectors, models
+from fauxscan import detectors, disk, models
 from fauxscan.models import ModelCard, Origin, TrainedOn
 from fauxscan.params import FaceParams
 from fauxscan.records import REAL, UserError, View
-from fauxscan.weights import activations, filling, keras2, torch_state
+from fauxscan.weights import activations, assign, keras2, torch_state
 
-READERS = {  # by a file's first bytes, never by its name
+READERS = {  # chosen by the first bytes of a file, never by its name
     keras2.MAGIC: keras2,
     torch_state.ZIP_MAGIC: torch_state,
     torch_state.OLD_MAGIC: torch_state,
@@ -19,18 +18,18 @@ READERS = {  # by a file's first bytes, never by its name
 ELSEWHERE = "elsewhere"
 
 
-def into(network: Any, file: Path, trunk: bool = False) -> None:
-    """Put the weights in `file` into the network; into its trunk alone, its dense layers stay as they are.
+def load_into(network: Any, file: Path, trunk: bool = False) -> None:
+    """Put the weights in `file` into the network. With `trunk`, leave its dense layers as they are.
 
-    Raise UserError, with the network unchanged, if the file is no weight file or belongs to another architecture.
+    Raise UserError, with the network unchanged, if it is not a weight file or belongs to another architecture.
     """
-    layers = filling.waiting(network, trunk)
+    layers = assign.weighted_layers(network, trunk)
     try:
         reader = _reader(file)
         fitting = reader.fillings(file, layers, trunk)
         if reader is keras2 and not trunk:
             activations.check(file, network)
-        filling.fill(fitting)
+        assign.fill(fitting)
     except UserError as error:
         raise UserError(f"{file}: {error}") from error
 
@@ -40,15 +39,16 @@ def import_weights(
 ) -> ModelCard:
     """Write the model folder `out` with the weights in `file`, and return its card.
 
-    `fake_is` is the label that the source gives to fakes: 0 where its output is P(real), which is turned here, once.
+    `fake_is` is the label that the source gives to fakes. If it is 0, the output is P(real) and is turned into P(fake).
+    Raise UserError if `out` exists or the file does not fit.
     """
     if out.exists():
         raise UserError(f"{out} is already there: name another folder with --out")
     origin = Origin(file=file.name, sha256=_sha256(file), fake_is=fake_is)
-    network = models.build(detector, options)
-    into(network, file)
+    network = detectors.build(detector, options)
+    load_into(network, file)
     if fake_is == REAL:
-        filling.turn(network)
+        assign.negate_output(network)
     known = detectors.get(detector).CARD
     card = ModelCard(
         name=out.name,
@@ -73,8 +73,8 @@ def import_weights(
     return card
 
 
-def told(card: ModelCard, out: Path) -> str:
-    """Return what a person should know of an imported model."""
+def describe_import(card: ModelCard, out: Path) -> str:
+    """Return the description of an imported model that a person is shown."""
     crops = f"face crops as in params.yaml, margin {card.faces.margin}" if card.faces else "whole images"
     return (
         f"{out}: {card.detector} with the weights of {card.origin.file if card.origin else ELSEWHERE}, "
@@ -85,20 +85,19 @@ def told(card: ModelCard, out: Path) -> str:
 
 
 def _reader(file: Path) -> Any:
-    """Return the module that reads this kind of file. Raise UserError with the kinds that are read."""
+    """Return the module that reads this kind of file. Raise UserError that names the kinds that can be read."""
     with file.open("rb") as stream:
         start = stream.read(max(map(len, READERS)))
     for magic, reader in READERS.items():
         if start.startswith(magic):
             return reader
     raise UserError(
-        "it is neither a Keras 2 weight file (.h5, .hdf5) nor a state dict of PyTorch (.pth, .pt): "
-        "nothing else is imported"
+        "it is neither a Keras 2 weight file (.h5, .hdf5) nor a PyTorch state dict (.pth, .pt), "
+        "the only kinds that can be imported"
     )
 
 
 def _sha256(file: Path) -> str:
     if not file.is_file():
         raise UserError(f"there is no file {file}")
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return disk.digest(file)

@@ -1,9 +1,9 @@
-"""Weights in Keras 2 HDF5 files, `save_weights` and whole models alike: datasets read by position, nothing else opened.
+"""Read the weights in Keras 2 HDF5 files, from `save_weights` or whole models, by position. Nothing else is opened.
 
-A whole model keeps its layers' weights below `model_weights`, and beside them its configuration, in which a Lambda
-layer's code may stand: activations.py reads it as text, and nothing is built from it. An HDF5 file may also point at
-other files of the machine, by links or by external storage, and so bring their bytes into a model: whatever points
-anywhere is refused.
+A whole model holds the weights of its layers below `model_weights`, and beside them its configuration, which may
+contain the code of a Lambda layer: activations.py reads it as text, and nothing is built from it. An HDF5 file may also
+point to other files of the machine, by links or external storage, and so bring their bytes into a model: every link is
+refused.
 """
 
 from collections.abc import Sequence
@@ -14,15 +14,16 @@ import h5py
 import numpy as np
 
 from fauxscan.records import UserError
-from fauxscan.weights.filling import Filling, check_shape
+from fauxscan.weights.assign import Filling, check_shape
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 Named = tuple[str, Any]  # a layer's or an array's name, and its HDF5 group or dataset
 
 
 def fillings(path: Path, layers: Sequence[Any], trunk: bool) -> list[Filling]:
-    """Return each variable of the layers with its array, matched by position; of a trunk the file's dense layers are
-    passed over. Raise UserError if one does not fit.
+    """Return each variable of the layers with its array, matched by position; for a trunk, without the dense layers.
+
+    Raise UserError if an array does not fit.
     """
     try:
         with h5py.File(path, "r") as file:
@@ -44,8 +45,8 @@ def _layers(file: Any) -> list[tuple[str, list[Named]]]:
         root = _child(file, "model_weights")
     if "layer_names" not in root.attrs and "layer_names0" not in root.attrs:
         raise UserError(
-            "it is no weight file of Keras 2: it names no layers. A `.weights.h5` of Keras 3 is not "
-            "taken: import the older file, or a network that was trained here"
+            "it is not a Keras 2 weight file: it names no layers. A `.weights.h5` file of Keras 3 cannot be "
+            "imported: import the older file, or use a network that was trained here"
         )
     groups = [(name, _child(root, name)) for name in _names(root, "layer_names")]
     return [
@@ -54,7 +55,7 @@ def _layers(file: Any) -> list[tuple[str, list[Named]]]:
 
 
 def _names(group: Any, attribute: str) -> list[str]:
-    """Return the names in an attribute; Keras cuts long lists into `layer_names0`, `layer_names1`, …"""
+    """Return the names in an attribute; Keras splits long lists into `layer_names0`, `layer_names1`, …"""
     whole = [attribute] if attribute in group.attrs else []
     parts = whole or sorted((key for key in group.attrs if key.startswith(attribute)), key=lambda key: (len(key), key))
     names = [name for part in parts for name in np.atleast_1d(group.attrs[part])]
@@ -62,19 +63,19 @@ def _names(group: Any, attribute: str) -> list[str]:
 
 
 def _child(group: Any, name: str) -> Any:
-    """Return what `name`, a path with /, holds. Raise UserError if a step of it is a soft or an external link."""
+    """Return the object at `name`, a path with /. Raise UserError if a part of it is a soft or external link."""
     for step in name.split("/"):
         if not isinstance(group.get(step, getlink=True), h5py.HardLink):
-            raise UserError(f"{name} is missing or points elsewhere by a link, which is refused")
+            raise UserError(f"{name} is missing, or a link to another place, which is refused")
         group = group[step]
     return group
 
 
 def _dataset(group: Any, name: str) -> Any:
-    """Return a dataset of floats that lies in the file itself. Raise UserError for any other."""
+    """Return a dataset of floats that is stored in the file itself. Raise UserError for any other."""
     found = _child(group, name)
     if not isinstance(found, h5py.Dataset) or found.dtype.kind != "f":
-        raise UserError(f"{name} is no array of floats")
+        raise UserError(f"{name} is not an array of floats")
     if found.external or found.is_virtual:
         raise UserError(f"{name} takes its values from another file, which is refused")
     return found
@@ -90,13 +91,13 @@ def _check_count(theirs: list[tuple[str, list[Named]]], ours: Sequence[Any]) -> 
 
 
 def _pair(layer: str, arrays: list[Named], ours: Any) -> list[Filling]:
-    """Return one layer's variables with their arrays. The names must agree: a normalisation's arrays are all alike."""
+    """Return the variables of a layer with their arrays. The names must agree: arrays of a normalisation look alike."""
     names = [name.rpartition("/")[2].removesuffix(":0") for name, _ in arrays]
     wanted = [variable.name for variable in ours.weights]
     if len(names) != len(wanted) or not all(map(str.endswith, names, wanted)):  # depthwise_kernel of Keras 2 is kernel
         raise UserError(
             f"wrong architecture: the file's layer {layer} holds {', '.join(names)}; {ours.name} of this detector, "
-            f"which is as far from the input, takes {', '.join(wanted)}"
+            f"which is at the same position, takes {', '.join(wanted)}"
         )
     for (name, found), variable in zip(arrays, ours.weights, strict=True):
         check_shape(name, found.shape, variable)

@@ -1,4 +1,4 @@
-"""State dicts of PyTorch, in its zip and its older format, read without torch and matched to our layers by name.
+"""Read PyTorch state dicts, in its zip format and the older one, without torch; match them to our layers by name.
 
 The layer of the module `layer1.0.conv1` is called `layer1_0_conv1` here. Torch keeps a convolution's kernel as (out,
 in, height, width) and a linear one's as (out, in), Keras as (height, width, in, out) and (in, out).
@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fauxscan.records import UserError
-from fauxscan.weights import pickles
-from fauxscan.weights.filling import Filling, check_shape
-from fauxscan.weights.pickles import NotData, Storage, Tensor
+from fauxscan.weights import torch_pickle
+from fauxscan.weights.assign import Filling, check_shape
+from fauxscan.weights.torch_pickle import NotData, Storage, Tensor
 
 ZIP_MAGIC = b"PK\x03\x04"
 OLD_MAGIC = b"\x80\x02\x8a\x0a" + 0x1950A86A20F9469CFC6C.to_bytes(10, "little") + b"."  # a pickle of torch's number
-COUNTER = "num_batches_tracked"  # no weight: how many batches a normalisation has seen
-VARIABLES = {  # our variable -> torch's; a kernel is turned as well
+COUNTER = "num_batches_tracked"  # not a weight: the number of batches that a normalisation has seen
+VARIABLES = {  # our variable -> torch's; the axes of kernels differ as well
     "kernel": "weight",
     "bias": "bias",
     "gamma": "weight",
@@ -36,10 +36,11 @@ Fetch = Callable[[Storage], bytes]
 
 
 def fillings(path: Path, layers: Sequence[Any], trunk: bool) -> list[Filling]:
-    """Return each variable of the layers with its array, matched by name; of a trunk the file's linear layers are
-    passed over. Raise UserError that names what is missing, spare, or of another shape.
+    """Return each variable of the layers with its array, matched by name. For a trunk, skip the file's linear layers.
+
+    Raise UserError that names missing and unused tensors, or those of another shape.
     """
-    tensors, fetch = read(path)
+    tensors, fetch = read_state(path)
     if trunk:
         linear = {_module(name) for name, tensor in tensors.items() if len(tensor.shape) == 2}
         tensors = {name: tensor for name, tensor in tensors.items() if _module(name) not in linear}
@@ -51,8 +52,8 @@ def fillings(path: Path, layers: Sequence[Any], trunk: bool) -> list[Filling]:
     return [(variable, _array(name, found[name], fetch, layer, variable)) for name, (layer, variable) in wanted.items()]
 
 
-def read(path: Path) -> tuple[dict[str, Tensor], Fetch]:
-    """Return the tensors of a state dict by name, and what fetches a storage's bytes. Raise UserError."""
+def read_state(path: Path) -> tuple[dict[str, Tensor], Fetch]:
+    """Return the tensors of a state dict by name, and a function that fetches a storage's bytes. Raise UserError."""
     try:
         with path.open("rb") as stream:
             is_zip = stream.read(len(ZIP_MAGIC)) == ZIP_MAGIC
@@ -61,7 +62,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], Fetch]:
     except NotData as error:
         raise UserError(f"it is refused, and nothing of it was run: {error}") from error
     except DAMAGED as error:
-        raise UserError(f"it is damaged or no state dict of PyTorch: {error}; fetch it again") from error
+        raise UserError(f"it is damaged or not a PyTorch state dict: {error}; fetch it again") from error
 
 
 def _zipped(path: Path) -> tuple[Any, Fetch]:
@@ -74,15 +75,15 @@ def _zipped(path: Path) -> tuple[Any, Fetch]:
         if f"{root}byteorder" in archive.namelist() and _stored(archive, f"{root}byteorder") != b"little":
             raise NotData("its numbers are big-endian: save it again on another machine")
         with archive.open(_plainly_stored(archive, pickled[0])) as stream:
-            tree, _ = pickles.read(stream)
+            tree, _ = torch_pickle.read_pickle(stream)
     return tree, lambda storage: _member(path, f"{root}data/{storage.key}", storage)
 
 
 def _other_archive(names: Sequence[str]) -> str:
     if "model.weights.h5" in names:
         return (
-            "it is a `.keras` archive, which may hold code. A model of fauxscan needs no import: give its folder to "
-            "--models. Of another's, import the weights in Keras 2's format (.h5)"
+            "it is a `.keras` archive, which may hold code. A model of fauxscan needs no import: name its folder with "
+            "--models. For another model, import its weights in Keras 2 format (.h5)"
         )
     return "it is a zip archive without the one data.pkl of torch.save"
 
@@ -100,7 +101,7 @@ def _stored(archive: zipfile.ZipFile, name: str) -> bytes:
 
 
 def _plainly_stored(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
-    """Return the member's entry. Raise NotData if it is compressed, as torch never does: it may be a bomb."""
+    """Return the entry of a member. Raise NotData if it is compressed: torch never does that, so it may be a bomb."""
     info = archive.getinfo(name)
     if info.compress_type != zipfile.ZIP_STORED:
         raise NotData(f"{name} is compressed, which torch does not do")
@@ -111,18 +112,18 @@ def _old(path: Path) -> tuple[Any, Fetch]:
     """Return the tree and the storages of a file in torch's format before 1.6: five pickles, then raw numbers."""
     with path.open("rb") as stream:
         stream.seek(len(OLD_MAGIC))
-        pickles.read(stream)  # the protocol's version
-        machine, _ = pickles.read(stream)
+        torch_pickle.read_pickle(stream)  # the protocol's version
+        machine, _ = torch_pickle.read_pickle(stream)
         if type(machine) is not dict or machine.get("little_endian") is not True:
             raise NotData("its numbers are big-endian: save it again on another machine")
-        tree, storages = pickles.read(stream)
-        keys, _ = pickles.read(stream)
+        tree, storages = torch_pickle.read_pickle(stream)
+        keys, _ = torch_pickle.read_pickle(stream)
         places = _places(stream, keys, storages)
     return tree, lambda storage: _slice(path, places[storage.key], storage.count * np.dtype(storage.item).itemsize)
 
 
 def _places(stream: IO[bytes], keys: Any, storages: Mapping[str, Storage]) -> dict[str, int]:
-    """Return where each storage's numbers begin; before them stands how many there are."""
+    """Return the offset at which the numbers of each storage begin, just behind their count."""
     end = os.fstat(stream.fileno()).st_size
     if type(keys) is not list or not all(type(key) is str and key in storages for key in keys):
         raise NotData("it lists storages that no tensor names")
@@ -146,7 +147,7 @@ def _slice(path: Path, start: int, size: int) -> bytes:
 
 
 def _state(tree: Any) -> dict[str, Tensor]:
-    """Return the state dict: the tree itself, or the one entry of it that holds nothing but tensors by name."""
+    """Return the state dict: the tree itself, or its only entry that holds nothing but tensors by name."""
     if type(tree) is not dict:
         raise NotData("it holds no dictionary of tensors")
     candidates = [tree, *(value for value in tree.values() if type(value) is dict)]
@@ -154,7 +155,7 @@ def _state(tree: Any) -> dict[str, Tensor]:
     if len(states) != 1:
         raise NotData(f"it holds {len(states)} dictionaries of tensors by name instead of one")
     state: dict[str, Tensor] = states[0]
-    parallel = "module."  # what torch's DataParallel puts before every name
+    parallel = "module."  # the prefix that torch's DataParallel adds to every name
     if all(name.startswith(parallel) for name in state):
         return {name.removeprefix(parallel): tensor for name, tensor in state.items()}
     return state
@@ -169,7 +170,7 @@ def _module(name: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """Return the name of a module or of our layer in one spelling: `_blocks.0._bn1` and `blocks_0_bn1` are one."""
+    """Return the name of a module or of our layer in one spelling: `_blocks.0._bn1` and `blocks_0_bn1` are equal."""
     return re.sub("_+", "_", name.replace(".", "_")).strip("_")
 
 
@@ -197,7 +198,7 @@ def _some(names: Sequence[str], most: int = 6) -> str:
 
 
 def _array(name: str, tensor: Tensor, fetch: Fetch, layer: Any, variable: Any) -> NDArray[np.float32]:
-    """Return the tensor's numbers in our order of axes. Raise UserError if the shape is another."""
+    """Return the numbers of a tensor in our order of axes. Raise UserError if its shape does not fit."""
     axes = _axes(layer, variable)
     if len(tensor.shape) != len(axes):
         check_shape(name, tensor.shape, variable)
@@ -214,7 +215,7 @@ def _array(name: str, tensor: Tensor, fetch: Fetch, layer: Any, variable: Any) -
 
 
 def _axes(layer: Any, variable: Any) -> tuple[int, ...]:
-    """Return which of torch's axes come first, second, … in ours."""
+    """Return torch's axes in the order that ours have."""
     import keras
 
     if variable.name != "kernel":

@@ -1,0 +1,234 @@
+"""The command that checks this machine: everything that a scan needs or can use is tried out."""
+
+import importlib
+import importlib.util
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from fauxscan.commands.options import OK, UNJUDGED, Models, ParamsFile
+from fauxscan.records import UserError
+
+FINDING_COLUMNS = ("name", "state", "detail")
+
+MIN_PYTHON = (3, 11)
+SETUP, EXTRAS = "make setup", "make setup-extras"
+# Modules that a scan imports, and their packages. TensorFlow and Keras, slow to import, are only located.
+MODULES = {
+    "av": "av", "cv2": "opencv-python-headless", "duckdb": "duckdb", "filelock": "filelock", "numpy": "numpy",
+    "PIL": "pillow", "pyarrow": "pyarrow", "pydantic": "pydantic", "rich": "rich", "tqdm": "tqdm", "yaml": "pyyaml",
+}  # fmt: skip
+LOCATED = {"keras": ("keras",), "tensorflow": ("tensorflow", "tensorflow-cpu")}
+DEVICES = "import tensorflow as tf; print(', '.join(d.name for d in tf.config.list_physical_devices()))"
+GIB = 1 << 30
+
+
+class State(StrEnum):
+    """The state of a finding."""
+
+    OK = "ok"
+    MISSING = "missing"  # required: a scan cannot run
+    OPTIONAL = "optional"  # missing, but a scan can run
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The result of one check: what was found, or what to do."""
+
+    name: str
+    state: State
+    detail: str
+
+
+def doctor(
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            "--results", metavar="FOLDER", help="Also check that scans can write to FOLDER, and the tables in it."
+        ),
+    ] = None,
+    models: Models = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also import TensorFlow and list its devices, which takes several seconds.")
+    ] = False,
+    params_file: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Check that this machine has everything a scan needs, and say how to install what is missing.
+
+    The exit code is 2 if a scan cannot run.
+    """
+    from fauxscan.reporting import scans
+
+    findings = list(examine(params_file, models or (), results, deep))
+    scans.print_table(Console(), map(asdict, findings), FINDING_COLUMNS)
+    raise typer.Exit(UNJUDGED if any(one.state == State.MISSING for one in findings) else OK)
+
+
+def examine(params_file: Path, models: Sequence[Path], results: Path | None, deep: bool) -> Iterator[Finding]:
+    """Yield the findings of all checks, with an import of TensorFlow if `deep`."""
+    yield _check("Python", _python, "install a newer Python and run `make setup PYTHON=...`")
+    for module, package in MODULES.items():
+        yield _check(package, partial(_import, module, package), SETUP)
+    for module, packages in LOCATED.items():
+        yield _check(module, partial(_locate, module, packages), SETUP)
+    if deep:
+        yield _check("TensorFlow's devices", _devices, SETUP)
+    yield _check("face detector YuNet", _yunet, SETUP)
+    yield _check("JPEG and PNG", partial(_still, "JPEG", "PNG"), SETUP)
+    yield _check("video", _video, SETUP)
+    yield _check("AVIF", partial(_still, "AVIF"), SETUP, needed=False)
+    yield _check("HEIC", _heic, EXTRAS, needed=False)
+    yield _check("OpenVINO", partial(_import, "openvino", "openvino"), f"scans are slower: {EXTRAS}", needed=False)
+    yield _check("DVC", partial(_locate, "dvc", ["dvc"]), f"needed by `make repro`: {SETUP}", needed=False)
+    yield _check("Prefect", partial(_locate, "prefect", ["prefect"]), f"needed by flows: {SETUP}", needed=False)
+    yield _check("parameters", partial(_params, params_file), "name another file with --params")
+    yield _check("models", partial(_models, params_file, models), "name another folder with --models")
+    yield Finding("cores and memory", State.OK, _machine())
+    if results:
+        yield _check("results", partial(_writable, results), "name another folder with --results")
+        yield _check("tables", partial(_tables, results), "name another folder with --results")
+
+
+def _check(name: str, attempt: Callable[[], str], remedy: str, needed: bool = True) -> Finding:
+    """Return the finding of an attempt: its result, or its error with a remedy."""
+    try:
+        return Finding(name, State.OK, attempt())
+    except UserError as error:  # its message contains a remedy
+        detail = str(error)
+    except Exception as error:  # a broken package may raise any error
+        detail = f"{str(error) or type(error).__name__}: {remedy}"
+    return Finding(name, State.MISSING if needed else State.OPTIONAL, " ".join(detail.split()))
+
+
+def _python() -> str:
+    if sys.version_info < MIN_PYTHON:
+        raise RuntimeError(f"{sys.version.split()[0]} is too old")
+    return f"{sys.version.split()[0]}, {sys.executable}"
+
+
+def _import(module: str, package: str) -> str:
+    importlib.import_module(module)
+    return version(package)
+
+
+def _locate(module: str, packages: Sequence[str]) -> str:
+    """Return the version of a package without importing it."""
+    if importlib.util.find_spec(module) is None:
+        raise ModuleNotFoundError(f"No module named {module!r}")
+    for package in packages:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            continue
+    raise ModuleNotFoundError(f"{module} is installed, but not by {' or '.join(packages)}")
+
+
+def _devices() -> str:
+    """Return the devices that TensorFlow can use, as seen by a separate process."""
+    done = subprocess.run([sys.executable, "-c", DEVICES], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"TensorFlow cannot be imported: {done.stderr.strip().splitlines()[-1]}")
+    return done.stdout.strip()
+
+
+def _yunet() -> str:
+    from fauxscan.media.faces.finder import yunet_file
+
+    return f"{yunet_file().name}, checksum correct"
+
+
+def _still(*forms: str) -> str:
+    """Decode a small image of each format."""
+    from PIL import Image
+
+    for form in forms:
+        encoded = io.BytesIO()
+        Image.new("RGB", (32, 24), (200, 100, 50)).save(encoded, form)
+        with Image.open(encoded) as image:
+            image.load()
+    return "decoded a sample"
+
+
+def _video() -> str:
+    """Decode a small H.264 clip."""
+    import av
+    import numpy as np
+
+    encoded = io.BytesIO()
+    with av.open(encoded, "w", format="mp4") as clip:
+        stream = clip.add_stream("libx264", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(5):
+            clip.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")))
+        clip.mux(stream.encode())
+    encoded.seek(0)
+    with av.open(encoded, format="mp4") as clip:
+        frames = sum(1 for _ in clip.decode(video=0))
+    return f"decoded a sample of {frames} frames"
+
+
+def _heic() -> str:
+    decoders = importlib.import_module("pi_heif").libheif_info()["decoders"]
+    if not decoders:
+        raise RuntimeError("libheif has no decoder")
+    return f"pi-heif {version('pi-heif')}, {', '.join(decoders.values())}"
+
+
+def _params(file: Path) -> str:
+    from fauxscan import params
+
+    params.load(file)
+    return f"{file} is valid"
+
+
+def _models(params_file: Path, named: Sequence[Path]) -> str:
+    """Return the models that a scan would use, and the engine that runs them."""
+    from fauxscan import params
+    from fauxscan.scanning import settings
+
+    scan_settings = settings.read(params.load(params_file), named)
+    names = [
+        f"{card.name} (demo: every verdict is `uncertain`)" if card.trained_on.proof_of_machinery else card.name
+        for card in scan_settings.cards
+    ]
+    return f"{', '.join(names)}, run by {scan_settings.engine}"
+
+
+def _machine() -> str:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return f"{len(os.sched_getaffinity(0))} cores, {memory / GIB:.1f} GiB"
+
+
+def _writable(results: Path) -> str:
+    """Write and lock a file where the results are or would be; return the free space there."""
+    import filelock
+
+    folder = next(above for above in (results.absolute(), *results.absolute().parents) if above.exists())
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".fauxscan-doctor-") as temporary:
+        (Path(temporary) / "written").write_bytes(b"fauxscan")
+        with filelock.FileLock(Path(temporary) / "lock", timeout=0):
+            pass
+    return f"{folder} can be written and locked, {shutil.disk_usage(folder).free / GIB:.1f} GiB free"
+
+
+def _tables(results: Path) -> str:
+    """Read every page of the tables; return the number of their files."""
+    from fauxscan.scanning.tables import parquet, schemas
+
+    files = [(file, schema) for schema in schemas.ALL for file in parquet.parts(results, schema)]
+    for file, schema in files:
+        parquet.read_part(file, schema)
+    return f"{len(files)} files, none damaged or written by a newer version"

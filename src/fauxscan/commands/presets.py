@@ -1,0 +1,73 @@
+"""Presets: prepared experiments whose entries replace those in params.yaml, which keeps its comments."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML, YAMLError
+
+from fauxscan import params
+from fauxscan.records import UserError
+
+# These sections are replaced as a whole; others are merged.
+ENTRIES = ("datasets", "weights", "models", "combiners", "evaluations", "scores")
+
+
+def apply(name: str, folder: Path, target: Path, settings: Sequence[str]) -> None:
+    """Write the preset `name` in `folder`, then each setting `a.b.c=value`, to the parameters at `target`.
+
+    Raise UserError, and leave `target` as it was, if a file is missing or the result is not valid.
+    """
+    file = folder / f"{name}.yaml"
+    if not file.is_file():
+        known = ", ".join(sorted(preset.stem for preset in folder.glob("*.yaml")))
+        raise UserError(f"unknown preset {name!r}. Presets in {folder}: {known or 'none; run from the project folder'}")
+    if not target.is_file():
+        raise UserError(f"no parameters at {target}: run from the project folder, or name the file with --params")
+    yaml = YAML()
+    yaml.preserve_quotes = True  # PyYAML would take an unquoted `00???` in brackets for a mapping key
+    document, before = _sections(yaml, target), target.read_text(encoding="utf-8")
+    for section, content in _sections(yaml, file).items():
+        _merge(document, section, content)
+    for setting in settings:
+        _set(document, setting, yaml)
+    yaml.dump(document, target)
+    try:
+        params.load(target)
+    except UserError:
+        target.write_text(before, encoding="utf-8")
+        raise
+
+
+def _sections(yaml: YAML, file: Path) -> Any:
+    """Return the sections of a YAML file, with their comments. Raise UserError if it has none."""
+    try:
+        document = yaml.load(file)
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} is not valid YAML: {error}") from error
+    if not isinstance(document, dict):
+        raise UserError(f"{file} has no sections such as `models:`. Correct it, or restore it with `git checkout`")
+    return document
+
+
+def _merge(document: Any, section: str, content: Any) -> None:
+    if section in ENTRIES or not (isinstance(content, dict) and isinstance(document.get(section), dict)):
+        document[section] = content
+    else:
+        document[section].update(content)
+
+
+def _set(document: Any, setting: str, yaml: YAML) -> None:
+    key, equals, value = setting.partition("=")
+    *parents, last = key.split(".")
+    try:
+        place = document
+        for parent in parents:
+            place = place[parent]
+        if not equals:
+            raise KeyError(last)
+        place[last] = yaml.load(value)
+    except (KeyError, TypeError, YAMLError) as error:
+        raise UserError(
+            f"cannot set {setting!r}: write an existing key of params.yaml with dots, then = and a YAML value"
+        ) from error

@@ -1,0 +1,276 @@
+"""Groups of options of the commands `train` and `predict`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fauxscan import params
+from fauxscan.commands.options import DATA, TRAINING, given, value
+from fauxscan.records import UserError
+
+NETWORK, SPLIT, OUTPUT, REPORT = "Network", "Split", "Output", "Report"  # panels of these commands
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """The folders of the two classes, and which part of their images is used."""
+
+    real: Annotated[
+        list[str],
+        typer.Option(
+            "--real", metavar="FOLDER", rich_help_panel=DATA, help="Folder of real images, below TREE. Repeatable."
+        ),
+    ]
+    fake: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fake", metavar="FOLDER", rich_help_panel=DATA, help="Folder of fake images, below TREE. Repeatable."
+        ),
+    ] = None
+    self_blended: Annotated[
+        bool,
+        typer.Option(
+            "--self-blended",
+            rich_help_panel=DATA,
+            help="Make the fakes by blending real faces with themselves. Needs a detector of faces.",
+        ),
+    ] = False
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Return the class of each folder."""
+        return classes_of(self.real, self.fake or [])
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions:
+    """The network and the weights that it starts with."""
+
+    detector: Annotated[
+        str,
+        typer.Option(
+            "--detector",
+            metavar="NAME",
+            rich_help_panel=NETWORK,
+            help="Network to train. docs/detectors.md lists them.",
+        ),
+    ]
+    imagenet: Annotated[
+        bool,
+        typer.Option(
+            "--imagenet",
+            rich_help_panel=NETWORK,
+            help="Start from published ImageNet weights. Default: from random weights.",
+        ),
+    ] = False
+    activation: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=NETWORK,
+            help="Activation of all layers: relu, elu, leaky_relu or '{leaky_relu: SLOPE}'. Default: the detector's.",
+        ),
+    ] = None
+    size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PIXELS", rich_help_panel=NETWORK, help="Width and height of the input. Default: the detector's."
+        ),
+    ] = None
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """Return the options of the detector that were set."""
+        return given({"activation": self.activation and value(self.activation), "size": self.size})
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeOptions:
+    """Changes of the recipe of the detector's paper."""
+
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=TRAINING,
+            help="Number of passes over the training split. Default: the recipe's.",
+        ),
+    ] = None
+    batch_size: Annotated[
+        int | None,
+        typer.Option(metavar="N", rich_help_panel=TRAINING, help="Number of images in a batch. Default: the recipe's."),
+    ] = None
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=TRAINING,
+            help="Loss function: binary_crossentropy or mean_squared_error. Default: the recipe's.",
+        ),
+    ] = None
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(metavar="RATE", rich_help_panel=TRAINING, help="Initial learning rate. Default: the recipe's."),
+    ] = None
+    decay_factor: Annotated[
+        float | None,
+        typer.Option(
+            metavar="FACTOR",
+            rich_help_panel=TRAINING,
+            help="Multiply the learning rate by FACTOR at each decay. Default: the recipe's.",
+        ),
+    ] = None
+    decay_steps: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=TRAINING,
+            help="Number of batches between two decays; 0 decays so that training ends at --lowest-rate."
+            " Default: the recipe's.",
+        ),
+    ] = None
+    lowest_rate: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RATE",
+            rich_help_panel=TRAINING,
+            help="Never let the learning rate fall below RATE. Default: the recipe's.",
+        ),
+    ] = None
+    monitor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=TRAINING,
+            help="Figure that decides which epoch is best: val_loss or val_accuracy. Default: the recipe's.",
+        ),
+    ] = None
+    early_stopping: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=TRAINING,
+            help="Stop after N epochs without a better one; 0 trains to the end. Default: the recipe's.",
+        ),
+    ] = None
+    augmentation: Annotated[
+        bool,
+        typer.Option(
+            rich_help_panel=TRAINING,
+            show_default=False,
+            help="Augment the training images as in the recipe, or not at all. Default: as in the recipe.",
+        ),
+    ] = True
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """Return the values of the recipe that were set."""
+        return given({**vars(self), "augmentation": None if self.augmentation else {}})
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitOptions:
+    """How sources are divided into training, validation and test splits."""
+
+    validation: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            rich_help_panel=SPLIT,
+            help="Share of sources for validation and calibration. Default: as in params.yaml.",
+        ),
+    ] = None
+    test: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            rich_help_panel=SPLIT,
+            help="Share of sources to test on, never used in training. Default: as in params.yaml.",
+        ),
+    ] = None
+    on_shortcut: Annotated[
+        str,
+        typer.Option(
+            metavar="fail|warn",
+            rich_help_panel=SPLIT,
+            show_default=False,
+            help="Fail or warn if format, size or quality of the files alone reveal the class. Default: fail.",
+        ),
+    ] = "fail"
+
+    def apply(self, settings: params.Params) -> params.Params:
+        """Return the parameters with these values in the section `split`. Raise UserError for a wrong value."""
+        values = shares(settings, self.validation, self.test)
+        return params.changed(settings, "split", values | {"on_shortcut": self.on_shortcut})
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """The model folder and the curves of training."""
+
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            metavar="FOLDER",
+            rich_help_panel=OUTPUT,
+            help="Model folder to write. A checkpoint is kept in FOLDER.work: if training is interrupted, run the same"
+            " command again to resume after the last epoch.",
+        ),
+    ]
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", rich_help_panel=OUTPUT, help="Write the curves to FOLDER as TensorBoard event files."
+        ),
+    ] = None
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", rich_help_panel=OUTPUT, help="Draw loss and accuracy over the epochs, as .png or .svg."
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """A report of precision and recall, and the folders whose classes it compares with."""
+
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report",
+            rich_help_panel=REPORT,
+            help="Print precision, recall and F1 for the folders that --real and --fake name.",
+        ),
+    ] = False
+    real: Annotated[
+        list[str] | None,
+        typer.Option("--real", metavar="FOLDER", rich_help_panel=REPORT, help="Folder of real images. Repeatable."),
+    ] = None
+    fake: Annotated[
+        list[str] | None,
+        typer.Option("--fake", metavar="FOLDER", rich_help_panel=REPORT, help="Folder of fake images. Repeatable."),
+    ] = None
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Return the class of each labelled folder. Raise UserError if a report lacks such folders."""
+        labels = classes_of(self.real or [], self.fake or [])
+        if self.report and not labels:
+            raise UserError("--report compares with folders that you name: add --real FOLDER and --fake FOLDER")
+        return labels
+
+
+def shares(settings: params.Params, validation: float | None, test: float | None) -> dict[str, float]:
+    """Return the shares of the training and validation splits; all sources not held out are trained on."""
+    validated = settings.split.validation if validation is None else validation
+    tested = 1 - settings.split.train - settings.split.validation if test is None else test
+    return {"train": 1 - validated - tested, "validation": validated}
+
+
+def classes_of(real: list[str], fake: list[str]) -> dict[str, str]:
+    """Return the class of each folder: real or fake."""
+    return dict.fromkeys(real, "real") | dict.fromkeys(fake, "fake")

@@ -1,0 +1,199 @@
+"""Models whose calibrated logits are joined into one p_fake and one verdict for each media file."""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from fauxscan import models, wire
+from fauxscan.models import Calibration, ModelCard
+from fauxscan.records import Strict, UserError, Verdict
+
+CARD_FILE, MEMBERS_FOLDER = "ensemble.json", "members"
+
+
+class Dense(Strict):
+    """One layer of a combiner."""
+
+    kernel: tuple[tuple[float, ...], ...]  # (inputs, outputs)
+    bias: tuple[float, ...]  # (outputs,)
+
+
+class EnsembleCard(Strict):
+    """A fitted combiner: dense layers, ReLU between them, from the members' calibrated logits to one logit."""
+
+    name: str
+    method: str
+    dataset: str
+    layers: tuple[Dense, ...]
+    digests: dict[str, str]  # member -> model_digest, in the order of the inputs
+    calibration: Calibration
+    proof_of_machinery: bool
+
+    @property
+    def model_digest(self) -> str:
+        """Return the digest of everything on the card."""
+        return hashlib.sha256(json.dumps(self.hashed(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def hashed(self) -> dict[str, Any]:
+        """Return everything on the card, under the frozen names that digests are made of."""
+        layers = [wire.named(layer, wire.DENSE) for layer in self.layers]
+        calibration = wire.named(self.calibration, wire.CALIBRATION)
+        return (wire.named(self, wire.ENSEMBLE) or {}) | {"layers": layers, "calibration": calibration}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The score and verdict of one media file; `reason` is empty unless the verdict had to be `uncertain`."""
+
+    p_fake: float
+    verdict: Verdict
+    reason: str
+
+
+class Member(Protocol):
+    """A model as an ensemble needs it: its card and its forward pass."""
+
+    @property
+    def card(self) -> ModelCard:
+        """Return the model's card."""
+
+    def scorer(self, batch: int) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+        """Return a function from uint8 RGB images (n, size, size, 3), n at most `batch`, to logits (n,)."""
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """One or more models and how their logits are joined: by the combiner on `card`, or by their mean without one."""
+
+    members: tuple[Member, ...]
+    card: EnsembleCard | None = None
+
+    def judge(self, logits: Mapping[str, float]) -> Judgement:
+        """Return the judgement for the members' media logits by name; members that could not judge are left out."""
+        calibrated = {name: calibrate(logit, self._cards[name].calibration) for name, logit in logits.items()}
+        joined = join(calibrated, self.card)
+        thresholds = self._thresholds(list(calibrated))
+        p_fake = sigmoid(calibrate(joined, self.card.calibration) if self.card else joined)
+        if any(card.trained_on.proof_of_machinery for card in self._cards.values()):
+            return Judgement(p_fake, Verdict.UNCERTAIN, "trained on the demo, which proves nothing but the machinery")
+        if thresholds is None:
+            return Judgement(p_fake, Verdict.UNCERTAIN, "a model of the ensemble is not calibrated")
+        return Judgement(p_fake, verdict_for(p_fake, *thresholds), "")
+
+    @cached_property
+    def _cards(self) -> dict[str, ModelCard]:
+        return {model.card.name: model.card for model in self.members}
+
+    def _thresholds(self, names: list[str]) -> tuple[float, float] | None:
+        """Return the thresholds (low, high): the combiner's, or the mean of the members' in logits."""
+        if self.card:
+            return self.card.calibration.low, self.card.calibration.high
+        calibrations = [self._cards[name].calibration for name in names]
+        fitted = [calibration for calibration in calibrations if calibration is not None]
+        if len(fitted) < len(calibrations):
+            return None
+        return _mean_of_logits([c.low for c in fitted]), _mean_of_logits([c.high for c in fitted])
+
+
+def _mean_of_logits(shares: list[float]) -> float:
+    return sigmoid(sum(map(logit, shares)) / len(shares))
+
+
+@dataclass(frozen=True)
+class Members:
+    """The models of an ensemble as their cards describe them: no network is loaded."""
+
+    folders: tuple[Path, ...]
+    cards: tuple[ModelCard, ...]
+    ensemble: EnsembleCard | None
+
+
+def read_members(folders: Sequence[Path]) -> Members:
+    """Return the members that these model folders name, or one ensemble folder. Raise UserError."""
+    if not folders:
+        raise UserError("no model named: give at least one model folder")
+    ensembles = [folder for folder in folders if (folder / CARD_FILE).is_file()]
+    if not ensembles:
+        return _members(tuple(folders), None)
+    if len(folders) > 1:
+        raise UserError(f"{ensembles[0]} is an ensemble and brings its own members: name it alone")
+    card = read_ensemble_card(ensembles[0])
+    members = _members(tuple(ensembles[0] / MEMBERS_FOLDER / name for name in card.digests), card)
+    stale = [member.name for member in members.cards if card.digests.get(member.name) != member.model_digest]
+    if stale:
+        raise UserError(
+            f"{ensembles[0]} was fitted on other weights of {', '.join(stale)}: combine again, `make repro`"
+        )
+    return members
+
+
+def _members(folders: tuple[Path, ...], ensemble: EnsembleCard | None) -> Members:
+    cards = tuple(models.read_card(folder) for folder in folders)
+    names = [card.name for card in cards]
+    if len(set(names)) < len(names):
+        raise UserError(f"two models have the same name in {', '.join(names)}: name each model once")
+    return Members(folders, cards, ensemble)
+
+
+def load(folders: Sequence[Path]) -> Ensemble:
+    """Return the ensemble of these model folders, or of one ensemble folder. Raise UserError."""
+    members = read_members(folders)
+    return Ensemble(tuple(models.load(folder) for folder in members.folders), members.ensemble)
+
+
+def read_ensemble_card(folder: Path) -> EnsembleCard:
+    """Return the ensemble's card. Raise UserError if it is not one of ours."""
+    try:
+        return EnsembleCard.model_validate_json((folder / CARD_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValidationError) as error:
+        raise UserError(
+            f"{folder / CARD_FILE} is not an ensemble card of this version: {error}; combine again, `make repro`"
+        ) from error
+
+
+def join(calibrated: Mapping[str, float], ensemble: EnsembleCard | None) -> float:
+    """Return the joint logit. A member that could not judge counts as the mean of those that could."""
+    mean = sum(calibrated.values()) / len(calibrated)
+    if ensemble is None:
+        return mean
+    return float(forward(ensemble.layers, np.array([[calibrated.get(name, mean) for name in ensemble.digests]]))[0])
+
+
+def forward(layers: Sequence[Dense], calibrated: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the joint logits (n,) of calibrated logits (n, members)."""
+    *hidden, last = [(np.array(layer.kernel), np.array(layer.bias)) for layer in layers]
+    for kernel, bias in hidden:
+        calibrated = np.maximum(calibrated @ kernel + bias, 0)
+    return np.asarray((calibrated @ last[0] + last[1])[:, 0])
+
+
+def calibrate(raw: float, calibration: Calibration | None) -> float:
+    """Return the logit divided by the temperature (Guo et al. 2017), or unchanged without a calibration."""
+    return raw / calibration.temperature if calibration else raw
+
+
+def verdict_for(p_fake: float, low: float, high: float) -> Verdict:
+    """Return the verdict for a calibrated score at the thresholds `low` and `high`."""
+    if p_fake >= high:
+        return Verdict.LIKELY_SYNTHETIC
+    return Verdict.NO_INDICATION if p_fake <= low else Verdict.UNCERTAIN
+
+
+def sigmoid(x: float) -> float:
+    """Return 1 / (1 + exp(-x)), without overflow."""
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
+
+
+def logit(p: float) -> float:
+    """Return log(p / (1 - p)), with p kept off 0 and 1."""
+    p = min(max(p, 1e-9), 1 - 1e-9)
+    return math.log(p / (1 - p))

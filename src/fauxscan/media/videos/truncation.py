@@ -1,0 +1,60 @@
+"""Recognise truncated videos: compare the file's size with the length that its container states.
+
+FFmpeg decodes what is left of a truncated file and reports no error.
+"""
+
+import os
+from typing import BinaryIO
+
+from fauxscan.records import MediaError, Status
+
+ATOMS = (b"ftyp", b"moov", b"mdat", b"moof", b"mfra", b"sidx", b"styp", b"wide", b"free", b"skip", b"meta", b"uuid")
+MOST_BOXES = 10_000  # of an MP4 that are read
+SEGMENT = b"\x18\x53\x80\x67"  # the Matroska element that holds everything after the header
+
+
+def check_length(file: BinaryIO, form: str) -> None:
+    """Raise MediaError if the file is shorter than its container states; without a stated length it passes."""
+    size = file.seek(0, os.SEEK_END)
+    announced = {"mov": _length_of_boxes, "avi": _length_of_riff, "matroska": _length_of_segment}[form](file, size)
+    if announced > size:
+        raise MediaError(Status.TRUNCATED, f"{size} bytes of {announced}")
+
+
+def _length_of_riff(file: BinaryIO, size: int) -> int:
+    file.seek(4)
+    return int.from_bytes(file.read(4), "little")  # writers disagree on whether the first eight bytes are included
+
+
+def _length_of_boxes(file: BinaryIO, size: int) -> int:
+    """Return the offset at which the last known box ends; anything may follow it."""
+    at = 0
+    for _ in range(MOST_BOXES):
+        file.seek(at)
+        head = file.read(16)
+        length = int.from_bytes(head[:4], "big")
+        if length == 1:
+            length = int.from_bytes(head[8:16], "big")
+        if head[4:8] not in ATOMS or length < 8 or at > size:
+            return at
+        at += length
+    return at
+
+
+def _length_of_segment(file: BinaryIO, size: int) -> int:
+    """Return the offset at which the segment ends; 0 if its length is unknown, as in a live recording."""
+    file.seek(0)
+    head = file.read(4096) + bytes(16)
+    length, at = _number(head, 4)
+    if head[at + length :][:4] != SEGMENT:
+        return 0
+    length, at = _number(head, at + length + 4)
+    return at + length
+
+
+def _number(data: bytes, at: int) -> tuple[int, int]:
+    """Return a variable-width Matroska number and the offset behind it; all ones mean unknown, returned as 0."""
+    width = 9 - data[at].bit_length()
+    most = (1 << 7 * width) - 1
+    value = int.from_bytes(data[at : at + width], "big") & most
+    return (0 if value == most else value), at + width

@@ -1,0 +1,1 @@
+"""TFRecord shards of a dataset: their order, writing and reading them."""

@@ -1,0 +1,1 @@
+"""Batches of files: judged in this process or in a worker, and passed between them as files."""

@@ -1,0 +1,1 @@
+"""Decoding in processes of their own, which may crash without ending the scan."""

@@ -1,0 +1,212 @@
+"""The engine: files are decoded once, faces are found once, and every model judges them.
+
+On its way a scanned file is carried by six types. None of them is changed once it is made.
+
+- `rows.Entry`: the file as the listing of the root describes it, before it is opened.
+- `media.files.Content`: the open file, its hash and its first bytes; a decoder gets it as it is.
+- `media.decode.FrameFaces`: one decoded image or frame and its faces, inside the decoder.
+- `rows.Row`: one row of a table; each crop travels with its row of `scores`, to which the logit is added last.
+- `engine.reader.Reading`: the file in the engine: its outcome so far, and what the rest of it waits for.
+- `rows.Outcome`: the result for the file: its columns of `media`, its rows of `scores`, and its faces.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Self
+
+from fauxscan.judging.ensemble import Ensemble
+from fauxscan.records import Status, UserError
+from fauxscan.scanning.decoding.process import Decoder
+from fauxscan.scanning.engine import outcomes as outcome_rules
+from fauxscan.scanning.engine.cancellation import Cancellation
+from fauxscan.scanning.engine.decoders import DecoderPool, MediaDecoder
+from fauxscan.scanning.engine.given import GivenFiles
+from fauxscan.scanning.engine.in_flight import InFlight
+from fauxscan.scanning.engine.reader import History, NoHistory, Opener, Reader, Reading, chunks
+from fauxscan.scanning.inference import backends
+from fauxscan.scanning.inference.batching import Batcher, Batchers
+from fauxscan.scanning.rows import Entry, Outcome
+from fauxscan.scanning.settings import Settings
+
+
+class Engine:
+    """Judges files inside a `with` block: decoders start and models load with the first file, and the block ends both.
+
+    Blocks may be nested, in any threads; the end of the last one counts. Many threads may ask for judgements at once.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        load: Callable[[Settings], Ensemble] = backends.load,
+        decoder: Callable[[Settings], MediaDecoder] = Decoder,
+    ) -> None:
+        self.settings, self._load, self._decoder = settings, load, decoder
+        self._session: _Session | None = None
+        self._entered = 0
+        self._lock = Lock()
+
+    def __enter__(self) -> Self:
+        """Open the engine."""
+        with self._lock:
+            self._entered += 1
+            self._session = self._session or _Session(self.settings, self._load, self._decoder)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End decoders and threads and let go of the models, unless another block is open."""
+        with self._lock:
+            self._entered -= 1
+            session = None if self._entered else self._session
+            self._session = self._session if self._entered else None
+        if session:
+            session.close()
+
+    def judge(
+        self,
+        root: Opener,
+        entries: Sequence[Entry],
+        history: History | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> list[Outcome]:
+        """Return the outcomes of the files under a root, in their order. A content that occurs twice is judged once.
+
+        Raise CancelledError after `cancellation.cancel()`, UserError if the models or decoders cannot be started, and
+        OSError if the root fails.
+        """
+        session = self._session
+        if session is None:
+            raise RuntimeError("the engine is not open: use it as `with Engine(settings) as engine:`")
+        return session.judge(root, entries, history or NoHistory(), cancellation or Cancellation())
+
+    def check(self, files: Sequence[Path | bytes], cancellation: Cancellation | None = None) -> list[Outcome]:
+        """Return the outcomes of single files, each given as a path or as its bytes. Raise what `judge` raises."""
+        given = GivenFiles(files)
+        return self.judge(given, given.entries, cancellation=cancellation)
+
+
+class _Session:
+    """What an engine has while it is open."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        load: Callable[[Settings], Ensemble],
+        decoder: Callable[[Settings], MediaDecoder],
+    ) -> None:
+        self.settings, self._load = settings, load
+        self._decoders = DecoderPool(lambda: decoder(settings))
+        self._threads = ThreadPoolExecutor(settings.scan.worker_count, "fauxscan-reader")
+        self._chunks: set[Future[list[Reading]]] = set()  # that are read now or later
+        self._in_flight, self._batchers = InFlight(), Batchers(self._create_batchers)
+        self._loaded: Ensemble | None = None
+        self._loading = Lock()
+
+    def close(self) -> None:
+        """End threads and decoders. Requests whose files have not all begun get CancelledError."""
+        for chunk in list(self._chunks):  # not by the shutdown, which would tell no one who waits
+            chunk.cancel()
+        self._threads.shutdown()
+        self._decoders.close()
+
+    def judge(
+        self, root: Opener, entries: Sequence[Entry], history: History, cancellation: Cancellation
+    ) -> list[Outcome]:
+        reader = Reader(self.settings, root, history, self._in_flight, self._batchers)
+        judged: dict[str, Outcome] = {}
+        try:
+            readings = self._read(reader, entries, cancellation)
+            outcomes = [outcome_rules.judge(reading, self.settings, self._models) for reading in readings]
+            judged = {
+                one.own_content: outcome for one, outcome in zip(readings, outcomes, strict=True) if one.own_content
+            }
+        finally:
+            for sha256 in reader.own_contents:
+                self._in_flight.end(sha256, judged.get(sha256))
+        known = [_shared(*one, cancellation) for one in zip(readings, outcomes, strict=True)]
+        left = [entry for entry, outcome in zip(entries, known, strict=True) if outcome is None]
+        again = iter(self.judge(root, left, history, cancellation) if left else [])
+        return [outcome or next(again) for outcome in known]
+
+    def _read(self, reader: Reader, entries: Sequence[Entry], cancellation: Cancellation) -> list[Reading]:
+        """Return the readings of all files, once their logits are there."""
+
+        def read(chunk: Sequence[Entry]) -> list[Reading]:
+            cancellation.check()  # the thread that waits for the request may not have noticed yet
+            with self._decoders.borrow() as decoder:
+                return reader.read(chunk, decoder)
+
+        with self._batchers.reading():
+            parts = _results([self._submit(partial(read, chunk)) for chunk in chunks(entries)], cancellation)
+        readings = [reading for part in parts for reading in part]
+        pending = [logit for reading in readings for _, logit in reading.scored]
+        self._batchers.wait_all(pending, lambda: cancellation.cancelled)
+        cancellation.check()
+        return readings
+
+    def _submit(self, read: Callable[[], list[Reading]]) -> "Future[list[Reading]]":
+        chunk = self._threads.submit(read)
+        self._chunks.add(chunk)
+        chunk.add_done_callback(self._chunks.discard)
+        return chunk
+
+    def _models(self) -> Ensemble:
+        """Return the models, loaded at the first call. Raise UserError if the settings were read from other ones."""
+        with self._loading:
+            if self._loaded is None:
+                self._loaded = _check(self._load(self.settings), self.settings)
+            return self._loaded
+
+    def _create_batchers(self) -> dict[str, Batcher]:
+        batch = self.settings.scan.batch_faces
+        members = self._models().members
+        return {one.card.name: Batcher(one.scorer(batch), batch, one.card.input_size) for one in members}
+
+
+def _results(chunks: Sequence["Future[list[Reading]]"], cancellation: Cancellation) -> list[list[Reading]]:
+    """Return the results of all chunks. After an error or a cancellation, no more begin and those begun are awaited."""
+    waiting = set(chunks)
+    try:
+        while waiting:
+            done = cancellation.wait_any(waiting)
+            if any(chunk.exception() for chunk in done):
+                break
+            waiting -= done
+    finally:
+        for chunk in chunks:
+            chunk.cancel()
+        wait(chunks)
+    return [chunk.result() for chunk in chunks]
+
+
+def _shared(reading: Reading, outcome: Outcome, cancellation: Cancellation) -> Outcome | None:
+    """Return the outcome of a file, for a duplicate that of the other file; None if the other file failed by itself."""
+    if reading.duplicate_of is None:
+        return outcome
+    cancellation.wait_any([reading.duplicate_of])
+    judged = reading.duplicate_of.result()
+    if judged is None or judged.status in (Status.UNREADABLE, Status.CHANGED_DURING_READ):
+        return None
+    return judged.at(outcome)
+
+
+def _check(models: Ensemble, settings: Settings) -> Ensemble:
+    """Return the models. Raise UserError if the settings were read from other ones."""
+    if (tuple(member.card for member in models.members), models.card) != (settings.cards, settings.ensemble):
+        folders = ", ".join(map(str, settings.folders))
+        raise UserError(
+            f"{folders}: not the models that the scan began with; put the same models on every machine, then scan again"
+        )
+    return models
+
+
+def check_files(files: Sequence[Path | bytes], settings: Settings) -> list[Outcome]:
+    """Return the outcomes of single files, each given as a path or as its bytes; nothing is written."""
+    with Engine(settings) as engine:
+        return engine.check(files)

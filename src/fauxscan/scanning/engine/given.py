@@ -1,0 +1,40 @@
+"""Files and bytes that are judged one by one, under no root."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+
+from fauxscan.media import files
+from fauxscan.media.files import Content
+from fauxscan.params import MediaParams
+from fauxscan.records import MediaError, Status
+from fauxscan.scanning.rows import Entry
+
+
+class GivenFiles:
+    """Paths and bytes, opened by their number."""
+
+    def __init__(self, given: Sequence[Path | bytes]) -> None:
+        self._given = given
+
+    @property
+    def entries(self) -> list[Entry]:
+        """Return an entry for each; links are followed, because someone named them."""
+        return [Entry(str(number), _size(one), None, link=True) for number, one in enumerate(self._given)]
+
+    @contextmanager
+    def open_entry(self, entry: Entry, media: MediaParams) -> Iterator[Content]:
+        """Yield the content of a file or of bytes with its hash. Raise MediaError."""
+        given = self._given[int(entry.path)]
+        if isinstance(given, Path):
+            with files.open_file(given, media, entry.link) as content:
+                yield content
+            return
+        if len(given) > media.max_bytes:
+            raise MediaError(Status.TOO_LARGE, files.size_detail(len(given), media))
+        yield files.hash_content(BytesIO(given), len(given), None)
+
+
+def _size(given: Path | bytes) -> int | None:
+    return len(given) if isinstance(given, bytes) else None

@@ -1,0 +1,54 @@
+"""From the logits of one file to its rows of the table `scores`, its p_fake and its verdict."""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from fauxscan.judging import ensemble
+from fauxscan.judging.aggregation import media_logit
+from fauxscan.judging.ensemble import Ensemble
+from fauxscan.models import ModelCard
+from fauxscan.records import Status
+from fauxscan.scanning.engine.reader import Reading
+from fauxscan.scanning.rows import Outcome, Row
+from fauxscan.scanning.settings import Settings
+
+NO_FACE = "no face found, and no model here judges without one"
+INVALID_SCORE = "a model gave a logit that is not a finite number"
+
+
+def judge(reading: Reading, settings: Settings, models: Callable[[], Ensemble]) -> Outcome:
+    """Return the outcome of a file whose logits are there. `models` is called only if there are any."""
+    outcome = reading.outcome
+    if reading.own_content is None or outcome.status != Status.OK:
+        return outcome
+    if not reading.scored:
+        return replace(outcome, status=Status.NO_FACE, detail=NO_FACE)
+    rows = [{**row, "logit": logit.result()} for row, logit in reading.scored]
+    outcome = replace(outcome, scores=[_score(row, outcome.sha256, settings) for row in rows])
+    if not all(math.isfinite(row["logit"]) for row in rows):
+        return replace(outcome, status=Status.INVALID_SCORE, detail=INVALID_SCORE)
+    judged = models().judge(media_logits(rows))
+    return replace(outcome, p_fake=judged.p_fake, verdict=judged.verdict, detail=judged.reason or None)
+
+
+def media_logits(rows: Sequence[Row]) -> dict[str, float]:
+    """Return each model's logit of a file from its rows. A model that was given nothing has none."""
+    by_model: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_model[row["model"]].append(row)
+    return {model: media_logit([r["logit"] for r in of], [r["track"] for r in of]) for model, of in by_model.items()}
+
+
+def _score(row: Row, sha256: str | None, settings: Settings) -> Row:
+    """Return a complete row of `scores`. A logit that is not finite is null there."""
+    card = _card(row["model"], settings)
+    logit = row["logit"] if math.isfinite(row["logit"]) else None
+    p_fake = None if logit is None else ensemble.sigmoid(ensemble.calibrate(logit, card.calibration))
+    judged_by = {"model_digest": card.model_digest, "settings": settings.digest}
+    return {**row, **judged_by, "sha256": sha256, "logit": logit, "p_fake": p_fake}
+
+
+def _card(name: str, settings: Settings) -> ModelCard:
+    return next(card for card in settings.cards if card.name == name)

@@ -1,0 +1,1 @@
+"""Forward passes: TensorFlow or OpenVINO, and the batches that reach them."""

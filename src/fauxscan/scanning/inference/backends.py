@@ -1,0 +1,136 @@
+"""Models behind one interface: run by TensorFlow, or on a CPU by OpenVINO, for which each model is exported once."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fauxscan import disk, models
+from fauxscan.judging import ensemble
+from fauxscan.judging.ensemble import Ensemble
+from fauxscan.models import ModelCard
+from fauxscan.records import UserError
+from fauxscan.scanning.inference.batching import Forward
+from fauxscan.scanning.settings import Settings
+
+EXPORT_MODULE = "fauxscan.scanning.inference.openvino_export"
+FULL_PRECISION_KEY = "full_precision"  # in an export's runtime information: run it in 32 bits
+EXIT_BAD_MODEL = 3  # the exit status of an export if the model is at fault
+
+
+def load(settings: Settings) -> Ensemble:
+    """Return the ensemble of the settings' models, run by their engine. Raise UserError."""
+    if settings.engine == "tensorflow":
+        return ensemble.load(settings.folders)
+    members = ensemble.read_members(settings.folders)
+    files = [_cache() / _name(folder, card) for folder, card in zip(members.folders, members.cards, strict=True)]
+    _export({folder: file for folder, file in zip(members.folders, files, strict=True) if not _is_whole(file)})
+    exported = [Exported(card, file, settings.scan.precision) for card, file in zip(members.cards, files, strict=True)]
+    return Ensemble(tuple(exported), members.ensemble)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A model that was exported to OpenVINO."""
+
+    card: ModelCard
+    file: Path
+    precision: str
+
+    def scorer(self, batch: int) -> Forward:
+        """Return a function from uint8 RGB images (n, size, size, 3), n at most `batch`, to logits (n,)."""
+        compiled = self._compiled(batch)
+        shape = (batch, self.card.input_size, self.card.input_size, 3)
+
+        def forward(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+            full = images
+            if len(images) < batch:
+                full = np.zeros(shape, np.uint8)
+                full[: len(images)] = images
+            request = compiled.create_infer_request()  # one for each call: many threads may call
+            found = request.infer([full], share_inputs=True)
+            return np.array(found[0][: len(images), 0], np.float32)
+
+        # In one thread: two threads that meet in OpenVINO's very first inference deadlock.
+        forward(np.zeros(shape, np.uint8))
+        return forward
+
+    def _compiled(self, batch: int) -> Any:
+        import openvino
+
+        core = openvino.Core()
+        network = core.read_model(self.file)
+        full = network.has_rt_info(FULL_PRECISION_KEY)  # 16 bits lose what a frequency detector computes
+        network.reshape([batch, self.card.input_size, self.card.input_size, 3])
+        steps = openvino.preprocess.PrePostProcessor(network)
+        steps.input().tensor().set_element_type(openvino.Type.u8)
+        options = {
+            "PERFORMANCE_HINT": "THROUGHPUT",
+            "NUM_STREAMS": str(len(os.sched_getaffinity(0))),
+            "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bfloat16" and not full else "f32",
+        }
+        return core.compile_model(steps.build(), "CPU", options)
+
+
+def _cache() -> Path:
+    import platformdirs
+
+    return platformdirs.user_cache_path("fauxscan") / f"openvino-{version('openvino')}"
+
+
+def _name(folder: Path, card: ModelCard) -> str:
+    """Return the name of a model's export, made of the digest on its card and the hash of its network file."""
+    file = folder / models.NETWORK
+    found = disk.digest(file) if file.is_file() else "missing"
+    return f"{card.model_digest[:16]}-{found[:16]}.xml"
+
+
+def _is_whole(file: Path) -> bool:
+    """Return whether an export is complete and unchanged."""
+    sums = file.with_suffix(".sums")
+    return sums.is_file() and sums.read_text(encoding="utf-8") == _sums(file)
+
+
+def _sums(file: Path) -> str:
+    parts = [part for part in (file, file.with_suffix(".bin")) if part.is_file()]
+    return " ".join(disk.digest(part) for part in parts)
+
+
+def _export(files: Mapping[Path, Path]) -> None:
+    """Write the export of each model folder, whole or not at all. Raise UserError.
+
+    Another process does it: TensorFlow takes half a gigabyte and threads that a scan does not need.
+    """
+    if not files:
+        return
+    try:
+        _cache().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=_cache()) as aside:
+            _run_export([str(path) for folder, file in files.items() for path in (folder, Path(aside) / file.name)])
+            for file in files.values():
+                made = Path(aside) / file.name
+                made.with_suffix(".sums").write_text(_sums(made), encoding="utf-8")
+                for suffix in (".bin", ".xml", ".sums"):  # last what says that the others are there
+                    disk.move_into_place(made.with_suffix(suffix), file.with_suffix(suffix))
+    except OSError as error:
+        remedy = "set XDG_CACHE_HOME to a folder that can be written, or scan.engine to tensorflow"
+        raise UserError(f"exported models cannot be kept in {_cache()}: {error.strerror}; {remedy}") from error
+
+
+def _run_export(arguments: Sequence[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", EXPORT_MODULE, *arguments], capture_output=True, text=True, check=False
+    )
+    if done.returncode == EXIT_BAD_MODEL:
+        raise UserError(done.stderr.strip().rpartition("\n")[2])
+    if done.returncode:
+        why = done.stderr.strip().rpartition("\n")[2]
+        raise UserError(f"a model cannot be exported to OpenVINO: {why}; set scan.engine to tensorflow")

@@ -1,0 +1,187 @@
+"""Parameters: unknown keys are refused, presets are whole, a bad setting changes nothing."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import yaml
+from support import ROOT
+
+from fauxscan import params
+from fauxscan.commands import presets
+from fauxscan.records import UserError
+
+COMMITTED = (ROOT / "params.yaml").read_text(encoding="utf-8")
+
+
+def write(folder: Path, text: str, name: str = "params.yaml") -> Path:
+    file = folder / name
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("seed: 7", "seed: 7\nsede: 8", "sede"),
+        ("margin: 0.3", "margin: 0.3\n  padding: 4", "faces.padding"),
+        ("margin: 0.3", "margin: wide", "faces.margin"),
+        ("recipe: {epochs: 3,", "recipe: {epoch: 3,", "epoch"),
+        ("  working_size: 640\n", "", "faces.working_size"),
+        ("name: demo", "nam: demo", "datasets.demo.nam"),
+        ("reencode: null", "align: {size: 224, jpeg_quality: 75}", "datasets.demo.align is now called reencode"),
+        ("weights: scratch", "weights: xception", "use scratch, or meso4 for the weights of the detector"),
+        ("weights: scratch", "weights: meso4", r"models\.meso4\.weights is 'meso4', .*`weights` has only: scratch"),
+    ],
+)
+def test_a_wrong_key_or_value_is_refused_by_name(tmp_path: Path, old: str, new: str, named: str) -> None:
+    assert old in COMMITTED
+    with pytest.raises(UserError, match=named):
+        params.load(write(tmp_path, COMMITTED.replace(old, new, 1)))
+
+
+@pytest.mark.parametrize(
+    ("named", "shares"),
+    [
+        ("dataset: demo", {"demo": 1.0}),
+        ("datasets: [demo]", {"demo": 1.0}),
+        ("datasets: [demo, another]", {"another": 1.0, "demo": 1.0}),
+        ("datasets: {demo: 2, another: 0.5}", {"another": 0.5, "demo": 2.0}),
+    ],
+)
+def test_a_model_names_one_dataset_or_several_with_shares(tmp_path: Path, named: str, shares: dict[str, float]) -> None:
+    declared = COMMITTED.replace("datasets:\n", "datasets:\n  another: {name: demo}\n", 1)
+    loaded = params.load(write(tmp_path, declared.replace("    dataset: demo", f"    {named}", 1)))
+    assert loaded.model("meso4").shares == shares
+    assert list(loaded.model("meso4").shares) == sorted(shares)
+    assert params.changed(loaded, "media", {"max_frames": 3}).model("meso4").shares == shares
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ("dataset: demo\n    datasets: [demo]", "either `dataset` .* or `datasets`"),
+        ("options: {}", "either `dataset` .* or `datasets`"),
+        ("datasets: []", "empty: name at least one"),
+        ("datasets: {}", "empty: name at least one"),
+        ("datasets: [demo, demo]", "names one twice: demo, demo"),
+        ("datasets: {demo: 0}", "greater than 0"),
+        ("datasets: [demo, dmeo]", r"models\.meso4 names the unknown dataset 'dmeo': did you mean 'demo'\?.* has demo"),
+        ("dataset: elsewhere", r"models\.meso4 names the unknown dataset 'elsewhere': the section `datasets` has demo"),
+    ],
+)
+def test_datasets_of_a_model_that_cannot_be_meant_are_refused(tmp_path: Path, named: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        params.load(write(tmp_path, COMMITTED.replace("    dataset: demo", f"    {named}", 1)))
+
+
+def test_a_missing_file_and_broken_yaml_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no parameters at"):
+        params.load(tmp_path / "params.yaml")
+    with pytest.raises(UserError, match="not valid YAML"):
+        params.load(write(tmp_path, "seed: ["))
+
+
+def test_an_unknown_entry_names_those_that_exist(settings: params.Params) -> None:
+    with pytest.raises(UserError, match=r"unknown dataset 'faces'.*demo"):
+        settings.dataset("faces")
+    with pytest.raises(UserError, match=r"unknown model 'meso5'.*dct_cnn, meso4"):
+        settings.model("meso5")
+
+
+def test_as_committed_nothing_is_downloaded(settings: params.Params) -> None:
+    assert {dataset.name for dataset in settings.datasets.values()} == {"demo"}
+
+
+@pytest.mark.parametrize("file", [ROOT / "params.yaml", *(ROOT / "presets").glob("*.yaml")], ids=lambda file: file.stem)
+def test_what_the_pipelines_templates_ask_for_is_written_out(file: Path) -> None:
+    """`${item.weights}` in dvc.yaml knows no default, and entries that a preset does not name stay those of another."""
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert set(presets.ENTRIES) <= set(content)
+    for model in content["models"].values():
+        assert model["weights"] in content["weights"]
+    for dataset in content["datasets"].values():
+        assert {"name", "faces", "reencode"} <= set(dataset)
+
+
+@pytest.mark.parametrize("preset", sorted(file.stem for file in (ROOT / "presets").glob("*.yaml")))
+def test_every_preset_gives_valid_parameters(tmp_path: Path, preset: str) -> None:
+    target = write(tmp_path, COMMITTED)
+    presets.apply(preset, ROOT / "presets", target, [])
+    loaded = params.load(target)
+    assert loaded.models and loaded.evaluations
+    assert all(set(model.shares) <= set(loaded.datasets) for model in loaded.models.values())
+    assert "# All numbers are in this file" in target.read_text(encoding="utf-8")
+
+
+def test_nothing_is_left_of_the_preset_before(tmp_path: Path) -> None:
+    names = sorted(file.stem for file in (ROOT / "presets").glob("*.yaml"))
+    target = write(tmp_path, COMMITTED)
+    presets.apply(names[-1], ROOT / "presets", target, [])
+    for before, name in pairwise([names[-1], *names]):
+        clean = write(tmp_path, COMMITTED, "clean.yaml")
+        presets.apply(name, ROOT / "presets", clean, [])
+        presets.apply(name, ROOT / "presets", target, [])
+        assert params.load(target) == params.load(clean), f"{before}, then {name}"
+
+
+def test_a_preset_takes_published_weights(tmp_path: Path) -> None:
+    target = write(tmp_path, COMMITTED)
+    model = "models.meso4={detector: resnet50, dataset: deepfake_database, weights: resnet50}"
+    with pytest.raises(UserError, match=r"`weights` has only: scratch"):
+        presets.apply("deepfake_database", ROOT / "presets", target, [model])
+    presets.apply("deepfake_database", ROOT / "presets", target, ["weights.resnet50={archives: null}", model])
+    assert params.load(target).published_weights("resnet50").archives is None
+
+
+def test_a_preset_takes_settings_and_refuses_what_it_does_not_know(tmp_path: Path) -> None:
+    target = write(tmp_path, COMMITTED)
+    setting = "datasets.deepfake_database.archives=/some/folder"
+    presets.apply("deepfake_database", ROOT / "presets", target, [setting, "models.meso4.recipe={epochs: 2}"])
+    loaded = yaml.safe_load(target.read_text(encoding="utf-8"))
+    assert loaded["datasets"]["deepfake_database"]["archives"] == "/some/folder"
+    meso4 = {"detector": "meso4", "dataset": "deepfake_database", "weights": "scratch", "recipe": {"epochs": 2}}
+    assert loaded["models"]["meso4"] == meso4
+    assert loaded["split"]["on_shortcut"] == "warn" and loaded["split"]["near_duplicate_bits"] == 4
+
+    before = target.read_text(encoding="utf-8")
+    for wrong in ("seed", "nowhere.at.all=1", "split.train=[0.5"):
+        with pytest.raises(UserError, match="cannot set"):
+            presets.apply("deepfake_database", ROOT / "presets", target, [wrong])
+    for wrong, named in (("split.train=2", r"split\.train"), ("split.trian=0.5", r"split\.trian")):
+        with pytest.raises(UserError, match=named):
+            presets.apply("deepfake_database", ROOT / "presets", target, [wrong])
+    with pytest.raises(UserError, match="unknown preset 'mesonet'"):
+        presets.apply("mesonet", ROOT / "presets", target, [])
+    assert target.read_text(encoding="utf-8") == before
+
+
+def test_a_setting_with_a_renamed_key_is_refused_with_the_new_name(tmp_path: Path) -> None:
+    target = write(tmp_path, COMMITTED)
+    with pytest.raises(UserError, match=r"datasets\.own\.align is now called reencode"):
+        presets.apply("folder", ROOT / "presets", target, ["datasets.own.align=null"])
+    assert target.read_text(encoding="utf-8") == COMMITTED
+
+
+@pytest.mark.parametrize(
+    "broken", [b"models: [a, {", b"- a list", b"", b"models:\n\tmeso4: 1", b"a: \xff\xfe", b"a: 1\na: 2"]
+)
+def test_broken_yaml_is_reported_with_its_file(tmp_path: Path, broken: bytes) -> None:
+    target = write(tmp_path, COMMITTED)
+    (tmp_path / "mine.yaml").write_bytes(broken)
+    with pytest.raises(UserError, match=r"mine\.yaml (is not valid YAML|has no sections)"):
+        presets.apply("mine", tmp_path, target, [])
+    assert target.read_bytes() == COMMITTED.encode()
+    target.write_bytes(broken)
+    with pytest.raises(UserError, match=rf"{target.name} (is not valid YAML|has no sections)"):
+        presets.apply("folder", ROOT / "presets", target, [])
+    assert target.read_bytes() == broken
+
+
+@pytest.mark.parametrize("wrong", ["train: 3", "trian: {precision: float32}", "models: [meso4]"])
+def test_a_preset_with_wrong_sections_changes_nothing(tmp_path: Path, wrong: str) -> None:
+    target = write(tmp_path, COMMITTED)
+    (tmp_path / "mine.yaml").write_text(wrong, encoding="utf-8")
+    with pytest.raises(UserError, match=wrong.partition(":")[0]):
+        presets.apply("mine", tmp_path, target, [])
+    assert target.read_text(encoding="utf-8") == COMMITTED

@@ -1,0 +1,157 @@
+"""Engines behind one interface: OpenVINO gives TensorFlow's logits within a stated tolerance."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.scanning import tiny_params, write_folder
+
+from fauxscan import models
+from fauxscan.judging import ensemble
+from fauxscan.records import UserError
+from fauxscan.scanning import scan, settings
+from fauxscan.scanning.engine.engine import Engine
+from fauxscan.scanning.inference import backends
+from fauxscan.scanning.tables import queries
+
+pytest_plugins = "support.scanning_models"
+
+FLOAT32, BFLOAT16 = 2e-4, 0.05  # by which a logit may differ, as a share of the spread of the logits
+
+
+def chosen(folders: list[Path], **options: Any) -> settings.Settings:
+    """Return settings that score with OpenVINO."""
+    return settings.read(tiny_params(**{"engine": "openvino"} | options), folders)
+
+
+def logits(member: ensemble.Member, images: np.ndarray, batch: int = 8) -> np.ndarray:
+    """Return the logits of images, `batch` at a time."""
+    forward = member.scorer(batch)
+    return np.concatenate([forward(images[i : i + batch]) for i in range(0, len(images), batch)])
+
+
+def pictures(count: int = 20) -> np.ndarray:
+    """Return smooth and noisy images (count, 64, 64, 3)."""
+    chance = np.random.default_rng(1)
+    noise = chance.integers(0, 256, (count, 64, 64, 3))
+    ramp = np.linspace(0, 255, 64)[:, None, None] * chance.random((count, 1, 1, 3))
+    share = np.linspace(0, 1, count)[:, None, None, None]
+    return (noise * share + ramp * (1 - share)).astype(np.uint8)
+
+
+def difference(found: np.ndarray, expected: np.ndarray) -> float:
+    """Return the largest difference as a share of the spread."""
+    return float(np.abs(found - expected).max() / np.ptp(expected))
+
+
+@pytest.mark.slow
+def test_logits_agree_with_tensorflow_and_frequency_detectors_stay_in_float32(tiny_models: list[Path]) -> None:
+    images = pictures()
+    expected = [logits(models.load(folder), images) for folder in tiny_models]
+    assert min(np.ptp(one) for one in expected) > 0.1
+    for precision, tolerance in (("float32", FLOAT32), ("bfloat16", BFLOAT16)):
+        spatial, frequency = backends.load(chosen(tiny_models, precision=precision)).members
+        assert difference(logits(spatial, images), expected[0]) < tolerance
+        assert difference(logits(frequency, images), expected[1]) < FLOAT32
+
+
+@pytest.mark.slow
+def test_a_logit_does_not_depend_on_what_else_is_in_the_batch(tiny_models: list[Path]) -> None:
+    (member,) = backends.load(chosen(tiny_models[:1])).members
+    images = pictures(9)
+    forward = member.scorer(8)
+    together = forward(images[:8])
+    alone = np.concatenate([forward(image[None]) for image in images[:8]])
+    backwards = forward(images[7::-1])[::-1]
+    np.testing.assert_array_equal(together, alone)
+    np.testing.assert_array_equal(together, backwards)
+
+
+@pytest.mark.slow
+def test_a_model_is_exported_once(tiny_models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    backends.load(chosen(tiny_models))
+    kept = {file: file.stat().st_mtime_ns for file in tmp_path.glob("fauxscan/*/*")}
+    assert len(kept) == 3 * len(tiny_models)
+    monkeypatch.setattr(backends.subprocess, "run", lambda *_, **__: pytest.fail("it was exported again"))
+    backends.load(chosen(tiny_models))
+    assert kept == {file: file.stat().st_mtime_ns for file in tmp_path.glob("fauxscan/*/*")}
+
+
+@pytest.mark.slow
+def test_a_damaged_export_is_made_anew(tiny_models: list[Path], cache: Path) -> None:
+    images = pictures(8)
+    expected = [logits(member, images) for member in backends.load(chosen(tiny_models)).members]
+    for file in cache.glob("fauxscan/*/*.bin"):
+        file.write_bytes(file.read_bytes()[:-100])
+    for found, member in zip(expected, backends.load(chosen(tiny_models)).members, strict=True):
+        np.testing.assert_array_equal(logits(member, images), found)
+
+
+@pytest.mark.slow
+def test_another_network_under_the_same_card_is_refused(tmp_path: Path, tiny_models: list[Path]) -> None:
+    folder = shutil.copytree(tiny_models[0], tmp_path / "swapped")
+    backends.load(chosen([folder]))
+    (folder / "model.keras").write_bytes(b"no network")
+    with pytest.raises(UserError, match=r"^\S*swapped/model.keras cannot be loaded.*train the model again$"):
+        backends.load(chosen([folder]))
+
+
+def test_a_cache_that_cannot_be_written_is_reported(
+    tmp_path: Path, tiny_models: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(UserError, match=r"exported models cannot be kept in .*set XDG_CACHE_HOME"):
+        backends.load(chosen(tiny_models))
+
+
+def test_both_engines_give_the_same_verdicts_and_their_own_settings(tmp_path: Path, tiny_models: list[Path]) -> None:
+    root, rows, digests = write_folder(tmp_path / "in"), {}, set()
+    for engine in ("tensorflow", "openvino"):
+        options = chosen(tiny_models, engine=engine)
+        scan.scan(root, tmp_path / engine, Engine(options))
+        rows[engine] = queries.latest(tmp_path / engine).to_pylist()
+        digests.add(options.digest)
+    assert len(digests) == 2
+    for one, other in zip(rows["tensorflow"], rows["openvino"], strict=True):
+        assert (one["path"], one["status"], one["verdict"]) == (other["path"], other["status"], other["verdict"])
+        assert one["p_fake"] == pytest.approx(other["p_fake"], abs=1e-4)
+
+
+def test_precision_is_a_setting_of_openvino_alone(tiny_models: list[Path]) -> None:
+    for engine, count in (("tensorflow", 1), ("openvino", 2)):
+        digests = {chosen(tiny_models, engine=engine, precision=way).digest for way in ("float32", "bfloat16")}
+        assert len(digests) == count
+
+
+def test_auto_takes_openvino_where_it_is_and_no_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(settings, "GPU", tmp_path / "none")
+    assert settings.choose_engine("auto") == "openvino"
+    monkeypatch.setattr(settings, "GPU", tmp_path)
+    assert settings.choose_engine("auto") == "tensorflow"
+    monkeypatch.setattr(settings.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(settings, "GPU", tmp_path / "none")
+    assert settings.choose_engine("auto") == "tensorflow"
+    with pytest.raises(UserError, match="openvino, which is not installed: `make setup-extras`"):
+        settings.choose_engine("openvino")
+
+
+def test_a_scan_with_an_exported_model_does_not_import_tensorflow(tmp_path: Path, tiny_models: list[Path]) -> None:
+    backends.load(chosen(tiny_models))
+    root = write_folder(tmp_path / "in")
+    code = (
+        f"import sys; from pathlib import Path; sys.path.insert(0, {str(Path(__file__).parent)!r});"
+        "from test_backends import chosen; from fauxscan.scanning import scan;"
+        "from fauxscan.scanning.engine.engine import Engine;"
+        "root, results, *models = map(Path, sys.argv[1:]);"
+        "ended = scan.scan(root, results, Engine(chosen(models)));"
+        "print(ended.statuses['ok'], sorted({'tensorflow', 'keras'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", code, str(root), str(tmp_path / "results"), *map(str, tiny_models)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[-2] == "10 []"
