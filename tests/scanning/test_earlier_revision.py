@@ -27,6 +27,9 @@ from fauxscan.scanning.tables import schemas
 
 GOLDEN = ROOT / "tests" / "golden" / "b7ea7d3"
 NAMES = ("cross_domain", "dct_cnn", "meso4")
+# The logarithm of a DCT coefficient near zero magnifies rounding: 3.5e-4 between two processors, with that revision's own
+# code too. One grey level in one pixel of that picture moves the logit by 1.6e-2 of its size, so 1e-3 still sees it.
+LOGIT_ROUNDING = 1e-3
 PICTURES = LocalFolder(Path("pictures"))  # a relative path: the root in the tables is the same wherever a copy lies
 
 
@@ -165,7 +168,7 @@ def test_a_scan_of_the_unchanged_folder_adds_no_row(project: Path, results: str)
 
 @pytest.mark.parametrize("results", ["models", "ensemble"])
 def test_a_fresh_scan_gives_the_scores_of_that_revision(project: Path, results: str) -> None:
-    """Logits agree to 1e-6 of their size on the machine that made them; other processors add in another order."""
+    """On one processor both revisions give the same bits. Another one rounds differently, by up to LOGIT_ROUNDING."""
     scan.scan(PICTURES, project / "fresh", Engine(settings_of(results)))
     for table, number in (("media", "p_fake"), ("scores", "p_fake"), ("scores", "logit")):
         keys = ("path",) if table == "media" else ("sha256", "model", "frame", "track", "face")
@@ -177,7 +180,7 @@ def test_a_fresh_scan_gives_the_scores_of_that_revision(project: Path, results: 
         judged = [key for key, row in expected.items() if row[number] is not None]
         assert [key for key, row in found.items() if row[number] is not None and key not in judged] == []
         numbers = ([one[key][number] for key in judged] for one in (found, expected))
-        assert next(numbers) == pytest.approx(next(numbers), rel=1e-5 if number == "logit" else 0, abs=1e-6)
+        assert next(numbers) == pytest.approx(next(numbers), rel=LOGIT_ROUNDING if number == "logit" else 0, abs=1e-6)
         same = ("status", "verdict", "faces") if table == "media" else ("model_digest", "settings")
         assert all(found[key][column] == expected[key][column] for key in found for column in same)
 
