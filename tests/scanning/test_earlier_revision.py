@@ -27,8 +27,8 @@ from fauxscan.scanning.tables import schemas
 
 GOLDEN = ROOT / "tests" / "golden" / "b7ea7d3"
 NAMES = ("cross_domain", "dct_cnn", "meso4")
-# The logarithm of a DCT coefficient near zero magnifies rounding: 3.5e-4 between two processors, with that revision's own
-# code too. One grey level in one pixel of that picture moves the logit by 1.6e-2 of its size, so 1e-3 still sees it.
+# The logarithm of a DCT coefficient near zero magnifies rounding: 3.5e-4 between two processors, with that revision's
+# own code too. One grey level in one pixel of that picture moves the logit by 1.6e-2 of its size, so 1e-3 sees it.
 LOGIT_ROUNDING = 1e-3
 PICTURES = LocalFolder(Path("pictures"))  # a relative path: the root in the tables is the same wherever a copy lies
 
