@@ -92,9 +92,9 @@ def costs(settings: Params, log: str) -> str:
     rows = [[name, *training(name, settings, log), *scoring(name)] for name in settings.models]
     return f"""### Cost
 
-Training counts the passes over the training images alone, as the log reports them. Loading is the time to load the
-model's folder once TensorFlow is loaded. Scoring is the forward pass in batches of {BATCH} on decoded images (median
-of {ROUNDS}).
+Training is the time of the passes over the training images, without validation, as the log reports it. Loading is the
+time to load the model's folder once TensorFlow is loaded. Scoring is the forward pass in batches of {BATCH} on decoded
+images (median of {ROUNDS}).
 
 {page.table(head, rows)}"""
 

@@ -57,7 +57,7 @@ Results = Annotated[
         help="Folder of the result tables.",
     ),
 ]
-_FACES = 'Detect faces where a model judges faces ("detect"), or treat every image as one face crop ("whole").'
+_FACES = 'Detect faces for models that look at faces ("detect"), or use every image as one face crop ("whole").'
 FacesOption = Annotated[
     FaceMode,
     typer.Option("--faces", rich_help_panel=MODEL, show_default=False, help=f"{_FACES} Default: detect."),

@@ -48,8 +48,8 @@ Before = Annotated[
     typer.Argument(
         metavar="BEFORE",
         show_default=False,
-        help="The earlier run: the beginning of its id, `latest` or `previous`. Default: previous, the last run before "
-        "the latest that finished.",
+        help="The earlier run: the beginning of its id, `latest` or `previous`. Default: previous, the last "
+        "finished run before the latest.",
     ),
 ]
 After = Annotated[
@@ -113,7 +113,7 @@ def history(path: FilePath, results: Results, form: FormatOption = Format.TABLE)
 
 
 def runs(results: Results, form: FormatOption = Format.TABLE) -> None:
-    """List all scans, oldest first, with the number of files of each verdict and status when they ended."""
+    """List all scans, oldest first, with the number of files per verdict and status at the end of each."""
     from fauxscan.scanning.tables import queries
 
     with queries.open_tables(results) as tables:
@@ -135,7 +135,7 @@ def diff(
 
 
 def models(results: Results, form: FormatOption = Format.TABLE) -> None:
-    """List the models behind current results, with file counts and measured accuracy."""
+    """List the models that produced the current results, with file counts and measured accuracy."""
     from fauxscan.reporting import scans
     from fauxscan.scanning.tables import queries
 

@@ -49,7 +49,7 @@ RootOption = Annotated[
         metavar="FOLDER",
         rich_help_panel=FILES,
         help="Folder that paths in the tables are relative to. Keep it the same between scans, or every file counts as "
-        "new. Default: the folder you name, or the deepest common parent.",
+        "a different file. Default: the folder you name, or the deepest common parent.",
     ),
 ]
 Include = Annotated[

@@ -1,6 +1,6 @@
 """Make fakes from reals: self-blended images of face crops, after Shiohara and Yamasaki, CVPR 2022.
 
-Unlike the paper's they need no landmarks. A crop is aligned (media/faces/finder.py), so the landmarks of the average
+Unlike the paper's they need no landmarks. A crop is aligned (media/faces/align.py), so the landmarks of the average
 face are used where alignment with this margin puts them (centred, 1 / (1 + 2 margin) of the crop wide), moved, rotated
 and deformed at random. A crop that came as an image is assumed to be framed in the same way.
 """
