@@ -34,8 +34,8 @@ class DataOptions:
         typer.Option(
             "--self-blended",
             rich_help_panel=DATA,
-            help="Make the fakes by blending each real face with a changed copy of itself. Requires a detector that looks "
-            "at faces.",
+            help="Make the fakes by blending each real face with a changed copy of itself. "
+            "Requires a detector that looks at faces.",
         ),
     ] = False
 
