@@ -1,8 +1,10 @@
 """Files are written whole or not at all, whatever ends the writing."""
 
+import errno
 import hashlib
 import os
 import signal
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -91,3 +93,33 @@ def test_digests_are_of_all_bytes(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(data)
     assert disk.digest(tmp_path / "a") == hashlib.sha256(data).hexdigest()
     assert disk.digest(tmp_path / "a", "md5") == hashlib.md5(data).hexdigest()
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP])
+def test_a_file_system_that_cannot_flush_folders_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    refuse_flush(monkeypatch, number, of_folders=True)
+    disk.write_text(tmp_path / "a", "new")
+    assert (tmp_path / "a").read_text() == "new" and names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize(("number", "of_folders"), [(errno.EINVAL, False), (errno.EIO, True)])
+def test_other_failures_to_flush_are_errors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, of_folders: bool
+) -> None:
+    refuse_flush(monkeypatch, number, of_folders)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        disk.write_text(tmp_path / "a", "new")
+
+
+def refuse_flush(monkeypatch: pytest.MonkeyPatch, number: int, of_folders: bool) -> None:
+    """Let `fsync` fail, for folders or for files."""
+    fsync = os.fsync
+
+    def refusing(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode) == of_folders:
+            raise OSError(number, os.strerror(number))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refusing)

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -87,6 +88,9 @@ def main() -> None:
     """Run the command line."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # background jobs of a shell ignore it
         signal.signal(signal.SIGINT, _stop_once)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # for names that the terminal's encoding lacks
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("fauxscan").setLevel(logging.INFO)  # other libraries log warnings only
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -1,11 +1,14 @@
 """Files on a disk: written so that no reader ever sees half of one, and their digests."""
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}  # from file systems that flush files only
 
 
 @contextmanager
@@ -39,10 +42,16 @@ def move_into_place(temporary: Path, target: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Flush a file's content, or the names in a folder, to the disk."""
+    """Flush a file's content, or the names in a folder, to the disk.
+
+    File systems that cannot flush folders (CIFS, some in user space) keep names in their own way: that is no error.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in NO_FOLDER_SYNC or not path.is_dir():
+            raise
     finally:
         os.close(descriptor)
 

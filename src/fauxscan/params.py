@@ -1,8 +1,9 @@
 """The parameters in params.yaml as typed, frozen records. Unknown keys are refused."""
 
+import math
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -198,7 +199,7 @@ class ScanParams(Strict):
     batch_files: int = Field(gt=0)  # files in a batch, which is committed or fails as a whole
     batch_bytes: int = Field(gt=0)  # of the files in a batch, which ends earlier if they are large
     batch_faces: int = Field(gt=0, le=1024)  # images in a forward pass, whose batch shape is fixed
-    workers: int | None = Field(default=None, gt=0)  # decoding processes; null: two more than there are cores
+    workers: int | None = Field(default=None, gt=0)  # decoding processes; null: two more than cores
     seconds_per_file: float = Field(gt=0, le=86_400)  # for decoding and finding faces
     decoder_bytes: int = Field(ge=100_000_000, le=10**14)  # of memory for one decoding process
     engine: Engines  # auto: openvino if it is installed and there is no GPU
@@ -215,7 +216,7 @@ class ScanParams(Strict):
     @property
     def worker_count(self) -> int:
         """Return the number of decoding processes: by default two more than cores, since some wait for a network."""
-        return self.workers or len(os.sched_getaffinity(0)) + 2
+        return self.workers or cores() + 2
 
     @field_validator("include", "exclude")
     @classmethod
@@ -223,6 +224,37 @@ class ScanParams(Strict):
         for pattern in patterns:
             _check_pattern(pattern)
         return patterns
+
+
+def cores(groups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
+    """Return how many cores this process may use: those it is bound to, or fewer where its CPU quota is lower.
+
+    Control groups of version 1 and 2 (as containers and services have them) are read, with all groups above.
+    """
+    bound = len(os.sched_getaffinity(0))
+    lines = own.read_text(encoding="utf-8").splitlines() if own.exists() else []
+    quotas = [quota for line in lines for quota in _quotas(groups, *line.split(":", 2)[1:])]
+    return min(bound, max(1, math.ceil(min(quotas, default=bound))))
+
+
+def _quotas(groups: Path, controllers: str, group: str) -> Iterator[float]:
+    """Yield the quotas, in cores, of a control group and those above it."""
+    top = groups / "cpu" if "cpu" in controllers.split(",") else groups
+    folder = top / group.strip("/")
+    for above in (folder, *folder.parents):
+        if above.is_relative_to(top):
+            try:
+                quota, period = _quota_and_period(above, bool(controllers))
+                yield quota / period if quota > 0 else math.inf
+            except (OSError, ValueError):
+                continue  # no such file, or "max": no quota
+
+
+def _quota_and_period(group: Path, first_version: bool) -> tuple[int, int]:
+    """Return the microseconds of CPU time in a period, and those of the period. Raise OSError or ValueError if unset."""
+    names = ("cpu.cfs_quota_us", "cpu.cfs_period_us") if first_version else ("cpu.max",)
+    quota, period = " ".join((group / name).read_text(encoding="ascii") for name in names).split()
+    return int(quota), int(period)
 
 
 def _check_pattern(pattern: str) -> None:

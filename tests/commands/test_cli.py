@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import re
 import shutil
 import signal
@@ -132,6 +133,17 @@ def test_latest_prints_every_path_as_table_csv_and_json(home: Path, capsys: pyte
     recorded = [row["path"] for row in csv.DictReader(io.StringIO(printed["csv"]))]
     assert recorded == [f"'{path}" if path.startswith("=") else path for path in paths]
     assert all(line in printed["table"] for line in ("new\\nline.png", "likely_synthetic", "the file is empty"))
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_names_that_the_output_cannot_hold_are_escaped(home: Path, form: str) -> None:
+    shutil.copy(next((home / "in").rglob("face.jpg")), home / "in" / "\u9854.jpg")
+    cli.run(["scan", "in", "--results", "results"])
+    command = [sys.executable, "-c", "from fauxscan.cli import main; main()", "latest", "--results", "results"]
+    command += ["--format", form]
+    done = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": "latin-1"}, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"\\u9854.jpg" in done.stdout
 
 
 def test_scans_elsewhere_than_in_a_terminal_log_plain_lines(home: Path, caplog: pytest.LogCaptureFixture) -> None:

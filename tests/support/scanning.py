@@ -53,7 +53,7 @@ def tiny_params(media: dict[str, Any] | None = None, **scan: Any) -> Params:
     )
 
 
-def write_params(path: Path, **scan: int) -> Path:
+def write_params(path: Path, **scan: Any) -> Path:
     """Write the parameters of `tiny_params` as a file."""
     path.write_text(tiny_params(**scan).model_dump_json(), encoding="utf-8")  # JSON is YAML
     return path

@@ -208,8 +208,10 @@ def _models(params_file: Path, named: Sequence[Path]) -> str:
 
 
 def _machine() -> str:
+    from fauxscan import params
+
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return f"{len(os.sched_getaffinity(0))} cores, {memory / GIB:.1f} GiB"
+    return f"{params.cores()} cores, {memory / GIB:.1f} GiB"
 
 
 def _writable(results: Path) -> str:

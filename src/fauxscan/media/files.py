@@ -91,7 +91,7 @@ def size_detail(size: int, media: MediaParams) -> str:
 def _read(file: BinaryIO, info: os.stat_result) -> Content:
     try:
         handle = io.BytesIO(file.read(info.st_size + 1)) if info.st_size <= WHOLE_IN_MEMORY else file
-        return hash_content(handle, info.st_size, info.st_mtime_ns)
+        return hash_content(handle, info.st_size, mtime_ns(info))
     except OSError as error:
         raise MediaError(Status.UNREADABLE, error.strerror or "cannot be read") from error
 
@@ -114,6 +114,11 @@ def buffered(stream: Stream, size: int) -> Iterator[BinaryIO]:
             file.write(chunk)
         file.seek(0)
         yield file
+
+
+def mtime_ns(info: os.stat_result) -> int | None:
+    """Return the modification time in ns, or None beyond what 64 bits hold: before the year 1678 or after 2262."""
+    return info.st_mtime_ns if -(1 << 63) <= info.st_mtime_ns < 1 << 63 else None
 
 
 def hash_content(handle: BinaryIO, size: int, mtime_ns: int | None, etag: str | None = None) -> Content:

@@ -198,3 +198,19 @@ def alive(pid: int) -> bool:
     """Return whether a process runs."""
     stat = Path(f"/proc/{pid}/stat")
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] not in "ZX"
+
+
+def test_a_hard_limit_of_the_address_space_lower_than_ours_is_kept() -> None:
+    code = (
+        "import resource; from fauxscan.scanning.decoding import worker;"
+        "resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, {hard}));"
+        "worker._limit_memory(10**12); print(*resource.getrlimit(resource.RLIMIT_AS))"
+    )
+    limits = {}
+    for hard in (6 * 10**9, -1):
+        done = subprocess.run(
+            [sys.executable, "-c", code.format(hard=hard)], capture_output=True, text=True, check=True
+        )
+        limits[hard] = [int(limit) for limit in done.stdout.split()]
+    assert limits[6 * 10**9] == [6 * 10**9, 6 * 10**9]
+    assert limits[-1][0] > 10**12 and limits[-1][1] == -1

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import shutil
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -252,3 +253,56 @@ def test_a_heic_that_could_not_be_read_is_tried_again_once_it_can_be(
     assert pi_heif
     scan.scan(root, results, engine)
     assert {row["path"]: row for row in queries.latest(results).to_pylist()}["photo.heic"]["status"] == "ok"
+
+
+def test_an_emptied_folder_keeps_its_files_for_one_scan(root: Path, engine: Engine) -> None:
+    results = root.parent / "results"
+    (root / "share" / "deep").mkdir(parents=True)
+    shutil.copy(root / "001.png", root / "share" / "deep" / "kept.png")
+    scan.scan(root, results, engine)
+    shutil.move(root / "share" / "deep", root.parent / "away")
+    away = scan.scan(root, results, engine)
+    (row,) = rows_of(results, away.run_id).values()
+    assert (row["path"], row["change"], row["status"]) == ("share", "new", Status.UNREADABLE)
+    assert row["detail"].startswith("the folder is empty but held files before")
+    assert away.unchanged == 12 and "share/deep/kept.png" in queries.latest(results)["path"].to_pylist()
+    shutil.move(root.parent / "away", root / "share" / "deep")
+    refuse = lambda folders: pytest.fail("the models were loaded")
+    back = scan.scan(root, results, Engine(engine.settings, refuse))
+    assert (changes(results, back.run_id), back.unchanged, back.unjudged) == ({"share": "removed"}, 13, 0)
+
+
+def test_files_of_a_folder_that_stays_empty_are_removed_by_the_second_scan(root: Path, engine: Engine) -> None:
+    results = root.parent / "results"
+    (root / "sub" / "empty").mkdir(parents=True)  # held nothing before, so there is nothing to say about it
+    shutil.copy(root / "001.png", root / "sub" / "gone.png")
+    scan.scan(root, results, engine)
+    (root / "sub" / "empty").rmdir()
+    (root / "sub" / "gone.png").unlink()
+    assert changes(results, scan.scan(root, results, engine).run_id) == {"sub": "new"}
+    second = scan.scan(root, results, engine)
+    assert changes(results, second.run_id) == {"sub": "removed", "sub/gone.png": "removed"}
+    assert scan.scan(root, results, engine).changes == {}
+
+
+@pytest.mark.parametrize("year", [1600, 2300])
+def test_a_time_beyond_what_the_tables_hold_is_null_and_the_file_is_read_by_each_scan(
+    root: Path, engine: Engine, year: int
+) -> None:
+    results, far = root.parent / "results", int(datetime(year, 1, 1, tzinfo=UTC).timestamp())
+    os.utime(root / "001.png", (far, far))
+    if (root / "001.png").stat().st_mtime != far:
+        pytest.skip("this file system does not hold such times")
+    (root / "notes.txt").write_text("no picture")
+    os.symlink("001.png", root / "link.png")
+    for name in ("notes.txt", "link.png"):
+        os.utime(root / name, (far, far), follow_symlinks=False)
+    first = scan.scan(root, results, engine)
+    found = rows_of(results, first.run_id)
+    assert found["001.png"]["status"] == Status.OK
+    assert {found[name]["mtime_ns"] for name in ("001.png", "notes.txt", "link.png")} == {None}
+    assert scan.scan(root, results, engine).changes == {}
+    content = (root / "002.png").read_bytes()
+    (root / "001.png").write_bytes(content.ljust(found["001.png"]["size"], b"\0")[: found["001.png"]["size"]])
+    os.utime(root / "001.png", (far, far))
+    assert scan.scan(root, results, engine).changes == {"changed": 1}

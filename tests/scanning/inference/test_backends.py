@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.scanning import tiny_params, write_folder
+from support.scanning import tiny_params, write_folder, write_params
 
 from fauxscan import models
 from fauxscan.judging import ensemble
@@ -101,13 +101,24 @@ def test_another_network_under_the_same_card_is_refused(tmp_path: Path, tiny_mod
         backends.load(chosen([folder]))
 
 
-def test_a_cache_that_cannot_be_written_is_reported(
-    tmp_path: Path, tiny_models: list[Path], monkeypatch: pytest.MonkeyPatch
+def test_without_a_cache_that_can_be_written_exports_last_for_one_run(
+    tmp_path: Path, tiny_models: list[Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    with pytest.raises(UserError, match=r"exported models cannot be kept in .*set XDG_CACHE_HOME"):
-        backends.load(chosen(tiny_models))
+    code = (
+        "import logging, sys; from pathlib import Path; from fauxscan import params;"
+        "from fauxscan.scanning import settings; from fauxscan.scanning.inference import backends;"
+        "logging.basicConfig();"
+        "read = settings.read(params.load(Path(sys.argv[1])), [Path(name) for name in sys.argv[2:]]);"
+        "print(*(member.file for member in backends.load(read).members), sep='\\n')"
+    )
+    settings_file = write_params(tmp_path / "params.yaml", engine="openvino")
+    command = [sys.executable, "-c", code, str(settings_file), *map(str, tiny_models)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "Exported models are kept for this run only, because" in done.stderr
+    exports = [Path(line) for line in done.stdout.splitlines()]
+    assert len(exports) == 2 and not any(file.parent.exists() for file in exports)
 
 
 def test_both_engines_give_the_same_verdicts_and_their_own_settings(tmp_path: Path, tiny_models: list[Path]) -> None:

@@ -13,7 +13,7 @@ import pytest
 from support import TESTS
 from support.scanning import stub_engine, write_many
 
-from fauxscan.records import Status
+from fauxscan.records import Status, UserError
 from fauxscan.scanning import scan
 from fauxscan.scanning.engine.engine import Engine
 from fauxscan.scanning.tables import parquet, queries, schemas
@@ -275,3 +275,23 @@ def test_keys_and_copies_are_the_same_in_every_locale(tmp_path: Path, engine: En
     encoding, changes = in_locale(tmp_path, LANG="tr_TR", LOCPATH=str(tmp_path / "locales"))
     assert changes == expected
     assert encoding == (expected_encoding or encoding)
+
+
+def test_results_whose_name_is_not_utf8_are_refused_before_anything_is_read(
+    root: Path, engine: Engine, tmp_path: Path
+) -> None:
+    results = tmp_path / os.fsdecode(b"res\xff")
+    with pytest.raises(UserError, match=r"the results folder b'.*res\\xff' is not UTF-8: name another folder"):
+        scan.scan(root, results, engine)
+    assert not results.exists()
+    (results / "media").mkdir(parents=True)
+    with pytest.raises(UserError, match="is not UTF-8"):
+        queries.latest(results)
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "it's; DROP", "50%20[a]*?", "file:x", "s3:bucket", "new\nline", "gr\u00fc\u00dfe"]
+)
+def test_results_may_have_any_other_name(root: Path, engine: Engine, tmp_path: Path, name: str) -> None:
+    scan.scan(root, tmp_path / name, engine)
+    assert scan.scan(root, tmp_path / name, engine).unchanged == len(queries.latest(tmp_path / name)) == 20

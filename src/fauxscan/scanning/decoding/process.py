@@ -78,7 +78,8 @@ class _Child:
         except (EOFError, ConnectionError):
             pass
         self.stop()
-        raise UserError("decoders do not start, see above: try `fauxscan doctor`, or raise scan.decoder_bytes")
+        memory = "if memory is short, raise scan.decoder_bytes or the limit of `ulimit -v`"
+        raise UserError(f"decoders do not start, see above: try `fauxscan doctor`; {memory}")
 
     def decode(self, files: Sequence[FileToDecode], on_crop: OnCrop) -> list[Outcome]:
         try:

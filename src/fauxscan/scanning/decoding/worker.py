@@ -164,11 +164,15 @@ def _silence_stderr() -> None:
 
 
 def _limit_memory(limit: int) -> None:
-    """Let the address space grow by `limit` bytes: larger allocations fail, in this process alone."""
+    """Let the address space grow by `limit` bytes: larger allocations fail, in this process alone.
+
+    A hard limit that is lower, as batch systems set it, stays as it is.
+    """
     statm = Path("/proc/self/statm")
     pages = int(statm.read_text().split()[0]) if statm.exists() else 0
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (pages * mmap.PAGESIZE + limit, hard))
+    soft = pages * mmap.PAGESIZE + limit
+    resource.setrlimit(resource.RLIMIT_AS, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
 
 
 def main() -> None:

@@ -107,6 +107,15 @@ class Ledger:
         rows: list[Row] = self.rows.filter(pa.array(~self._seen)).to_pylist()
         return rows
 
+    def detail(self, key: bytes) -> str | None:
+        """Return the detail in the last row of a file or folder; None if it has no row."""
+        i = self._at.get(key)
+        return None if i is None else self._state(i)[1]
+
+    def unseen(self) -> list[bytes]:
+        """Return the names of the files that count as gone so far."""
+        return [key for key, i in self._at.items() if not self._seen[i]]
+
     def keep(self, unknown: Callable[[bytes], bool]) -> None:
         """Do not count as gone the files for which `unknown` is true."""
         if self._seen.all():
@@ -125,6 +134,8 @@ class Ledger:
                 self._added[row["sha256"]] = outcome_of(row)
 
     def _same(self, i: int, entry: Entry) -> bool:
+        if entry.status is None and entry.mtime_ns is None and entry.etag is None:
+            return False  # nothing tells whether it has changed
         size, mtime_ns = _integer(entry.size), _integer(entry.mtime_ns)
         alike = bool(self._lasting[i] and self._size[i] == size and self._mtime[i] == mtime_ns)
         return alike and (entry.etag is None or self._etag[i].as_py() == entry.etag)

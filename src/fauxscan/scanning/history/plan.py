@@ -13,6 +13,7 @@ from fauxscan.scanning.inputs.roots import Listing
 from fauxscan.scanning.rows import Entry
 from fauxscan.scanning.tables import parquet
 
+EMPTIED = "the folder is empty but held files before: they are kept until the next scan, in case a disk is not mounted"
 NOT_THERE = "it was named to be scanned and is not there"  # a value in tables: readers and earlier results have it
 
 
@@ -28,8 +29,20 @@ def make(listing: Listing, ledger: Ledger, media: pa.Table) -> tuple[list[Entry]
             for entry in _missing_entries(listing.missing, _seen_names(media, ledger.root))
             if not ledger.is_unchanged(entry)
         ]
-    ledger.keep(lambda key: not listing.covers(key))
+    emptied = _emptied(listing.empty, ledger) if listing.empty else set()
+    todo += [Entry(folder, None, None, Status.UNREADABLE, EMPTIED) for folder in sorted(emptied)]
+    ledger.keep(lambda key: not listing.covers(key) or not emptied.isdisjoint(parent_folders(os.fsdecode(key))))
     return todo, unchanged
+
+
+def _emptied(empty: Iterable[str], ledger: Ledger) -> set[str]:
+    """Return the folders that contain nothing now and held files when the last scan saw them.
+
+    An empty folder is more often a share that is not mounted than files removed. If the last scan already found it
+    empty, the files are gone.
+    """
+    held = {folder for key in ledger.unseen() for folder in parent_folders(os.fsdecode(key))}
+    return {folder for folder in empty if folder in held and ledger.detail(os.fsencode(folder)) != EMPTIED}
 
 
 def _compare(listing: Listing, ledger: Ledger) -> tuple[list[Entry], int]:

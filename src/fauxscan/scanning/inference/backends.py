@@ -1,11 +1,14 @@
 """Models behind one interface: run by TensorFlow, or on a CPU by OpenVINO, for which each model is exported once."""
 
-import os
+import atexit
+import logging
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,12 +18,17 @@ from numpy.typing import NDArray
 
 from fauxscan import disk, models
 from fauxscan.judging import ensemble
-from fauxscan.judging.ensemble import Ensemble
+from fauxscan.judging.ensemble import Ensemble, Members
 from fauxscan.models import ModelCard
+from fauxscan.params import cores
 from fauxscan.records import UserError
 from fauxscan.scanning.inference.batching import Forward
 from fauxscan.scanning.settings import Settings
 
+log = logging.getLogger(__name__)
+NO_CACHE = (
+    "Exported models are kept for this run only, because %s cannot be written (%s). Set XDG_CACHE_HOME to keep them."
+)
 EXPORT_MODULE = "fauxscan.scanning.inference.openvino_export"
 FULL_PRECISION_KEY = "full_precision"  # in an export's runtime information: run it in 32 bits
 EXIT_BAD_MODEL = 3  # the exit status of an export if the model is at fault
@@ -31,9 +39,8 @@ def load(settings: Settings) -> Ensemble:
     if settings.engine == "tensorflow":
         return ensemble.load(settings.folders)
     members = ensemble.read_members(settings.folders)
-    files = [_cache() / _name(folder, card) for folder, card in zip(members.folders, members.cards, strict=True)]
-    _export({folder: file for folder, file in zip(members.folders, files, strict=True) if not _is_whole(file)})
-    exported = [Exported(card, file, settings.scan.precision) for card, file in zip(members.cards, files, strict=True)]
+    files = zip(members.cards, _exports(members), strict=True)
+    exported = [Exported(card, file, settings.scan.precision) for card, file in files]
     return Ensemble(tuple(exported), members.ensemble)
 
 
@@ -74,16 +81,44 @@ class Exported:
         steps.input().tensor().set_element_type(openvino.Type.u8)
         options = {
             "PERFORMANCE_HINT": "THROUGHPUT",
-            "NUM_STREAMS": str(len(os.sched_getaffinity(0))),
+            "NUM_STREAMS": str(cores()),
+            "INFERENCE_NUM_THREADS": str(cores()),  # by default one for each core of a container's host
             "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bfloat16" and not full else "f32",
         }
         return core.compile_model(steps.build(), "CPU", options)
 
 
-def _cache() -> Path:
+def _exports(members: Members) -> list[Path]:
+    """Return the file of each model's export, made where it is missing or damaged. Raise UserError."""
+    files = _files(members, _user_cache())
+    if not all(map(_is_whole, files)):
+        files = _files(members, _writable(_user_cache()))
+        _export({folder: file for folder, file in zip(members.folders, files, strict=True) if not _is_whole(file)})
+    return files
+
+
+def _files(members: Members, cache_folder: Path) -> list[Path]:
+    return [cache_folder / _name(folder, card) for folder, card in zip(members.folders, members.cards, strict=True)]
+
+
+def _user_cache() -> Path:
     import platformdirs
 
     return platformdirs.user_cache_path("fauxscan") / f"openvino-{version('openvino')}"
+
+
+@cache
+def _writable(folder: Path) -> Path:
+    """Return the folder, or one that lasts as long as this process if that cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        log.warning(NO_CACHE, folder, error.strerror)
+    aside = tempfile.mkdtemp(prefix="fauxscan-")
+    atexit.register(shutil.rmtree, aside, ignore_errors=True)
+    return Path(aside)
 
 
 def _name(folder: Path, card: ModelCard) -> str:
@@ -109,11 +144,9 @@ def _export(files: Mapping[Path, Path]) -> None:
 
     Another process does it: TensorFlow takes half a gigabyte and threads that a scan does not need.
     """
-    if not files:
-        return
+    cache_folder = next(iter(files.values())).parent
     try:
-        _cache().mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=_cache()) as aside:
+        with tempfile.TemporaryDirectory(dir=cache_folder) as aside:
             _run_export([str(path) for folder, file in files.items() for path in (folder, Path(aside) / file.name)])
             for file in files.values():
                 made = Path(aside) / file.name
@@ -122,7 +155,7 @@ def _export(files: Mapping[Path, Path]) -> None:
                     disk.move_into_place(made.with_suffix(suffix), file.with_suffix(suffix))
     except OSError as error:
         remedy = "set XDG_CACHE_HOME to a folder that can be written, or scan.engine to tensorflow"
-        raise UserError(f"exported models cannot be kept in {_cache()}: {error.strerror}; {remedy}") from error
+        raise UserError(f"exported models cannot be kept in {cache_folder}: {error.strerror}; {remedy}") from error
 
 
 def _run_export(arguments: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from fauxscan.media import files
 from fauxscan.params import Links
 from fauxscan.records import Status
 from fauxscan.scanning.inputs.filters import Filters, parent_folders
@@ -30,7 +31,7 @@ class Folder(NamedTuple):
 class Walk:
     """A walk through the named files under `root` and all files below named folders, except the folder `skip`.
 
-    It records which names are missing, and which folders and links it did not follow.
+    It records which names are missing, which folders are empty, and which folders and links it did not follow.
     """
 
     root: Path
@@ -39,6 +40,7 @@ class Walk:
     filters: Filters | None = None
     links: Links = "never"
     missing: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
     unseen: set[str] = field(default_factory=set)
 
     def __iter__(self) -> Iterator[Entry]:
@@ -75,6 +77,8 @@ class Walk:
             if listed is None:
                 yield self._skipped_folder(folder.path, Status.UNREADABLE, "the folder cannot be listed")
                 continue
+            if not listed and folder.path:
+                self.empty.append(folder.path)
             subfolders = []
             prefix = f"{folder.path}/" if folder.path else ""
             for name in listed:
@@ -116,8 +120,8 @@ class Walk:
         if not self._includes(path):
             return None
         if stat.S_ISREG(info.st_mode):
-            return Entry(path, info.st_size, info.st_mtime_ns, link=link)
-        return Entry(path, info.st_size, info.st_mtime_ns, Status.UNSUPPORTED, "not a regular file")
+            return Entry(path, info.st_size, files.mtime_ns(info), link=link)
+        return Entry(path, info.st_size, files.mtime_ns(info), Status.UNSUPPORTED, "not a regular file")
 
     def _folder(self, path: str, identity: Identity, trail: tuple[Identity, ...]) -> Entry | Folder | None:
         if identity == self._skip or (self.filters and not self.filters.enters_folder(path)):
@@ -142,7 +146,7 @@ class Walk:
         self, path: str, info: os.stat_result, detail: str, status: Status = Status.UNSUPPORTED
     ) -> Entry | None:
         self.unseen.add(path)
-        return Entry(path, info.st_size, info.st_mtime_ns, status, detail) if self._includes(path) else None
+        return Entry(path, info.st_size, files.mtime_ns(info), status, detail) if self._includes(path) else None
 
     def _skipped_folder(self, folder: str, status: Status, detail: str) -> Entry:
         self.unseen.add(folder)

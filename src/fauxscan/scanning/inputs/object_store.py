@@ -52,6 +52,7 @@ class StoreWalk:
     names: Collection[str] = EVERYTHING
     filters: Filters | None = None
     missing: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)  # a store has no folders: none is ever empty
     _objects: set[str] = field(default_factory=set)  # the names that stand for one object
 
     def __iter__(self) -> Iterator[Entry]:

@@ -23,6 +23,7 @@ class Listing(Protocol):
 
     filters: Filters | None
     missing: list[str]  # the names that do not exist, complete after the last entry
+    empty: list[str]  # the folders below the root that contain nothing, complete after the last entry
 
     def __iter__(self) -> Iterator[Entry]:
         """Yield the files. Raise OSError or UserError if they cannot be listed."""

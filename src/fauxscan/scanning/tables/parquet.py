@@ -1,5 +1,6 @@
 """Reading and writing the Parquet files of the tables: written atomically, checked for damage when read."""
 
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ def locked(results: Path) -> Iterator[None]:
 
 
 def _acquire_lock(results: Path) -> filelock.BaseFileLock:
+    _check_name(results)
     lock = filelock.FileLock(results / ".lock", timeout=LOCK_WAIT_S)
     try:
         for schema in ALL:
@@ -45,6 +47,13 @@ def _acquire_lock(results: Path) -> filelock.BaseFileLock:
         reason = f"cannot write results to {results}: {error.strerror}"
         raise UserError(f"{reason}. Name another folder with --results") from error
     return lock
+
+
+def _check_name(results: Path) -> None:
+    """Raise UserError if Arrow and DuckDB cannot open files in a folder of this name."""
+    if os.fsencode(results.absolute()).decode("utf-8", "replace") != str(results.absolute()):
+        name = os.fsencode(results)
+        raise UserError(f"the name of the results folder {name!r} is not UTF-8: name another folder with --results")
 
 
 def write(rows: pa.Table, target: Path, temporary_folder: Path) -> None:
@@ -71,6 +80,7 @@ def dataset(results: Path, schema: pa.Schema) -> "ds.Dataset":
 
 def parts(results: Path, schema: pa.Schema) -> list[Path]:
     """Return the files of a table, in the order of their runs."""
+    _check_name(results)
     return sorted((results / name_of(schema)).glob("*.parquet"))
 
 
