@@ -44,7 +44,7 @@ def move_into_place(temporary: Path, target: Path) -> None:
 def sync(path: Path) -> None:
     """Flush a file's content, or the names in a folder, to the disk.
 
-    File systems that cannot flush folders (CIFS, some in user space) keep names in their own way: that is no error.
+    File systems that cannot flush folders (CIFS, some in user space) are passed over.
     """
     descriptor = os.open(path, os.O_RDONLY)
     try:

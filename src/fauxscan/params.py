@@ -234,7 +234,7 @@ def cores(groups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cg
     bound = len(os.sched_getaffinity(0))
     lines = own.read_text(encoding="utf-8").splitlines() if own.exists() else []
     quotas = [quota for line in lines for quota in _quotas(groups, *line.split(":", 2)[1:])]
-    return min(bound, max(1, math.ceil(min(quotas, default=bound))))
+    return max(1, math.ceil(min([bound, *quotas])))
 
 
 def _quotas(groups: Path, controllers: str, group: str) -> Iterator[float]:
@@ -251,7 +251,7 @@ def _quotas(groups: Path, controllers: str, group: str) -> Iterator[float]:
 
 
 def _quota_and_period(group: Path, first_version: bool) -> tuple[int, int]:
-    """Return the microseconds of CPU time in a period, and those of the period. Raise OSError or ValueError if unset."""
+    """Return the CPU time in a period, and the period, in microseconds. Raise OSError or ValueError without a quota."""
     names = ("cpu.cfs_quota_us", "cpu.cfs_period_us") if first_version else ("cpu.max",)
     quota, period = " ".join((group / name).read_text(encoding="ascii") for name in names).split()
     return int(quota), int(period)

@@ -203,7 +203,7 @@ def alive(pid: int) -> bool:
 def test_a_hard_limit_of_the_address_space_lower_than_ours_is_kept() -> None:
     code = (
         "import resource; from fauxscan.scanning.decoding import worker;"
-        "resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, {hard}));"
+        "resource.setrlimit(resource.RLIMIT_AS, ({hard}, {hard}));"
         "worker._limit_memory(10**12); print(*resource.getrlimit(resource.RLIMIT_AS))"
     )
     limits = {}
