@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import av
@@ -99,8 +100,8 @@ def _first_decodable(source: Source, track: int) -> int:
     with source.open() as container:
         decoder = containers.prepare_decoder(container.streams[track], source.media, threads=1)
         decoder.flags |= av.codec.context.Flags.copy_opaque
-        packets = [packet for packet in container.demux(container.streams[track]) if packet.size]
-        for number, packet in enumerate((*packets, None)):
+        packets = (packet for packet in container.demux(container.streams[track]) if packet.size)
+        for number, packet in enumerate(chain(packets, [None])):
             if packet:
                 packet.opaque = number
             with suppress(av.error.InvalidDataError):  # some decoders refuse all packets before a key frame
