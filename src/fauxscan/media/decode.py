@@ -17,7 +17,10 @@ BYTES_A_PIXEL = 8  # the most that an image file needs: four uncompressed channe
 
 @dataclass(frozen=True)
 class FrameFaces:
-    """One image or video frame with the faces found in it. `time_s` is None for an image, `still` for a video frame, `clip` for an image."""
+    """One image or video frame with the faces found in it.
+
+    `time_s` and `clip` are None for an image, `still` for a video frame.
+    """
 
     frame: int
     time_s: float | None

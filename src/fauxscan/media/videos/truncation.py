@@ -15,8 +15,8 @@ SEGMENT = b"\x18\x53\x80\x67"  # the Matroska element that holds everything afte
 ELEMENTS = frozenset(
     bytes.fromhex(name)
     for name in (
-        "114d9b74", "1549a966", "1654ae6b", "1043a770", "1f43b675", "1c53bb6b", "1941a469", "1254c367", "ec", "bf", "e7",
-        "5854", "a7", "ab", "a3", "a0", "af",
+        "114d9b74", "1549a966", "1654ae6b", "1043a770", "1f43b675", "1c53bb6b", "1941a469", "1254c367", "ec", "bf",
+        "e7", "5854", "a7", "ab", "a3", "a0", "af",
     )
 )  # fmt: skip
 MOST_ELEMENTS = 1_000_000  # of a Matroska file that are read: hours of a live recording
