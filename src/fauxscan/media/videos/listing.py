@@ -40,6 +40,7 @@ class Listing:
     latest_s: float  # end of the last packet of any stream
     start: int = 0  # number of the first packet that a decoder needs
     undecodable: int = 0  # frames at the beginning that cannot be decoded
+    undecodable_s: float = 0.0  # how long they last
 
 
 def list_shown(source: Source) -> Listing:
@@ -56,8 +57,9 @@ def list_shown(source: Source) -> Listing:
     start = max((at for at in range(first + 1) if packets[at].key), default=0)
     visible = _visible_from(packets, first)
     kept = [packet._replace(visible=seen) for packet, seen in zip(packets, visible, strict=True)][start:]
-    undecodable = sum(packet.visible for packet in packets) - sum(visible)
-    return replace(listing, packets=kept, start=start, undecodable=undecodable)
+    lost = [_ticks(packet) for packet, seen in zip(packets, visible, strict=True) if packet.visible and not seen]
+    lost_s = max(0, _ticks(packets[first]) - min(lost, default=_ticks(packets[first]))) * listing.tick_s
+    return replace(listing, packets=kept, start=start, undecodable=len(lost), undecodable_s=lost_s)
 
 
 def describe(container: av.container.InputContainer, track: Any, media: MediaParams) -> Video:
@@ -108,6 +110,10 @@ def _first_decodable(source: Source, track: int) -> int:
                 for frame in decoder.decode(packet):
                     return frame.opaque or 0
     return 0
+
+
+def _ticks(packet: Packet) -> int:
+    return packet.dts or 0 if packet.pts is None else packet.pts
 
 
 def _visible_from(packets: Sequence[Packet], first: int) -> list[bool]:

@@ -86,7 +86,7 @@ def _clip(source: Source, listing: Listing, wanted: SamplingPlan) -> Clip:
     if listing.undecodable:
         defects += [f"the video begins without a key frame: its first {listing.undecodable} frames cannot be shown"]
     if wanted.seen_s < wanted.end_s:
-        defects += [f"only the first {wanted.seen_s:g} s of {wanted.end_s:.1f} s were looked at"]
+        defects += [f"only the first {wanted.seen_s:g} s of {round(wanted.end_s, 1):g} s were looked at"]
     if listing.others:
         tracks = "1 other video track was" if listing.others == 1 else f"{listing.others} other video tracks were"
         defects += [f"{tracks} not judged"]
@@ -140,7 +140,9 @@ def _fed(packets: Iterator[Any], wanted: SamplingPlan, whole: bool) -> Iterator[
 def _check_complete(source: Source, listing: Listing, wanted: SamplingPlan) -> None:
     """Raise MediaError if the packets end before the stated duration: those of the video, or of all streams."""
     expected = min(listing.video.duration_s or 0.0, source.media.max_seconds)
-    end_s = max(wanted.end_s, listing.latest_s) if source.form in WHOLE_LENGTH else wanted.end_s
+    end_s = listing.undecodable_s + wanted.end_s
+    if source.form in WHOLE_LENGTH:
+        end_s = max(end_s, listing.latest_s)
     if end_s < 0.9 * expected - 1:
         raise MediaError(Status.TRUNCATED, f"{expected:.1f} s announced, packets end at {end_s:.1f} s")
 
