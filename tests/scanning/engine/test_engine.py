@@ -98,7 +98,9 @@ def test_of_a_long_video_the_row_says_how_much_was_looked_at(tmp_path: Path) -> 
         small, large = (encoded_video(out, "libx264", in_black((size, size), 30)) for size in (48, 64))
         mux(out, small + large)
     (folder / "cut.mp4").write_bytes((folder / "face.mp4").read_bytes()[:-3000])
-    rows = states(folder, tmp_path / "results", stub_engine(tmp_path / "models", only="faces", media={"max_seconds": 1}))
+    rows = states(
+        folder, tmp_path / "results", stub_engine(tmp_path / "models", only="faces", media={"max_seconds": 1})
+    )
     unseen = "only the first 1 s of 2 s were looked at"
     assert (rows["face.mp4"]["status"], rows["face.mp4"]["seconds_seen"]) == ("ok", 1.0)
     assert unseen in rows["face.mp4"]["detail"].split("; ")

@@ -85,7 +85,7 @@ def _list_packets(container: av.container.InputContainer, media: MediaParams) ->
         if packet.stream_index in tracks:
             one = Packet(packet.pts, packet.dts, packet.duration or 0, packet.is_keyframe, not packet.is_discard)
             packets[packet.stream_index].append(one)
-            if len(packets[packet.stream_index]) > MOST_PACKETS:
+            if sum(map(len, packets.values())) > MOST_PACKETS:
                 raise MediaError(Status.TOO_LARGE, f"more than {MOST_PACKETS} frames")
             if packet.is_corrupt:
                 torn.add(packet.stream_index)
