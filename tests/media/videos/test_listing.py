@@ -97,6 +97,12 @@ def test_a_long_video_may_begin_without_a_key_frame(tmp_path: Path, settings: Pa
         assert [frame.time_s for frame in found] == pytest.approx(list(range(20)))
 
 
+def test_one_frame_that_cannot_be_shown_is_named_in_the_singular(tmp_path: Path, settings: Params) -> None:
+    whole = clip(tmp_path / "whole.mkv", moving(30), options={"g": "15", "bf": "0"})
+    found = sampled(remuxed(whole, tmp_path / "cut.mkv", skipped=14), settings)
+    assert found[0].clip.defects == ("the video begins without a key frame: its first frame cannot be shown",)
+
+
 def test_a_lying_table_of_key_frames_hides_nothing(tmp_path: Path, settings: Params) -> None:
     data = clip(tmp_path / "a.mp4", moving(75), options={"g": "15", "bf": "0"}).read_bytes()
     at = data.index(b"stss") + 4

@@ -84,7 +84,8 @@ def _clip(source: Source, listing: Listing, wanted: SamplingPlan) -> Clip:
     """Return what is known of a video, with a sentence for each thing that a viewer of the result should know."""
     defects = []
     if listing.undecodable:
-        defects += [f"the video begins without a key frame: its first {listing.undecodable} frames cannot be shown"]
+        frames = "frame" if listing.undecodable == 1 else f"{listing.undecodable} frames"
+        defects += [f"the video begins without a key frame: its first {frames} cannot be shown"]
     if wanted.seen_s < wanted.end_s:
         defects += [f"only the first {wanted.seen_s:g} s of {round(wanted.end_s, 1):g} s were looked at"]
     if listing.others:
