@@ -33,6 +33,8 @@ from fauxscan.media.faces import tracks
 from fauxscan.media.faces.finder import FaceFinder
 from fauxscan.media.images import pixels
 from fauxscan.media.videos import reader, sampling
+from fauxscan.media.videos.containers import Source
+from fauxscan.media.videos.listing import Listing, list_shown
 from fauxscan.params import FaceParams, MediaParams
 from fauxscan.preparing.faces import extract
 from fauxscan.preparing.faces import extractor as extracting
@@ -109,11 +111,11 @@ def single_threaded() -> Iterator[None]:
 
 
 @cache
-def planned(clip: Path, media: MediaParams) -> sampling.SamplingPlan:
-    """Return the plan of what to decode, which the limit knows beforehand at no cost."""
-    with av.open(str(clip)) as container:
-        stream = container.streams.video[0]
-        return sampling.plan_frames(reader._packets(container, stream), float(stream.time_base), media, ordered=True)
+def planned(clip: Path, media: MediaParams) -> tuple[Listing, sampling.SamplingPlan]:
+    """Return the packets and the plan of what to decode, which the limit knows beforehand at no cost."""
+    with clip.open("rb") as file:
+        listing = list_shown(Source(file, "mov", media))
+    return listing, sampling.plan_frames(listing.packets, listing.tick_s, media, ordered=True)
 
 
 def limit(clips: list[Path], media: MediaParams) -> None:
@@ -123,12 +125,10 @@ def limit(clips: list[Path], media: MediaParams) -> None:
 
 
 def _bare(clip: Path, media: MediaParams) -> None:
-    wanted, size = planned(clip, media), SETTINGS.faces.working_size
+    (listing, wanted), size = planned(clip, media), SETTINGS.faces.working_size
     yunet = cv2.FaceDetectorYN.create(str(_yunet()), "", (320, 320), SETTINGS.faces.score, 0.3, 5000)
-    with av.open(str(clip)) as container:
-        stream = container.streams.video[0]
-        stream.codec_context.thread_type = "NONE"
-        for place, frame in reader._pictures(container, stream, wanted, False, 1):
+    with clip.open("rb") as file:
+        for place, frame in reader._pictures(Source(file, "mov", media), listing, wanted, False, 1):
             if place in wanted.times:
                 small, _ = pixels.shrink_to(frame.to_ndarray(format="bgr24", threads=1), size)
                 yunet.setInputSize((small.shape[1], small.shape[0]))

@@ -8,6 +8,7 @@ from fauxscan.media.faces.tracks import VideoFaceFinder
 from fauxscan.media.files import Content
 from fauxscan.media.images.codec import Image, Still
 from fauxscan.media.videos import reader
+from fauxscan.media.videos.reader import Clip
 from fauxscan.params import MediaParams
 from fauxscan.records import Kind, MediaError, Status
 
@@ -16,13 +17,17 @@ BYTES_A_PIXEL = 8  # the most that an image file needs: four uncompressed channe
 
 @dataclass(frozen=True)
 class FrameFaces:
-    """One image or video frame with the faces found in it. `time_s` is None for an image, `still` for a video frame."""
+    """One image or video frame with the faces found in it.
+
+    `time_s` and `clip` are None for an image, `still` for a video frame.
+    """
 
     frame: int
     time_s: float | None
     image: Image
     faces: tuple[Face, ...]
     still: Still | None = None
+    clip: Clip | None = None
 
 
 def decode_media(
@@ -42,4 +47,4 @@ def decode_media(
     in_video = VideoFaceFinder(finder) if finder else None
     for frame in reader.read_frames(content.handle, form, media, threads):
         faces = in_video.find_faces(frame.image, frame.time_s) if in_video else ()
-        yield FrameFaces(frame.number, frame.time_s, frame.image, tuple(faces))
+        yield FrameFaces(frame.number, frame.time_s, frame.image, tuple(faces), clip=frame.clip)

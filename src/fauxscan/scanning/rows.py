@@ -82,6 +82,7 @@ class Outcome:
     width: int | None = None
     height: int | None = None
     duration_s: float | None = None
+    seconds_seen: float | None = None
     status: str = Status.OK
     detail: str | None = None
     faces: int | None = None
@@ -97,8 +98,8 @@ class Outcome:
     def failed(self, status: Status, detail: str) -> "Outcome":
         """Return the outcome of a file that failed: without scores, and without a hash if it changed while read."""
         sha256 = None if status is Status.CHANGED_DURING_READ else self.sha256
-        unscored: dict[str, Any] = {"p_fake": None, "verdict": None, "scores": (), "face_boxes": None}
-        return replace(self, sha256=sha256, status=status, detail=detail, **unscored)
+        unjudged: dict[str, Any] = {"p_fake": None, "verdict": None, "scores": (), "face_boxes": None}
+        return replace(self, sha256=sha256, status=status, detail=detail, seconds_seen=None, **unjudged)
 
     @property
     def columns(self) -> Row:

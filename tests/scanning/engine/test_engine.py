@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from support.scanning import (
@@ -19,6 +20,7 @@ from support.scanning import (
     write_folder,
     write_many,
 )
+from support.videos import encoded_video, in_black, mux
 
 from fauxscan.judging.aggregation import media_logit
 from fauxscan.judging.ensemble import Dense, Ensemble, EnsembleCard
@@ -26,6 +28,7 @@ from fauxscan.media import files
 from fauxscan.records import Status, UserError, Verdict
 from fauxscan.scanning import scan, settings
 from fauxscan.scanning.decoding import worker
+from fauxscan.scanning.engine import outcomes
 from fauxscan.scanning.engine.engine import Engine
 from fauxscan.scanning.inputs.roots import LocalFolder
 from fauxscan.scanning.rows import Entry, Outcome
@@ -81,8 +84,30 @@ def test_every_file_has_its_status_and_only_judged_ones_a_score(root: Path, tmp_
     assert rows["a/b/lying.jpg"]["format"] == "png"
     clip = rows["a/clip.mp4"]
     assert (clip["kind"], clip["width"], clip["height"], clip["duration_s"]) == ("video", 192, 160, 2.0)
+    assert (clip["seconds_seen"], clip["detail"]) == (2.0, None)
+    assert {row["seconds_seen"] for row in rows.values() if row["kind"] != "video"} == {None}
     assert rows["face.jpg"]["faces"] == 1
     assert rows["a/cat.png"]["faces"] == 0
+
+
+def test_of_a_long_video_the_row_says_how_much_was_looked_at(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_clip(folder / "face.mp4")
+    with av.open(str(folder / "none.mp4"), "w") as out:
+        small, large = (encoded_video(out, "libx264", in_black((size, size), 30)) for size in (48, 64))
+        mux(out, small + large)
+    (folder / "cut.mp4").write_bytes((folder / "face.mp4").read_bytes()[:-3000])
+    rows = states(
+        folder, tmp_path / "results", stub_engine(tmp_path / "models", only="faces", media={"max_seconds": 1})
+    )
+    unseen = "only the first 1 s of 2 s were looked at"
+    assert (rows["face.mp4"]["status"], rows["face.mp4"]["seconds_seen"]) == ("ok", 1.0)
+    assert unseen in rows["face.mp4"]["detail"].split("; ")
+    assert (rows["none.mp4"]["status"], rows["none.mp4"]["seconds_seen"]) == ("no_face", 1.0)
+    said = [outcomes.NO_FACE, "only the first 1 s of 3 s were looked at", "1 other video track was not judged"]
+    assert rows["none.mp4"]["detail"].split("; ") == said
+    assert (rows["cut.mp4"]["status"], rows["cut.mp4"]["seconds_seen"]) == ("truncated", None)
 
 
 def test_without_a_model_for_whole_images_what_has_no_face_is_not_judged(root: Path, tmp_path: Path) -> None:

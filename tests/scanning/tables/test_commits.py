@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from fauxscan.scanning.tables import commits, queries, schemas
 RUNS = ["run_id", "root", "started_at", "finished_at", "models", "settings", "tool_version"]
 MEDIA = [
     "run_id", "root", "path", "path_bytes", "change", "sha256", "size", "mtime_ns", "etag", "kind", "format", "width",
-    "height", "duration_s", "status", "detail", "faces", "p_fake", "verdict", "settings",
+    "height", "duration_s", "seconds_seen", "status", "detail", "faces", "p_fake", "verdict", "settings",
 ]  # fmt: skip
 SCORES = [
     "sha256", "model", "model_digest", "frame", "time_s", "track", "face", "x", "y", "w", "h", "det_score", "logit",
@@ -98,7 +99,7 @@ def test_a_part_that_is_damaged_or_not_ours_is_named_with_the_remedy(
     elif damage == "no parquet":
         bad.write_text("hello")
     else:
-        meta = {**schemas.MEDIA.metadata, b"fauxscan.version": b"3"}
+        meta = {**schemas.MEDIA.metadata, b"fauxscan.version": b"4"}
         pq.write_table(pq.read_table(whole).replace_schema_metadata(meta), bad)
     with pytest.raises(UserError, match=r"bad\.parquet.*(move it|upgrade fauxscan)"):
         queries.latest(tmp_path)
@@ -126,16 +127,20 @@ def test_what_is_moved_out_of_the_results_is_judged_again(tmp_path: Path) -> Non
     assert unordered(states()) == unordered(before)
 
 
-def test_tables_from_before_etags_are_read_and_scanned_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("version", "lacking"), [(b"1", ["etag", "seconds_seen"]), (b"2", ["seconds_seen"])])
+def test_tables_of_earlier_versions_are_read_and_scanned_on(tmp_path: Path, version: bytes, lacking: list[str]) -> None:
     root, engine = write_folder(tmp_path / "in"), stub_engine(tmp_path / "models", only="wholes")
     results, first = tmp_path / "results", scan.scan(root, tmp_path / "results", engine)
     for part in (results / "media").glob("*.parquet"):
-        meta = {**schemas.MEDIA.metadata, b"fauxscan.version": b"1"}
-        pq.write_table(pq.read_table(part).drop_columns(["etag"]).replace_schema_metadata(meta), part)
+        meta = {**schemas.MEDIA.metadata, b"fauxscan.version": version}
+        pq.write_table(pq.read_table(part).drop_columns(lacking).replace_schema_metadata(meta), part)
     (root / "notes.txt").write_text("other words")
+    shutil.copy(root / "a" / "clip.mp4", root / "copy.mp4")
     again = scan.scan(root, results, engine)
-    assert again.changes == {"changed": 1}
-    assert sum(again.statuses.values()) == sum(first.statuses.values()) == len(queries.latest(results))
+    assert again.changes == {"changed": 1, "copied": 1}
+    assert sum(again.statuses.values()) == sum(first.statuses.values()) + 1 == len(queries.latest(results))
+    seen = {row["path"]: row["seconds_seen"] for row in queries.latest(results).to_pylist() if row["kind"] == "video"}
+    assert seen == {"a/clip.mp4": None, "copy.mp4": None}
 
 
 def test_latest_says_where_there_are_no_results(tmp_path: Path) -> None:

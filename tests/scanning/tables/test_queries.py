@@ -255,8 +255,8 @@ def test_a_column_that_came_later_is_null_in_older_tables(tmp_path: Path, monkey
     part = older(tmp_path, "faces", "settings")
     with pytest.raises(UserError, match=f"{part.name} lacks columns.*faces, settings"):
         queries.latest(tmp_path)
-    monkeypatch.setattr(parquet, "VERSION", 3)
-    monkeypatch.setattr(parquet, "ADDED", {"media.faces": 2, "media.settings": 3})
+    monkeypatch.setattr(parquet, "VERSION", 4)
+    monkeypatch.setattr(parquet, "ADDED", {"media.faces": 2, "media.settings": 4})
     newer = row(1, ROOTS[0], b"b.jpg", "new", faces=2, settings="s")
     write(tmp_path, [newer])
     recorded = [
@@ -269,7 +269,7 @@ def test_a_column_that_came_later_is_null_in_older_tables(tmp_path: Path, monkey
 
 @pytest.mark.parametrize(
     ("version", "said"),
-    [("3", r"has version 3, but this fauxscan reads versions up to 2"), ("x", "not belong to"), ("", "not belong to")],
+    [("4", r"has version 4, but this fauxscan reads versions up to 3"), ("x", "not belong to"), ("", "not belong to")],
 )
 def test_a_newer_version_is_refused(tmp_path: Path, version: str, said: str) -> None:
     part = older(tmp_path, version=version)

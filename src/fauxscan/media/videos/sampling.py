@@ -33,8 +33,8 @@ class SamplingPlan:
     )  # ticks -> frame number; None if packets hold no usable times: frames are counted instead
     feed: list[bool]  # for each packet in file order, whether it is needed
     shown: list[bool]  # for each packet, whether it is a wanted frame
-    start: int  # ticks of the first packet in the file
-    end_s: float  # end of the last packet
+    end_s: float  # end of the last frame, in seconds since the first
+    seen_s: float  # seconds from which frames are chosen: all of them, or the first `max_seconds`
 
     def place(self, ticks: int | None, count: int) -> int:
         """Return the number of the frame with this time, decoded as the `count`-th; -1 if it is unknown."""
@@ -48,14 +48,19 @@ def plan_frames(packets: Sequence[Packet], tick_s: float, media: MediaParams, or
         raise MediaError(Status.CORRUPT, "the video stream holds no frame")
     timed = len({packet.pts for packet in visible}) == len(visible) and all(p.pts is not None for p in packets)
     timed &= ordered or media.sampling == "key_frames"  # key frames are decoded one by one, without others in between
-    ticks = np.sort(np.array([packet.pts for packet in visible] if timed else _counted(visible), np.int64))
+    unsorted = np.array([packet.pts for packet in visible] if timed else _counted(visible), np.int64)
+    ticks, usual = np.sort(unsorted), np.median([packet.duration for packet in visible])
     times = (ticks - ticks[0]) * tick_s
-    end_s = float(times[-1] + np.median([packet.duration for packet in visible]) * tick_s)
+    end_s = float(times[-1] + (visible[np.argmax(unsorted)].duration or usual) * tick_s)
+    count = int(np.searchsorted(times, media.max_seconds, side="right"))
     places = {int(tick): number for number, tick in enumerate(ticks)} if timed else None
     keys = sorted(places[p.pts] for p in visible if p.key and p.pts is not None) if places else []
-    wanted = {int(number): float(times[number]) for number in _chosen(times, end_s, np.array(keys, int), media)}
+    # A last frame that stays for minutes does not make the others rarer.
+    chosen = _chosen(times[:count], float(times[-1] + usual * tick_s), np.array(keys, int), media)
+    wanted = {int(number): float(times[number]) for number in chosen}
     shown, feed = _needed(packets, places, wanted, media)
-    return SamplingPlan(wanted, places, feed, shown, packets[0].dts or packets[0].pts or 0, end_s)  # type: ignore[arg-type]
+    seen_s = end_s if count == len(times) else media.max_seconds
+    return SamplingPlan(wanted, places, feed, shown, end_s, seen_s)  # type: ignore[arg-type]
 
 
 def _counted(packets: Sequence[Packet]) -> list[int]:
@@ -66,10 +71,10 @@ def _counted(packets: Sequence[Packet]) -> list[int]:
 
 def _chosen(times: NDArray[np.float64], end_s: float, keys: NDArray[np.int_], media: MediaParams) -> NDArray[np.int_]:
     """Return the numbers of the sampled frames, spread more thinly if they would exceed `max_frames`."""
-    count = int(np.searchsorted(times, media.max_seconds, side="right"))
+    count = len(times)
     if media.sampling == "per_second":
         step = max(1 / media.frames_per_second, min(end_s, media.max_seconds) / media.max_frames)
-        slots = np.floor((times[:count] + EDGE) / step)
+        slots = np.floor((times + EDGE) / step)
         return np.flatnonzero(np.diff(slots, prepend=-1.0))[: media.max_frames]  # the first frame of each slot
     among = keys[keys < count] if media.sampling == "key_frames" and len(keys) else np.arange(count)
     return among[np.arange(min(media.max_frames, len(among))) * len(among) // min(media.max_frames, len(among))]

@@ -11,6 +11,15 @@ from fauxscan.records import MediaError, Status
 ATOMS = (b"ftyp", b"moov", b"mdat", b"moof", b"mfra", b"sidx", b"styp", b"wide", b"free", b"skip", b"meta", b"uuid")
 MOST_BOXES = 10_000  # of an MP4 that are read
 SEGMENT = b"\x18\x53\x80\x67"  # the Matroska element that holds everything after the header
+# Its elements and those of a cluster, which in a live recording have no stated length either.
+ELEMENTS = frozenset(
+    bytes.fromhex(name)
+    for name in (
+        "114d9b74", "1549a966", "1654ae6b", "1043a770", "1f43b675", "1c53bb6b", "1941a469", "1254c367", "ec", "bf",
+        "e7", "5854", "a7", "ab", "a3", "a0", "af",
+    )
+)  # fmt: skip
+MOST_ELEMENTS = 1_000_000  # of a Matroska file that are read: hours of a live recording
 
 
 def check_length(file: BinaryIO, form: str) -> None:
@@ -42,14 +51,27 @@ def _length_of_boxes(file: BinaryIO, size: int) -> int:
 
 
 def _length_of_segment(file: BinaryIO, size: int) -> int:
-    """Return the offset at which the segment ends; 0 if its length is unknown, as in a live recording."""
+    """Return the offset at which the segment or the last element in it ends; anything may follow the segment."""
     file.seek(0)
     head = file.read(4096) + bytes(16)
     length, at = _number(head, 4)
     if head[at + length :][:4] != SEGMENT:
         return 0
     length, at = _number(head, at + length + 4)
-    return at + length
+    return max(at + length, _end_of_elements(file, at, at + length if length else size))
+
+
+def _end_of_elements(file: BinaryIO, at: int, end: int) -> int:
+    """Return the offset at which the last known element between two offsets ends."""
+    for _ in range(MOST_ELEMENTS):
+        file.seek(at)
+        head = file.read(12) + bytes(12)
+        width = 9 - head[0].bit_length()
+        if at >= end or head[:width] not in ELEMENTS:
+            break
+        length, start = _number(head, width)
+        at += start + length  # an element of unknown length is entered
+    return at
 
 
 def _number(data: bytes, at: int) -> tuple[int, int]:

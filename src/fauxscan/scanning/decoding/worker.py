@@ -84,6 +84,9 @@ class MediaReader:
         known |= {"height": height, "width": width}
         if min(height, width) < self.settings.faces.min_size:
             raise MediaError(Status.TOO_SMALL, f"{width}x{height}; faces.min_size is {self.settings.faces.min_size}")
+        if frame.clip:
+            known |= {"duration_s": frame.clip.duration_s, "seconds_seen": frame.clip.seconds_seen}
+            known["detail"] = "; ".join(frame.clip.defects) or None
         if self.settings.finds_faces:
             known["faces"] = known.get("faces", 0) + len(frame.faces)
             known["face_boxes"][frame.frame] = frame.faces

@@ -24,13 +24,20 @@ def judge(reading: Reading, settings: Settings, models: Callable[[], Ensemble]) 
     if reading.own_content is None or outcome.status != Status.OK:
         return outcome
     if not reading.scored:
-        return replace(outcome, status=Status.NO_FACE, detail=NO_FACE)
+        return replace(outcome, status=Status.NO_FACE, detail=_joined(NO_FACE, outcome))
     rows = [{**row, "logit": logit.result()} for row, logit in reading.scored]
     outcome = replace(outcome, scores=[_score(row, outcome.sha256, settings) for row in rows])
     if not all(math.isfinite(row["logit"]) for row in rows):
         return replace(outcome, status=Status.INVALID_SCORE, detail=INVALID_SCORE)
     judged = models().judge(media_logits(rows))
-    return replace(outcome, p_fake=judged.p_fake, verdict=judged.verdict, detail=judged.reason or None)
+    return replace(
+        outcome, p_fake=judged.p_fake, verdict=judged.verdict, detail=_joined(judged.reason, outcome) or None
+    )
+
+
+def _joined(reason: str, outcome: Outcome) -> str:
+    """Return a reason together with what the decoder says about the file."""
+    return "; ".join(filter(None, (reason, outcome.detail)))
 
 
 def media_logits(rows: Sequence[Row]) -> dict[str, float]:

@@ -6,9 +6,9 @@ import pyarrow as pa
 
 from fauxscan.records import Status, Verdict
 
-VERSION = 2
+VERSION = 3
 # The version that introduced a column, as "table.column". In files of earlier versions the column is null.
-ADDED: Mapping[str, int] = {"media.etag": 2}
+ADDED: Mapping[str, int] = {"media.etag": 2, "media.seconds_seen": 3}
 
 
 def _schema(table: str, /, **fields: pa.DataType) -> pa.Schema:
@@ -29,13 +29,13 @@ RUNS = _schema(
 )  # fmt: skip
 
 # One row for each file and run in which something about the file was new. `detail` gives the reason for a failure or
-# for an uncertain verdict.
+# for an uncertain verdict, and what a viewer of a verdict should know. `seconds_seen` is null for a file not judged.
 MEDIA = _schema(
     "media",
     run_id=pa.string(), root=pa.string(), path=pa.string(), path_bytes=pa.binary(), change=pa.string(),
     sha256=pa.string(), size=pa.int64(), mtime_ns=pa.int64(), etag=pa.string(), kind=pa.string(), format=pa.string(),
-    width=pa.int32(), height=pa.int32(), duration_s=pa.float64(), status=pa.string(), detail=pa.string(),
-    faces=pa.int32(), p_fake=pa.float64(), verdict=pa.string(), settings=pa.string(),
+    width=pa.int32(), height=pa.int32(), duration_s=pa.float64(), seconds_seen=pa.float64(), status=pa.string(),
+    detail=pa.string(), faces=pa.int32(), p_fake=pa.float64(), verdict=pa.string(), settings=pa.string(),
 )  # fmt: skip
 
 # One row for each model and face, frame or whole image. `face` and the box are null for a frame or whole image.
