@@ -92,6 +92,14 @@ def test_the_ensemble_keeps_its_digest_and_its_settings() -> None:
     assert settings_of("ensemble").models == run["models"]
 
 
+@pytest.fixture
+def versions_of_that_revision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let scores and faces have the version numbers of that revision, since which they have been raised."""
+    monkeypatch.setattr(settings, "SCORING", 3)
+    monkeypatch.setattr(settings, "FINDING", 2)
+
+
+@pytest.mark.usefixtures("versions_of_that_revision")
 @pytest.mark.parametrize("results", ["models", "ensemble"])
 def test_settings_have_the_digest_of_that_revision(results: str) -> None:
     assert {row["settings"] for row in rows(GOLDEN / "results" / results, "runs")} == {settings_of(results).digest}
@@ -155,6 +163,7 @@ def test_results_are_read(project: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert only["sha256"] == latest["portrait.jpg"]["sha256"]
 
 
+@pytest.mark.usefixtures("versions_of_that_revision")
 @pytest.mark.parametrize("results", ["models", "ensemble"])
 def test_a_scan_of_the_unchanged_folder_adds_no_row(project: Path, results: str) -> None:
     home = project / "results" / results
@@ -166,6 +175,24 @@ def test_a_scan_of_the_unchanged_folder_adds_no_row(project: Path, results: str)
     assert len({row["settings"] for row in rows(home, "runs")}) == 1
 
 
+def test_the_first_scan_since_then_rescores_every_file_and_says_so(
+    project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "fauxscan")
+    home = project / "results" / "models"
+    before = {row["path"]: row for row in rows(home, "media") if row["change"] != "removed"}
+    summary = scan.scan(PICTURES, home, Engine(settings_of("models")))
+    assert summary.changes == {"rescored": 12}
+    assert any(record.getMessage().startswith("12 unchanged files are judged again") for record in caplog.records)
+    for row in (row for row in rows(home, "media") if row["change"] == "rescored"):
+        earlier = before[row["path"]]
+        assert [row[name] for name in ("sha256", "status", "verdict")] == [
+            earlier[name] for name in ("sha256", "status", "verdict")
+        ]
+    assert scan.scan(PICTURES, home, Engine(settings_of("models"))).changes == {}
+
+
+@pytest.mark.usefixtures("versions_of_that_revision")
 @pytest.mark.parametrize("results", ["models", "ensemble"])
 def test_a_fresh_scan_gives_the_scores_of_that_revision(project: Path, results: str) -> None:
     """On one processor both revisions give the same bits. Another one rounds differently, by up to LOGIT_ROUNDING."""

@@ -31,6 +31,7 @@ OnProgress = Callable[[int, int], None]  # files done, files to do
 Item = TypeVar("Item")
 Future = TypeVar("Future")
 Pool = TypeVar("Pool")
+AGAIN = "%d unchanged files are judged again: the models, the parameters or this version of fauxscan judge otherwise."
 AT_ONCE = 2  # batches that are judged at the same time
 
 
@@ -147,6 +148,8 @@ def prepare(folder: Root | Path, results: Path, engine: Engine, names: Collectio
     media = parquet.read(results, schemas.MEDIA)
     ledger = Ledger(media, root.text, settings.digest, known.of_content)
     todo, unchanged = plan.make(root.walk(results, names, settings.scan), ledger, media)
+    if again := sum(ledger.content(entry) is not None for entry in todo):
+        log.info(AGAIN, again)
     if todo:
         ledger.index()
     run_id, tool_version = commits.new_run_id(results, started), version("fauxscan")

@@ -15,8 +15,8 @@ from fauxscan.models import ModelCard
 from fauxscan.params import Engines, FaceParams, MediaParams, Params, ScanParams
 from fauxscan.records import FaceMode, UserError, View
 
-SCORING = 3  # raise it when the same file, model and params would get another score
-FINDING = 2  # raise it when other faces would be found in the same file
+SCORING = 4  # raise it when the same file, model and params would get another score
+FINDING = 3  # raise it when other faces would be found in the same file
 GPU = Path("/dev/nvidiactl")  # made by the driver; asking TensorFlow would take seconds
 
 
