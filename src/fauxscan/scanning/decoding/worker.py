@@ -82,6 +82,8 @@ class MediaReader:
     def _add(self, frame: FrameFaces, known: Known) -> None:
         height, width = frame.image.shape[:2]
         known |= {"height": height, "width": width}
+        if frame.still and frame.still.defects:
+            known["detail"] = "; ".join(frame.still.defects)
         if min(height, width) < self.settings.faces.min_size:
             raise MediaError(Status.TOO_SMALL, f"{width}x{height}; faces.min_size is {self.settings.faces.min_size}")
         if self.settings.finds_faces:
