@@ -19,20 +19,23 @@ MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # neither a stuffed 0xff with
 END_OF_IMAGE, START_OF_SCAN = 0xD9, 0xDA
 BARE_MARKERS = (0x01, 0xD8)  # markers without a segment
 SEQUENTIAL = (0xC0, 0xC1)  # frames whose pixels may all be in one scan
-AFTER_SCAN = (END_OF_IMAGE, START_OF_SCAN, 0xDC, 0xFE, *range(0xE0, 0xF0))  # another scan, lines, comments
+AFTER_PIXELS = (END_OF_IMAGE, 0xDC)  # the latter states the number of lines
 # A block of Samsung's, with its type and the length of its name, or the first box of an MP4 video.
 TRAILER = re.compile(rb"\0\0[^\0]\x0a[^\0]\0\0\0[A-Z]|\0\0\0.ftyp", re.DOTALL)
-# What may follow the coded bytes: decoders take the first for the end, the others for more pixels.
-FILLINGS = [b"\xff\xd9", b"\x55" * 1024 + b"\xff\xd9", b"\x9c" * 1024 + b"\xff\xd9"]
-SLACK = 8  # bytes of padding between the last pixel and the end of the coded bytes
-NO_END = "no end-of-image marker, but all pixels are there"
+FOLLOWERS = (b"", b"\xd8", b"\xfe", *(bytes([marker]) for marker in range(0xE0, 0xF0)))  # or a JPEG, comments
+END = b"\xff\xd9"
+MORE_PIXELS = (b"\x55" * 1024 + END, b"\x9c" * 1024 + END)  # coded bytes of no picture
+RESTARTS = [bytes((0xFF, marker)) for marker in range(0xD0, 0xD8)]
+SLACK = 2  # bytes: as many may be between the last pixel and the end of the coded bytes
+NO_END = "no end-of-image marker behind its pixels, which are all there"
 
 
 class _Scans(NamedTuple):
-    """Where the scans of a JPEG are: `only` is the first byte of its only scan, `end` is None without an end marker."""
+    """The coded bytes of a JPEG: where they begin, whether it has one scan, and where its end-of-image marker ends."""
 
-    only: int | None
-    end: int | None
+    begin: int
+    are_one: bool
+    end: int | None  # None if there is no such marker, or another one before it
 
 
 def first_image(data: bytes) -> tuple[bytes, tuple[str, ...]]:
@@ -40,34 +43,31 @@ def first_image(data: bytes) -> tuple[bytes, tuple[str, ...]]:
 
     Raise MediaError if it is cut short or has too many scans. What follows its first image, often a video, is ignored.
     """
-    scans = _scans(data)
-    trailer = None
-    if scans.only and scans.end != len(data):
-        trailer = TRAILER.search(data, scans.only, scans.end or len(data))
+    scans = _find_scans(data)
+    trailer = TRAILER.search(data, scans.begin, scans.end or len(data)) if scans.end != len(data) else None
     if scans.end and not trailer:
         return data, ()
-    end = trailer.start() if trailer else _next_marker(data, scans.only or 0)
-    if not scans.only or not _ends_at(data, end):
+    end = trailer.start() if trailer else _next_marker(data, scans.begin)
+    is_plausible = scans.are_one and (trailer or data[end + 1 : end + 2] in FOLLOWERS)
+    if not is_plausible or not _ends_at(data, end):
         raise MediaError(Status.TRUNCATED, "no end-of-image marker after the last scan")
-    return data[:end] + FILLINGS[0], (NO_END,)
+    return data[:end] + END, (NO_END,)
 
 
-def _scans(data: bytes) -> _Scans:
-    """Return where the scans and the end of the first image are."""
-    count, components, only = 0, b"", None
+def _find_scans(data: bytes) -> _Scans:
+    begin, count, components, are_one = len(data), 0, b"", False
     for marker, at in _markers(data):
-        if only and marker not in AFTER_SCAN:
-            return _Scans(only, None)
-        if marker == END_OF_IMAGE:
-            return _Scans(only, at)
+        if marker == END_OF_IMAGE or (are_one and marker not in AFTER_PIXELS):
+            return _Scans(begin, are_one, at if marker == END_OF_IMAGE else None)
         if marker in SEQUENTIAL:
             components = data[at + 7 : at + 8]
         if marker == START_OF_SCAN:
             count += 1
-            only = at + _length(data, at) if count == 1 and data[at + 2 : at + 3] == components else None
+            begin = min(begin, at + _length(data, at))
+            are_one = count == 1 and data[at + 2 : at + 3] == components
         if count > MOST_SCANS:
             raise MediaError(Status.TOO_LARGE, f"a JPEG of more than {MOST_SCANS} scans")
-    return _Scans(only, None)
+    return _Scans(begin, are_one, None)
 
 
 def _markers(data: bytes) -> Iterator[tuple[int, int]]:
@@ -95,9 +95,17 @@ def _ends_at(data: bytes, end: int) -> bool:
 
 
 def _is_complete(coded: bytes) -> bool:
-    """Return whether the coded bytes of a JPEG give all pixels."""
-    first, *others = (_decode(coded.rstrip(b"\xff") + filling) for filling in FILLINGS)
-    return first.size > 0 and all(np.array_equal(first, other) for other in others)
+    """Return whether the coded bytes of a JPEG give all pixels: the same ones, whatever follows."""
+    coded = coded.rstrip(b"\xff")
+    first = _decode(coded + END)
+    others = (*MORE_PIXELS, _next_restart(coded) + MORE_PIXELS[0])
+    return first.size > 0 and all(np.array_equal(first, _decode(coded + other)) for other in others)
+
+
+def _next_restart(coded: bytes) -> bytes:
+    """Return the restart marker that follows the last one, before which a decoder reads no further pixels."""
+    last = max(RESTARTS, key=coded.rfind)
+    return RESTARTS[(RESTARTS.index(last) + 1) % 8] if last in coded else RESTARTS[0]
 
 
 def _decode(data: bytes) -> NDArray[np.uint8]:

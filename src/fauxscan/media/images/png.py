@@ -54,7 +54,7 @@ def read_chunks(data: bytes) -> tuple[bytes, dict[str, Any], tuple[str, ...]]:
     if b"iCCP" in ancillary:
         info["icc_profile"] = _profile(ancillary[b"iCCP"])
     names = b", ".join(damaged).decode()[:100]
-    defects = (f"ignored because of a wrong checksum: {names}",) if damaged else ()
+    defects = (f"chunks with a wrong checksum are ignored: {names}",) if damaged else ()
     return (b"".join(critical) if ancillary or damaged else data), info, defects
 
 
