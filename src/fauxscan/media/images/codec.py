@@ -58,7 +58,7 @@ class Still:
     def decode(self, max_pixels: int) -> Image:
         """Return uint8 RGB pixels (height, width, 3), oriented by EXIF and converted to sRGB.
 
-        Alpha is dropped without blending. Raise MediaError: too_large by the header, truncated, corrupt, or unsupported.
+        Alpha is dropped without blending. Raise MediaError: too_large by the header, truncated, corrupt, unsupported.
         """
         self._check(max_pixels)
         image = _by_opencv(self._coded) if self._is_for_opencv() else _by_pillow(self.header, self._keeps_cmyk())
@@ -98,7 +98,7 @@ class Still:
 
 
 def decode(data: bytes, form: str, max_pixels: int) -> Image:
-    """Return uint8 RGB pixels (height, width, 3), oriented by EXIF. Raise MediaError as `Still.decode` does."""
+    """Return uint8 RGB pixels (height, width, 3) as `Still.decode` does. Raise MediaError."""
     return Still(data, form).decode(max_pixels)
 
 

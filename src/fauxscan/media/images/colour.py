@@ -38,11 +38,11 @@ def read_conversion(header: Pillow.Image) -> tuple[Conversion | None, tuple[str,
     """Return the conversion that an image's colour profile asks for, if any, and what is wrong with the profile."""
     if "icc_profile" not in header.info:
         return None, ()
-    profile = header.info["icc_profile"] or b""  # None if Pillow finds only a part of it
-    if len(profile) > MOST_PROFILE_BYTES:
+    profile = header.info["icc_profile"]  # None if Pillow finds only a part of it, numbers in an odd TIFF
+    if not isinstance(profile, bytes) or len(profile) > MOST_PROFILE_BYTES:
         return None, (IGNORED,)
     grey = header.mode in ("1", "L", "LA") or header.mode.startswith("I;16")
-    return _conversion(bytes(profile), "L" if grey else "CMYK" if header.mode == "CMYK" else "RGB")
+    return _conversion(profile, "L" if grey else "CMYK" if header.mode == "CMYK" else "RGB")
 
 
 @lru_cache(maxsize=16)
@@ -63,8 +63,8 @@ def _is_srgb(conversion: Conversion) -> bool:
     """Return whether a conversion leaves a ramp of colours as it is, but for rounding."""
     if conversion.mode == "CMYK":
         return False
-    levels = np.arange(0, 256, 15, np.uint8)
-    greys = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+    levels = np.arange(0, 256, 15)
+    greys = np.repeat(np.arange(256)[:, None], 3, axis=1)
     colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, 3)
-    ramp = (greys if conversion.mode == "L" else np.concatenate([greys, colours]))[None]
+    ramp = (greys if conversion.mode == "L" else np.concatenate([greys, colours]))[None].astype(np.uint8)
     return int(np.abs(conversion.apply(ramp).astype(int) - ramp).max()) <= ROUNDING

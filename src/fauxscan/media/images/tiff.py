@@ -28,4 +28,4 @@ def grey_levels(image: Pillow.Image) -> NDArray[np.uint8]:
     tags = getattr(image, "tag_v2", {})
     bits = tags.get(BITS, (16,))[0]
     levels = (np.asarray(image) >> (bits - 8)).astype(np.uint8)
-    return 255 - levels if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else levels
+    return np.asarray(~levels if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else levels, np.uint8)
