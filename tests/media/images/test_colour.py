@@ -101,7 +101,7 @@ def test_the_profile_says_what_inks_look_like(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "TIFF"])
-@pytest.mark.parametrize("profile", [b"no profile", P3[:200], P3[:36] + b"xxxx" + P3[40:]])
+@pytest.mark.parametrize("profile", [b"no profile", P3[:200], P3[:36] + b"xxxx" + P3[40:], P3[:17] + b"\xff" + P3[18:]])
 def test_a_broken_profile_is_ignored_and_reported(form: str, profile: bytes) -> None:
     options = {"lossless": True} if form == "WEBP" else {}
     found, still = decoded(encoded(smooth(), form, icc_profile=profile, **options), form.lower())

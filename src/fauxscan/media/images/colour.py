@@ -53,7 +53,7 @@ def _conversion(profile: bytes, mode: str) -> tuple[Conversion | None, tuple[str
         if space not in FITTING[mode]:
             return None, (UNFIT,)
         transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), MODES[space], "RGB")
-    except (OSError, ImageCms.PyCMSError):
+    except (OSError, ValueError, ImageCms.PyCMSError):
         return None, (IGNORED,)
     conversion = Conversion(MODES[space], transform)
     return (None if _is_srgb(conversion) else conversion), ()
