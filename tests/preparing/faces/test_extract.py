@@ -21,11 +21,14 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image as Pillow
 from support import ROOT
+from support.hostile import encoded, smooth
 from support.preparing import made_faces, picture, save
+from support.profiles import DISPLAY_P3, rgb_profile
 from support.videos import clip, moving
 from support.waiting import wait_until
 
-from fauxscan.media.images import codec, reencode
+from fauxscan.media.images import codec, pixels, reencode
+from fauxscan.media.images.jpeg import NO_END
 from fauxscan.params import Params, ReencodeParams
 from fauxscan.preparing.faces import extract
 from fauxscan.preparing.faces import extractor as extracting
@@ -87,6 +90,24 @@ def test_every_file_is_counted_and_original_bytes_are_kept(
     assert whole[of["face.jpg"]] == (media / "face.jpg").read_bytes()
     assert whole[of["grey.bmp"]].startswith(b"\x89PNG")
     assert seen["view"].value_counts().to_dict() == {"whole": 3, "face": 1}
+
+
+def test_what_training_sees_of_odd_files_is_what_scans_see(tmp_path: Path, settings: Params) -> None:
+    media = tmp_path / "m"
+    media.mkdir()
+    jpeg = encoded(smooth(64, 64), "JPEG")
+    wide = encoded(smooth(64, 64), "JPEG", icc_profile=rgb_profile(DISPLAY_P3))
+    for name, data in {"p3.jpg": wide, "no-end.jpg": jpeg[:-2], "plain.jpg": jpeg}.items():
+        (media / name).write_bytes(data)
+    made, seen = made_faces(tmp_path, [Example(name, REAL, name) for name in os.listdir(media)], "whole", settings)
+    details, names = made.set_index("path")["detail"].to_dict(), made.set_index("sha256")["path"]
+    assert details == {"p3.jpg": "", "no-end.jpg": NO_END, "plain.jpg": ""}
+    for row in seen.to_dict("records"):
+        data = (media / names[row["sha256"]]).read_bytes()
+        np.testing.assert_array_equal(
+            np.asarray(pixels.decode_tensor(row["image"])), codec.decode(data, "jpeg", 1 << 20)
+        )
+        assert (row["image"] == data) == (names[row["sha256"]] == "plain.jpg")
 
 
 def test_no_face_at_all_is_an_error_that_counts(tmp_path: Path, settings: Params) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from support.hostile import encoded, smooth
+from support.hostile_bombs import chunk
 from support.scanning import (
     MediaDecoder,
     Stub,
@@ -25,6 +27,7 @@ from support.videos import encoded_video, in_black, mux
 from fauxscan.judging.aggregation import media_logit
 from fauxscan.judging.ensemble import Dense, Ensemble, EnsembleCard
 from fauxscan.media import files
+from fauxscan.media.images import colour, jpeg
 from fauxscan.records import Status, UserError, Verdict
 from fauxscan.scanning import scan, settings
 from fauxscan.scanning.decoding import worker
@@ -253,6 +256,22 @@ def test_a_model_of_the_demo_judges_all_uncertain_and_says_why(root: Path, tmp_p
     (found,) = judge(engine, root, "black.png")
     assert found.verdict == Verdict.UNCERTAIN
     assert "demo" in (found.detail or "")
+
+
+def test_defects_that_are_passed_over_are_in_the_detail_after_the_reason(tmp_path: Path) -> None:
+    data = encoded(smooth(96, 96), "PNG", icc_profile=b"no profile")
+    (tmp_path / "odd.png").write_bytes(data[:33] + chunk(b"tEXt", b"a\0b")[:-4] + bytes(4) + data[33:])
+    (tmp_path / "pano.jpg").write_bytes(encoded(smooth(96, 96), "JPEG")[:-2])
+    defects = f"chunks with a wrong checksum are ignored: tEXt; {colour.IGNORED}"
+    odd, pano = judge(stub_engine(tmp_path / "models"), tmp_path, "odd.png", "pano.jpg")
+    assert [(one.status, one.detail) for one in (odd, pano)] == [(Status.OK, defects), (Status.OK, jpeg.NO_END)]
+    (unseen,) = judge(stub_engine(tmp_path / "models", only="faces"), tmp_path, "odd.png")
+    assert (unseen.status, unseen.detail) == (Status.NO_FACE, f"{outcomes.NO_FACE}; {defects}")
+    chosen = stub_engine(tmp_path / "models").settings
+    proofs = replace(chosen, cards=tuple(map(_of_the_demo, chosen.cards)))
+    demo = Engine(proofs, lambda known: Ensemble(tuple(map(Stub, known.cards))), MediaDecoder)  # type: ignore[arg-type]
+    (uncertain,) = judge(demo, tmp_path, "pano.jpg")
+    assert "demo" in (uncertain.detail or "") and (uncertain.detail or "").endswith(f"; {jpeg.NO_END}")
 
 
 def _of_the_demo(card: Any) -> Any:

@@ -4,10 +4,11 @@ import io
 import warnings
 
 from PIL import Image as Pillow
-from PIL import UnidentifiedImageError
+from PIL import TiffImagePlugin, UnidentifiedImageError
 
 from fauxscan.records import MediaError, Status
 
+ORIENTATION = 0x0112  # the EXIF tag
 PLUGINS = {"heic": "HEIF"}  # Pillow's name of a format where it differs from ours
 
 
@@ -15,6 +16,8 @@ def read_header(data: bytes, form: str) -> Pillow.Image:
     """Return the image, its pixels not yet decoded. Raise MediaError if the header is broken."""
     if form == "heic":
         _know_heic()
+    if form == "tiff":
+        _know_white_is_zero()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # our own cap decides about sizes
@@ -23,14 +26,17 @@ def read_header(data: bytes, form: str) -> Pillow.Image:
         raise decoding_error(f"the {form} header cannot be read", error) from error
 
 
-def read_exif(header: Pillow.Image, data: bytes) -> Pillow.Exif:
-    """Return the EXIF of the first image in the file. Raise MediaError if it is broken."""
+def read_exif(header: Pillow.Image) -> tuple[Pillow.Exif, tuple[str, ...]]:
+    """Return the EXIF of an image, and what is wrong with it. No pixels are decoded."""
     try:
-        if header.format == "PNG" and b"eXIf" not in data:  # otherwise Pillow decodes all pixels to search behind them
-            return Pillow.Image.getexif(header)
-        return header.getexif()
-    except Exception as error:  # as above
-        raise decoding_error("its EXIF cannot be read", error) from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about single tags that are broken
+            Pillow.Exif().load(header.info.get("exif") or b"")  # for a JPEG, Pillow conceals that this fails
+            exif = Pillow.Image.getexif(header)  # a PNG's own method decodes the pixels to search behind them
+            exif.get(ORIENTATION)  # values are parsed when they are asked for
+        return exif, ()
+    except Exception:  # as above
+        return Pillow.Exif(), ("its EXIF cannot be read and is ignored",)
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
@@ -55,3 +61,8 @@ def _know_heic() -> None:
     except ImportError as error:
         raise MediaError(Status.UNSUPPORTED, "HEIC needs the package pi-heif: `make setup-extras`") from error
     pi_heif.register_heif_opener()
+
+
+def _know_white_is_zero() -> None:
+    """Let Pillow open a grey TIFF of 16 bits in which white is zero if it is big-endian, as it does if it is not."""
+    TiffImagePlugin.OPEN_INFO.setdefault((b"MM", 0, (1,), 1, (16,), ()), ("I;16B", "I;16B"))

@@ -21,7 +21,7 @@ from fauxscan.params import FaceParams, MediaParams, ReencodeParams
 from fauxscan.records import MediaError, Status, UserError, View
 
 log = logging.getLogger(__name__)
-REVISION = 2  # raise it when the same file and parameters give other rows, so that all faces are extracted again
+REVISION = 3  # raise it when the same file and parameters give other rows, so that all faces are extracted again
 DECODERS = ("av", "opencv-python-headless", "pillow", "imagehash")  # another version may give other pixels
 COPIED = ("path", "sha256", "label", "generator", "source", "split", "identities", "size")  # columns of the index
 SPOOL = 8 << 20  # bytes of one file's rows that are kept in memory; the rest is kept on disk
@@ -156,7 +156,7 @@ def _count_frame(outcome: Row, frame: FrameFaces) -> None:
     outcome["frames"] += 1
     outcome["faces"] += len(frame.faces)
     if frame.still:
-        outcome.update(frame.still.traits())
+        outcome.update(frame.still.traits(), detail="; ".join(frame.still.defects))
 
 
 def _properties(data: bytes) -> Row:

@@ -82,11 +82,12 @@ class MediaReader:
     def _add(self, frame: FrameFaces, known: Known) -> None:
         height, width = frame.image.shape[:2]
         known |= {"height": height, "width": width}
+        if file := frame.still or frame.clip:
+            known["detail"] = "; ".join(file.defects) or None
         if min(height, width) < self.settings.faces.min_size:
             raise MediaError(Status.TOO_SMALL, f"{width}x{height}; faces.min_size is {self.settings.faces.min_size}")
         if frame.clip:
             known |= {"duration_s": frame.clip.duration_s, "seconds_seen": frame.clip.seconds_seen}
-            known["detail"] = "; ".join(frame.clip.defects) or None
         if self.settings.finds_faces:
             known["faces"] = known.get("faces", 0) + len(frame.faces)
             known["face_boxes"][frame.frame] = frame.faces

@@ -24,20 +24,13 @@ def judge(reading: Reading, settings: Settings, models: Callable[[], Ensemble]) 
     if reading.own_content is None or outcome.status != Status.OK:
         return outcome
     if not reading.scored:
-        return replace(outcome, status=Status.NO_FACE, detail=_joined(NO_FACE, outcome))
+        return replace(outcome, status=Status.NO_FACE, detail=_joined(NO_FACE, outcome.detail))
     rows = [{**row, "logit": logit.result()} for row, logit in reading.scored]
     outcome = replace(outcome, scores=[_score(row, outcome.sha256, settings) for row in rows])
     if not all(math.isfinite(row["logit"]) for row in rows):
-        return replace(outcome, status=Status.INVALID_SCORE, detail=INVALID_SCORE)
+        return replace(outcome, status=Status.INVALID_SCORE, detail=_joined(INVALID_SCORE, outcome.detail))
     judged = models().judge(media_logits(rows))
-    return replace(
-        outcome, p_fake=judged.p_fake, verdict=judged.verdict, detail=_joined(judged.reason, outcome) or None
-    )
-
-
-def _joined(reason: str, outcome: Outcome) -> str:
-    """Return a reason together with what the decoder says about the file."""
-    return "; ".join(filter(None, (reason, outcome.detail)))
+    return replace(outcome, p_fake=judged.p_fake, verdict=judged.verdict, detail=_joined(judged.reason, outcome.detail))
 
 
 def media_logits(rows: Sequence[Row]) -> dict[str, float]:
@@ -46,6 +39,11 @@ def media_logits(rows: Sequence[Row]) -> dict[str, float]:
     for row in rows:
         by_model[row["model"]].append(row)
     return {model: media_logit([r["logit"] for r in of], [r["track"] for r in of]) for model, of in by_model.items()}
+
+
+def _joined(reason: str, defects: str | None) -> str | None:
+    """Return the detail of a row: the reason for its result, and the defects of the file that were passed over."""
+    return "; ".join(filter(None, (reason, defects))) or None
 
 
 def _score(row: Row, sha256: str | None, settings: Settings) -> Row:
