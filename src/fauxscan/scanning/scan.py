@@ -148,8 +148,8 @@ def prepare(folder: Root | Path, results: Path, engine: Engine, names: Collectio
     media = parquet.read(results, schemas.MEDIA)
     ledger = Ledger(media, root.text, settings.digest, known.of_content)
     todo, unchanged = plan.make(root.walk(results, names, settings.scan), ledger, media)
-    if again := sum(ledger.content(entry) is not None for entry in todo):
-        log.info(AGAIN, again)
+    if ledger.judged_otherwise:
+        log.info(AGAIN, ledger.judged_otherwise)
     if todo:
         ledger.index()
     run_id, tool_version = commits.new_run_id(results, started), version("fauxscan")

@@ -38,6 +38,7 @@ class Ledger:
         self._current = pc.equal(self.rows["settings"], settings).to_numpy()
         self._seen = np.zeros(len(self.rows), bool)
         self._added: dict[str, Outcome] = {}
+        self.judged_otherwise = 0  # files that look unchanged and were judged with other settings
 
     def is_unchanged(self, entry: Entry) -> bool:
         """Return whether the last row of a file still holds. From now on the file does not count as gone."""
@@ -47,7 +48,9 @@ class Ledger:
         self._seen[i] = True
         if entry.status is not None and (entry.status, entry.detail) != self._state(i):
             return False
-        return self._same(i, entry) and bool(self._current[i])
+        same, current = self._same(i, entry), bool(self._current[i])
+        self.judged_otherwise += same and not current
+        return same and current
 
     def _state(self, i: int) -> tuple[str, str | None]:
         return self.rows["status"][i].as_py(), self.rows["detail"][i].as_py()
