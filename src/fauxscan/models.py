@@ -16,7 +16,7 @@ from pydantic import AliasChoices, Field, ValidationError
 
 from fauxscan import disk
 from fauxscan.params import FaceParams, ReencodeParams
-from fauxscan.records import Recipe, Strict, UserError, View
+from fauxscan.records import ModelError, Recipe, Strict, View
 
 CARD, NETWORK = "card.json", "model.keras"
 PACKAGE = "fauxscan"  # under which our layers are registered with Keras
@@ -162,20 +162,20 @@ def write_card(folder: Path, card: ModelCard) -> None:
 
 
 def read_card(folder: Path) -> ModelCard:
-    """Return the card in `folder`. Raise UserError if there is none or it is not one of ours."""
+    """Return the card in `folder`. Raise ModelError if there is none or it is not one of ours."""
     file = folder / CARD
     if not file.is_file():
-        raise UserError(f"no model at {folder}: it has no {CARD}; train one with `make repro`, or name another folder")
+        raise ModelError(f"no model at {folder}: it has no {CARD}; train one with `make repro`, or name another folder")
     try:
         return ModelCard.model_validate_json(file.read_text(encoding="utf-8"))
     except ValidationError as error:
-        raise UserError(
+        raise ModelError(
             f"{file} is not a model card of this version: {error.errors()[0]['msg']}; train the model again"
         ) from error
 
 
 def load(folder: Path) -> Model:
-    """Return the model in `folder`. Raise UserError if it is missing, damaged, or not the one its card describes."""
+    """Return the model in `folder`. Raise ModelError if it is missing, damaged, or not the one its card describes."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     card = read_card(folder)
     import keras
@@ -185,9 +185,9 @@ def load(folder: Path) -> Model:
     try:
         network = keras.saving.load_model(folder / NETWORK, compile=False, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{folder / NETWORK} cannot be loaded: {error}; train the model again") from error
+        raise ModelError(f"{folder / NETWORK} cannot be loaded: {error}; train the model again") from error
     if digest(network) != card.model_digest:
-        raise UserError(f"{folder / NETWORK} is not the network that its card describes; train the model again")
+        raise ModelError(f"{folder / NETWORK} is not the network that its card describes; train the model again")
     return Model(card, network)
 
 

@@ -12,13 +12,14 @@ from typing import Any, Literal, Self, TypeVar
 import yaml
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
 
-from fauxscan.records import FaceMode, Recipe, Strict, UserError
+from fauxscan.records import FaceMode, ParamsError, Recipe, Strict
 
 T = TypeVar("T")
 Engines = Literal["auto", "tensorflow", "openvino"]
 Links = Literal["never", "inside", "all"]
 DatasetFaces = FaceMode | Literal["both"]  # face crops, whole images, or both
 LIMITS = ("media", "faces", "scan")  # sections of which a single scan may override values
+DEFAULT_FILE = Path("params.yaml")
 SCRATCH = "scratch"  # the entry for training without published weights
 RENAMED = {"datasets.*.align": "reencode"}  # pattern of a key's old path in params.yaml -> the key's new name
 
@@ -26,26 +27,30 @@ RENAMED = {"datasets.*.align": "reencode"}  # pattern of a key's old path in par
 class MediaParams(Strict):
     """Limits on the media that are opened, and which frames of a video are judged."""
 
-    max_pixels: int = Field(gt=0)  # of an image or a video frame
-    max_bytes: int = Field(gt=0)  # of a file
-    max_seconds: float = Field(gt=0)  # from the start of a video
+    max_pixels: int = Field(default=100_000_000, gt=0)  # of an image or a video frame
+    max_bytes: int = Field(default=4_000_000_000, gt=0)  # of a file
+    max_seconds: float = Field(default=600, gt=0)  # from the start of a video
     # key frames, frames at a fixed rate, or a fixed number of frames, evenly spread
-    sampling: Literal["key_frames", "per_second", "in_all"]
-    frames_per_second: float = Field(gt=0)  # for per_second
-    max_frames: int = Field(gt=0)  # of a video; with in_all, exactly this many if it has them
+    sampling: Literal["key_frames", "per_second", "in_all"] = "per_second"
+    frames_per_second: float = Field(default=1.0, gt=0)  # for per_second
+    max_frames: int = Field(default=32, gt=0)  # of a video; with in_all, exactly this many if it has them
 
 
 class FaceParams(Strict):
     """How faces are found and cropped. The card of a model holds the values it was trained with."""
 
-    detector: Literal["yunet"]
-    working_size: int = Field(ge=64)  # pixels: the longer side of the image in which faces are searched for
-    score: float = Field(gt=0, lt=1)  # of the face detector, below which a box is not taken for a face
-    min_size: int = Field(gt=0)  # pixels: a smaller face is left out
-    max_faces: int = Field(gt=0)  # per image or frame: the largest
-    margin: float = Field(ge=0, le=2)  # share of the face's width added on each side
-    size: int = Field(ge=16)  # pixels: side of the stored crop
-    search_every: int = Field(ge=1)  # sampled frames per full search; in the others, only near the last positions
+    detector: Literal["yunet"] = "yunet"
+    working_size: int = Field(
+        default=640, ge=64
+    )  # pixels: the longer side of the image in which faces are searched for
+    score: float = Field(default=0.6, gt=0, lt=1)  # of the face detector, below which a box is not taken for a face
+    min_size: int = Field(default=32, gt=0)  # pixels: a smaller face is left out
+    max_faces: int = Field(default=8, gt=0)  # per image or frame: the largest
+    margin: float = Field(default=0.3, ge=0, le=2)  # share of the face's width added on each side
+    size: int = Field(default=256, ge=16)  # pixels: side of the stored crop
+    search_every: int = Field(
+        default=4, ge=1
+    )  # sampled frames per full search; in the others, only near the last positions
 
 
 class ReencodeParams(Strict):
@@ -69,16 +74,14 @@ class DatasetParams(Strict):
 class SplitParams(Strict):
     """Shares of sources in each split, and what counts as a near-duplicate."""
 
-    by: Literal["official", "identity", "source", "random_frames"]  # see preparing/split/assign.py
-    train: float = Field(gt=0, lt=1)
-    validation: float = Field(gt=0, lt=1)
-    near_duplicate_bits: int = Field(
-        ge=0, le=8
-    )  # of 64: perceptual hashes that differ in at most so many are one picture
-    shortcut_auc: float = Field(
-        gt=0.5, le=1
-    )  # the AUC above which a file property that predicts the label fails the audit
-    on_shortcut: Literal["fail", "warn"]
+    by: Literal["official", "identity", "source", "random_frames"] = "official"  # see preparing/split/assign.py
+    train: float = Field(default=0.6, gt=0, lt=1)
+    validation: float = Field(default=0.2, gt=0, lt=1)
+    # of 64: perceptual hashes that differ in at most so many are one picture
+    near_duplicate_bits: int = Field(default=4, ge=0, le=8)
+    # the AUC above which a file property that predicts the label fails the audit
+    shortcut_auc: float = Field(default=0.6, gt=0.5, le=1)
+    on_shortcut: Literal["fail", "warn"] = "fail"
 
     @model_validator(mode="after")
     def _leaves_a_test_split(self) -> Self:
@@ -90,8 +93,9 @@ class SplitParams(Strict):
 class ShardParams(Strict):
     """The size of TFRecord shards, and how much of them training caches."""
 
-    examples_per_shard: int = Field(gt=0)
-    cache_bytes: int = Field(ge=0)  # of memory for images kept between epochs: so much for training, and for validation
+    examples_per_shard: int = Field(default=2000, gt=0)
+    # of memory for images kept between epochs: so much for training, and for validation
+    cache_bytes: int = Field(default=3_000_000_000, ge=0)
 
 
 class WeightsParams(Strict):
@@ -148,14 +152,16 @@ class ModelParams(Strict):
 class TrainParams(Strict):
     """How all models are trained."""
 
-    precision: Literal["float32", "mixed_float16"]  # the latter on GPUs; frequency layers always use float32
+    precision: Literal["float32", "mixed_float16"] = (
+        "float32"  # the latter on GPUs; frequency layers always use float32
+    )
 
 
 class CalibrateParams(Strict):
     """The error rates that the thresholds of the verdicts aim at."""
 
-    false_positive_rate: float = Field(gt=0, lt=1)  # of reals that may be called likely_synthetic
-    false_negative_rate: float = Field(gt=0, lt=1)  # of fakes that may be called no_indication
+    false_positive_rate: float = Field(default=0.05, gt=0, lt=1)  # of reals that may be called likely_synthetic
+    false_negative_rate: float = Field(default=0.05, gt=0, lt=1)  # of fakes that may be called no_indication
 
 
 class CombinerParams(Strict):
@@ -176,9 +182,9 @@ class EvaluationParams(Strict):
 class EvaluateParams(Strict):
     """Confidence intervals, and the degradations that models are tested under."""
 
-    bootstrap: int = Field(gt=0)  # resamples of the sources
-    confidence: float = Field(gt=0.5, lt=1)
-    jpeg_qualities: tuple[int, ...]  # at which each face is judged again
+    bootstrap: int = Field(default=1000, gt=0)  # resamples of the sources
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    jpeg_qualities: tuple[int, ...] = (60,)  # at which each face is judged again
 
 
 class ScoreParams(Strict):
@@ -196,22 +202,20 @@ class ScanParams(Strict):
     exclude: tuple[str, ...] = ()  # patterns as in .gitignore; a folder that matches is not entered
     hidden: bool = True  # whether to scan files and folders whose names begin with a dot
     links: Links = "never"  # symbolic links to follow: none, those that lead inside the root, or all
-    batch_files: int = Field(gt=0)  # files in a batch, which is committed or fails as a whole
-    batch_bytes: int = Field(gt=0)  # of the files in a batch, which ends earlier if they are large
-    batch_faces: int = Field(gt=0, le=1024)  # images in a forward pass, whose batch shape is fixed
+    batch_files: int = Field(default=256, gt=0)  # files in a batch, which is committed or fails as a whole
+    batch_bytes: int = Field(default=200_000_000, gt=0)  # of the files in a batch, which ends earlier if they are large
+    batch_faces: int = Field(default=32, gt=0, le=1024)  # images in a forward pass, whose batch shape is fixed
     workers: int | None = Field(default=None, gt=0)  # decoding processes; null: two more than cores
-    seconds_per_file: float = Field(gt=0, le=86_400)  # for decoding and finding faces
-    decoder_bytes: int = Field(ge=100_000_000, le=10**14)  # of memory for one decoding process
-    engine: Engines  # auto: openvino if it is installed and there is no GPU
-    precision: Literal["float32", "bfloat16"]  # of OpenVINO; frequency detectors always use float32
-    keep_faces_days: int = Field(
-        ge=0, le=36_500
-    )  # for which positions of faces are kept, for models that are added later
-    publish_every: int = Field(gt=0)  # batches between publications
-    max_retries: int = Field(ge=0)  # of a failed read, in flows
-    cluster: str | PositiveInt | None = (
-        None  # in flows: the address of a Dask scheduler, or a number of processes; null: threads
-    )
+    seconds_per_file: float = Field(default=120, gt=0, le=86_400)  # for decoding and finding faces
+    decoder_bytes: int = Field(default=4_000_000_000, ge=100_000_000, le=10**14)  # of memory for one decoding process
+    engine: Engines = "auto"  # auto: openvino if it is installed and there is no GPU
+    precision: Literal["float32", "bfloat16"] = "float32"  # of OpenVINO; frequency detectors always use float32
+    # for which positions of faces are kept, for models that are added later
+    keep_faces_days: int = Field(default=90, ge=0, le=36_500)
+    publish_every: int = Field(default=16, gt=0)  # batches between publications
+    max_retries: int = Field(default=2, ge=0)  # of a failed read, in flows
+    # in flows: the address of a Dask scheduler, or a number of processes; null: threads
+    cluster: str | PositiveInt | None = None
 
     @property
     def worker_count(self) -> int:
@@ -267,22 +271,22 @@ def _check_pattern(pattern: str) -> None:
 
 
 class Params(Strict):
-    """All sections of params.yaml."""
+    """All sections of params.yaml. What a file leaves out has the value here."""
 
-    seed: int
-    media: MediaParams
-    faces: FaceParams
-    split: SplitParams
-    shards: ShardParams
-    train: TrainParams
-    calibrate: CalibrateParams
-    evaluate: EvaluateParams
-    scan: ScanParams
-    datasets: dict[str, DatasetParams]
-    weights: dict[str, WeightsParams]
-    models: dict[str, ModelParams]
+    seed: int = 7
+    media: MediaParams = MediaParams()
+    faces: FaceParams = FaceParams()
+    split: SplitParams = SplitParams()
+    shards: ShardParams = ShardParams()
+    train: TrainParams = TrainParams()
+    calibrate: CalibrateParams = CalibrateParams()
+    evaluate: EvaluateParams = EvaluateParams()
+    scan: ScanParams = ScanParams()
+    datasets: dict[str, DatasetParams] = {}
+    weights: dict[str, WeightsParams] = {SCRATCH: WeightsParams()}
+    models: dict[str, ModelParams] = {}
     combiners: dict[str, CombinerParams] = {}
-    evaluations: dict[str, EvaluationParams]
+    evaluations: dict[str, EvaluationParams] = {}
     scores: dict[str, ScoreParams] = {}
 
     @model_validator(mode="after")
@@ -306,19 +310,19 @@ class Params(Strict):
         return self
 
     def dataset(self, name: str) -> DatasetParams:
-        """Return the dataset entry `name`. Raise UserError with the known names."""
+        """Return the dataset entry `name`. Raise ParamsError with the known names."""
         return _entry("dataset", self.datasets, name)
 
     def published_weights(self, name: str) -> WeightsParams:
-        """Return the weights entry `name`. Raise UserError with the known names."""
+        """Return the weights entry `name`. Raise ParamsError with the known names."""
         return _entry("weights", self.weights, name)
 
     def combiner(self, name: str) -> CombinerParams:
-        """Return the ensemble entry `name`. Raise UserError with the known names."""
+        """Return the ensemble entry `name`. Raise ParamsError with the known names."""
         return _entry("ensemble", self.combiners, name)
 
     def model(self, name: str) -> ModelParams:
-        """Return the model entry `name`. Raise UserError with the known names."""
+        """Return the model entry `name`. Raise ParamsError with the known names."""
         return _entry("model", self.models, name)
 
 
@@ -330,24 +334,24 @@ def _hint(name: str, known: Collection[str]) -> str:
 
 def _entry(word: str, entries: dict[str, T], name: str) -> T:
     if name not in entries:
-        raise UserError(f"unknown {word} {name!r} in params.yaml; it has: {', '.join(sorted(entries)) or 'none'}")
+        raise ParamsError(f"unknown {word} {name!r} in params.yaml; it has: {', '.join(sorted(entries)) or 'none'}")
     return entries[name]
 
 
 def changed(params: Params, section: str, values: dict[str, Any]) -> Params:
-    """Return the parameters with some values of a section replaced, except by None. Raise UserError."""
+    """Return the parameters with some values of a section replaced, except by None. Raise ParamsError."""
     given = {name: value for name, value in values.items() if value is not None}
     try:
         return Params.model_validate(params.model_dump() | {section: getattr(params, section).model_dump() | given})
     except ValidationError as error:
-        raise UserError(f"wrong value: {'; '.join(faults(error))}") from error
+        raise ParamsError(f"wrong value: {'; '.join(faults(error))}") from error
 
 
 def limited(params: Params, limits: Mapping[str, Mapping[str, Any]]) -> Params:
-    """Return the parameters with the values that a single scan overrides, by section and name. Raise UserError."""
+    """Return the parameters with the values that a single scan overrides, by section and name. Raise ParamsError."""
     for section, values in limits.items():
         if section not in LIMITS:
-            raise UserError(f"a scan cannot override values of {section!r}, only of: {', '.join(LIMITS)}")
+            raise ParamsError(f"a scan cannot override values of {section!r}, only of: {', '.join(LIMITS)}")
         params = changed(params, section, dict(values))
     return params
 
@@ -362,14 +366,25 @@ def _fault(key: str, message: str) -> str:
     return f"{key} is now called {new}" if new else f"{key}: {message}"
 
 
-def load(path: Path = Path("params.yaml")) -> Params:
-    """Return the parameters in the file `path`. Raise UserError that names the file and each wrong key or value."""
-    if not path.is_file():
-        raise UserError(f"no parameters at {path}: run from the project folder, or name the file")
+def find(named: Path | None) -> Path | None:
+    """Return the parameter file that is named, or params.yaml of the current folder; None if there is none."""
+    return named or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
+
+
+def load(path: Path | None = None) -> Params:
+    """Return the parameters in the file `path`, or else in params.yaml of the current folder, or else the defaults.
+
+    Raise ParamsError that names the file and each wrong key or value.
+    """
+    file = find(path)
+    if file is None:
+        return Params()
+    if not file.is_file():
+        raise ParamsError(f"no parameters at {file}: name another file, or none to use the defaults")
     try:
-        return Params.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Params.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")) or {})
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from error
+        raise ParamsError(f"{file} is not valid YAML: {error}") from error
     except ValidationError as error:
         wrong = "".join(f"\n  {fault}" for fault in faults(error))
-        raise UserError(f"{path} has keys or values that are not valid; correct or remove them:{wrong}") from error
+        raise ParamsError(f"{file} has keys or values that are not valid; correct or remove them:{wrong}") from error

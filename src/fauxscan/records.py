@@ -16,6 +16,22 @@ class UserError(Exception):
     """A person's mistake: the message says what is wrong, where, and what to do. It is shown without a traceback."""
 
 
+class ParamsError(UserError):
+    """A parameter file, or a value in it, that is not valid."""
+
+
+class ModelError(UserError):
+    """A model or ensemble that is missing, damaged or not what its card describes, or an engine that cannot run it."""
+
+
+class InputError(UserError):
+    """Files, folders or addresses that are missing, cannot be listed, or are named in a way that is not valid."""
+
+
+class ResultsError(UserError):
+    """A results folder that is missing, damaged, in use or cannot be written."""
+
+
 class Status(StrEnum):
     """The outcome of judging a file."""
 

@@ -27,7 +27,6 @@ def write(folder: Path, text: str, name: str = "params.yaml") -> Path:
         ("margin: 0.3", "margin: 0.3\n  padding: 4", "faces.padding"),
         ("margin: 0.3", "margin: wide", "faces.margin"),
         ("recipe: {epochs: 3,", "recipe: {epoch: 3,", "epoch"),
-        ("  working_size: 640\n", "", "faces.working_size"),
         ("name: demo", "nam: demo", "datasets.demo.nam"),
         ("reencode: null", "align: {size: 224, jpeg_quality: 75}", "datasets.demo.align is now called reencode"),
         ("weights: scratch", "weights: xception", "use scratch, or meso4 for the weights of the detector"),
@@ -210,3 +209,11 @@ def test_cores_are_no_more_than_the_quota_of_a_container(
         (tmp_path / "groups" / name).parent.mkdir(parents=True, exist_ok=True)
         write(tmp_path / "groups", f"{quota}\n", name)
     assert params.cores(tmp_path / "groups", write(tmp_path, own, "own")) == cores
+
+
+def test_sections_and_keys_that_are_left_out_have_the_built_in_values(tmp_path: Path) -> None:
+    whole = params.load(write(tmp_path, COMMITTED))
+    assert params.load(write(tmp_path, "faces: {margin: 0.5}")).faces == whole.faces.model_copy(update={"margin": 0.5})
+    assert params.load(write(tmp_path, "")) == params.Params()
+    named = ("seed", "media", "faces", "split", "shards", "train", "calibrate", "evaluate", "scan")
+    assert {name: getattr(whole, name) for name in named} == {name: getattr(params.Params(), name) for name in named}

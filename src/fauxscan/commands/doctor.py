@@ -64,7 +64,7 @@ def doctor(
     deep: Annotated[
         bool, typer.Option("--deep", help="Also import TensorFlow and list its devices, which takes several seconds.")
     ] = False,
-    params_file: ParamsFile = Path("params.yaml"),
+    params_file: ParamsFile = None,
 ) -> None:
     """Check that this machine has everything a scan needs, and say how to install what is missing.
 
@@ -77,7 +77,7 @@ def doctor(
     raise typer.Exit(UNJUDGED if any(one.state == State.MISSING for one in findings) else OK)
 
 
-def examine(params_file: Path, models: Sequence[Path], results: Path | None, deep: bool) -> Iterator[Finding]:
+def examine(params_file: Path | None, models: Sequence[Path], results: Path | None, deep: bool) -> Iterator[Finding]:
     """Yield the findings of all checks, with an import of TensorFlow if `deep`."""
     yield _check("Python", _python, "install a newer Python and run `make setup PYTHON=...`")
     for module, package in MODULES.items():
@@ -187,14 +187,15 @@ def _heic() -> str:
     return f"pi-heif {version('pi-heif')}, {', '.join(decoders.values())}"
 
 
-def _params(file: Path) -> str:
+def _params(file: Path | None) -> str:
     from fauxscan import params
 
     params.load(file)
-    return f"{file} is valid"
+    used = params.find(file)
+    return f"{used} is valid" if used else "built-in, because the current folder has no params.yaml"
 
 
-def _models(params_file: Path, named: Sequence[Path]) -> str:
+def _models(params_file: Path | None, named: Sequence[Path]) -> str:
     """Return the models that a scan would use, and the engine that runs them."""
     from fauxscan import params
     from fauxscan.scanning import settings

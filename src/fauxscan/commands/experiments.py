@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from fauxscan import params
-from fauxscan.commands.options import OK, UNJUDGED, ParamsFile, pairs, value
+from fauxscan.commands.options import OK, UNJUDGED, ParamsFile, load_params, pairs, value
 
 
 class Report(StrEnum):
@@ -47,13 +47,13 @@ def audit(
         Report,
         typer.Option("--format", metavar="table|json", show_default=False, help="Output format. Default: table."),
     ] = Report.TABLE,
-    params_file: ParamsFile = Path("params.yaml"),
+    params_file: ParamsFile = None,
 ) -> None:
     """Check a dataset for leaks across its splits, and whether format, size or quality alone reveal the class."""
     from fauxscan.preparing.split import audit as split_audit
     from fauxscan.reporting import audits
 
-    settings = params.load(params_file)
+    settings = load_params(params_file)
     result = _audit(folder, labels or [], splits or [], settings)
     if form is Report.JSON:
         typer.echo(json.dumps(result, indent=1))
@@ -85,13 +85,14 @@ def preset(
         Path,
         typer.Option("--presets", metavar="FOLDER", show_default=False, help="Folder of presets. Default: presets."),
     ] = Path("presets"),
-    params_file: ParamsFile = Path("params.yaml"),
+    params_file: ParamsFile = None,
 ) -> None:
     """Switch params.yaml to an experiment. `git checkout params.yaml` restores the committed one."""
     from fauxscan.commands import presets
 
-    presets.apply(name, presets_folder, params_file, settings or ())
-    typer.echo(f"{params_file} is now set to {name}. Next: make repro")
+    target = params_file or params.DEFAULT_FILE
+    presets.apply(name, presets_folder, target, settings or ())
+    typer.echo(f"{target} is now set to {name}. Next: make repro")
 
 
 def import_weights(
@@ -125,12 +126,12 @@ def import_weights(
         ),
     ] = None,
     licence: Annotated[str, typer.Option("--licence", metavar="TEXT", help="Licence of the weights.")] = "",
-    params_file: ParamsFile = Path("params.yaml"),
+    params_file: ParamsFile = None,
 ) -> None:
     """Make a model folder from weights trained elsewhere. Only arrays are read from the file; no code in it is run."""
     from fauxscan.weights import importing
 
     detector_options = {name: value(text) for name, text in pairs("--option", options or [], "NAME=VALUE").items()}
-    faces = params.load(params_file).faces
+    faces = load_params(params_file).faces
     card = importing.import_weights(file, out, detector, detector_options, fake_is, faces, licence)
     typer.echo(importing.describe_import(card, out))

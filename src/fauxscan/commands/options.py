@@ -1,5 +1,6 @@
 """Options that several commands share, panels of their help, exit codes, and the parsing of arguments."""
 
+import logging
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -7,9 +8,12 @@ from typing import Annotated
 
 import typer
 
+from fauxscan import params
+from fauxscan.params import Params
 from fauxscan.records import FaceMode, UserError
 from fauxscan.scanning.inputs import addresses
 
+log = logging.getLogger(__name__)
 OK, UNJUDGED, WRONG, STOPPED = 0, 2, 3, 130
 
 # Panels that group the options of a command in its help.
@@ -38,13 +42,14 @@ Models = Annotated[
     ),
 ]
 ParamsFile = Annotated[
-    Path,
+    Path | None,
     typer.Option(
         "--params",
         metavar="FILE",
         rich_help_panel=MODEL,
         show_default=False,
-        help="Read parameters from FILE. Default: params.yaml.",
+        help="Read parameters from FILE. Default: params.yaml in the current folder, or the built-in values if there "
+        "is none.",
     ),
 ]
 Results = Annotated[
@@ -72,6 +77,14 @@ FormatOption = Annotated[
         "--format", rich_help_panel=RESULTS, show_default=False, help="How to print the results. Default: table."
     ),
 ]
+
+
+def load_params(file: Path | None) -> Params:
+    """Return the parameters and log which file they come from. Raise ParamsError."""
+    parameters = params.load(file)
+    used = params.find(file)
+    log.info("Parameters: %s", used.resolve() if used else "built-in, because the current folder has no params.yaml")
+    return parameters
 
 
 def pairs(option: str, arguments: Sequence[str], form: str = "FOLDER=VALUE") -> dict[str, str]:

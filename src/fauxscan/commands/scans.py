@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from fauxscan import params
 from fauxscan.commands.options import (
     FILES,
     OK,
@@ -21,6 +20,7 @@ from fauxscan.commands.options import (
     Models,
     ParamsFile,
     Results,
+    load_params,
 )
 from fauxscan.params import Links
 from fauxscan.records import Status, UserError
@@ -111,7 +111,7 @@ def scan(
     form: FormatOption = Format.TABLE,
     models: Models = None,
     faces: FacesOption = "detect",
-    params_file: ParamsFile = Path("params.yaml"),
+    params_file: ParamsFile = None,
 ) -> None:
     """Judge new and changed files in folders and write the results to Parquet tables."""
     from fauxscan.progress import Progress
@@ -123,7 +123,7 @@ def scan(
     from fauxscan.scanning.inputs import filters, selection
 
     selected = selection.select([*(paths or ()), *_read_list(list_file)], root)
-    parameters = filters.add_filters(params.load(params_file), include, exclude, hidden, links)
+    parameters = filters.add_filters(load_params(params_file), include, exclude, hidden, links)
     scan_settings = settings.read(parameters, models or (), faces)
     if dry_run:
         forecast = dry_runs.forecast(selected.root, results, scan_settings, selected.names)
@@ -166,7 +166,7 @@ def check(
     files: Files,
     models: Models = None,
     faces: FacesOption = "detect",
-    params_file: ParamsFile = Path("params.yaml"),
+    params_file: ParamsFile = None,
 ) -> None:
     """Judge single files and print their verdicts, without writing results."""
     from fauxscan.reporting import scans
@@ -175,6 +175,6 @@ def check(
 
     if folders := [str(file) for file in files if file.is_dir()]:
         raise UserError(f"{', '.join(folders)} is a folder: use `fauxscan scan FOLDER --results FOLDER`")
-    outcomes = check_files(files, settings.read(params.load(params_file), models or (), faces))
+    outcomes = check_files(files, settings.read(load_params(params_file), models or (), faces))
     scans.outcomes(Console(), files, outcomes)
     raise typer.Exit(OK if all(outcome.status == Status.OK for outcome in outcomes) else UNJUDGED)

@@ -8,7 +8,7 @@ import typer
 
 from fauxscan import params
 from fauxscan.commands.option_groups import flat_options
-from fauxscan.commands.options import OK, UNJUDGED, CropsOption, ParamsFile, given
+from fauxscan.commands.options import OK, UNJUDGED, CropsOption, ParamsFile, given, load_params
 from fauxscan.commands.training_options import (
     DataOptions,
     NetworkOptions,
@@ -32,12 +32,12 @@ def train(
     recipe: RecipeOptions,
     split: SplitOptions,
     faces: CropsOption = "whole",
-    params_file: ParamsFile = Path("params.yaml"),
+    params_file: ParamsFile = None,
 ) -> None:
     """Train a detector on a folder of images, without the pipeline. By default, follow the recipe of its paper."""
     from fauxscan import workshop
 
-    settings = split.apply(params.load(params_file))
+    settings = split.apply(load_params(params_file))
     changes = recipe.chosen | given({"self_blended": data.self_blended or None})
     card = workshop.train(
         folder, data.labels, output.out, network.detector, settings, network.chosen, changes, faces,
@@ -76,14 +76,14 @@ def predict(
     ] = 0.5,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Also print P(fake).")] = False,
     faces: CropsOption = "whole",
-    params_file: ParamsFile = Path("params.yaml"),
+    params_file: ParamsFile = None,
 ) -> None:
     """Print the class of each file as CSV: path, class and, with --probabilities, P(fake)."""
     from fauxscan import models, workshop
     from fauxscan.reporting import scans
 
     labels, classes = report.labels, models.read_card(model).classes
-    predictions = workshop.predict(model, folder, params.load(params_file), threshold, faces)
+    predictions = workshop.predict(model, folder, load_params(params_file), threshold, faces)
     columns = ["path", "class", "p_fake"] if probabilities else ["path", "class"]
     sys.stdout.writelines(scans.csv_lines(_rows(predictions, classes), columns))
     if report.report:

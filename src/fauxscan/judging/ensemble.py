@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from fauxscan import models, wire
 from fauxscan.models import Calibration, ModelCard
-from fauxscan.records import Strict, UserError, Verdict
+from fauxscan.records import ModelError, Strict, Verdict
 
 CARD_FILE, MEMBERS_FOLDER = "ensemble.json", "members"
 
@@ -118,19 +118,19 @@ class Members:
 
 
 def read_members(folders: Sequence[Path]) -> Members:
-    """Return the members that these model folders name, or one ensemble folder. Raise UserError."""
+    """Return the members that these model folders name, or one ensemble folder. Raise ModelError."""
     if not folders:
-        raise UserError("no model named: give at least one model folder")
+        raise ModelError("no model named: give at least one model folder")
     ensembles = [folder for folder in folders if (folder / CARD_FILE).is_file()]
     if not ensembles:
         return _members(tuple(folders), None)
     if len(folders) > 1:
-        raise UserError(f"{ensembles[0]} is an ensemble and brings its own members: name it alone")
+        raise ModelError(f"{ensembles[0]} is an ensemble and brings its own members: name it alone")
     card = read_ensemble_card(ensembles[0])
     members = _members(tuple(ensembles[0] / MEMBERS_FOLDER / name for name in card.digests), card)
     stale = [member.name for member in members.cards if card.digests.get(member.name) != member.model_digest]
     if stale:
-        raise UserError(
+        raise ModelError(
             f"{ensembles[0]} was fitted on other weights of {', '.join(stale)}: combine again, `make repro`"
         )
     return members
@@ -140,22 +140,22 @@ def _members(folders: tuple[Path, ...], ensemble: EnsembleCard | None) -> Member
     cards = tuple(models.read_card(folder) for folder in folders)
     names = [card.name for card in cards]
     if len(set(names)) < len(names):
-        raise UserError(f"two models have the same name in {', '.join(names)}: name each model once")
+        raise ModelError(f"two models have the same name in {', '.join(names)}: name each model once")
     return Members(folders, cards, ensemble)
 
 
 def load(folders: Sequence[Path]) -> Ensemble:
-    """Return the ensemble of these model folders, or of one ensemble folder. Raise UserError."""
+    """Return the ensemble of these model folders, or of one ensemble folder. Raise ModelError."""
     members = read_members(folders)
     return Ensemble(tuple(models.load(folder) for folder in members.folders), members.ensemble)
 
 
 def read_ensemble_card(folder: Path) -> EnsembleCard:
-    """Return the ensemble's card. Raise UserError if it is not one of ours."""
+    """Return the ensemble's card. Raise ModelError if it is not one of ours."""
     try:
         return EnsembleCard.model_validate_json((folder / CARD_FILE).read_text(encoding="utf-8"))
     except (OSError, ValidationError) as error:
-        raise UserError(
+        raise ModelError(
             f"{folder / CARD_FILE} is not an ensemble card of this version: {error}; combine again, `make repro`"
         ) from error
 

@@ -13,7 +13,7 @@ from fauxscan.judging import ensemble
 from fauxscan.judging.ensemble import EnsembleCard
 from fauxscan.models import ModelCard
 from fauxscan.params import Engines, FaceParams, MediaParams, Params, ScanParams
-from fauxscan.records import FaceMode, UserError, View
+from fauxscan.records import FaceMode, ModelError, View
 
 SCORING = 4  # raise it when the same file, model and params would get another score
 FINDING = 3  # raise it when other faces would be found in the same file
@@ -58,7 +58,7 @@ class Settings:
 
 
 def read(params: Params, named: Sequence[Path] = (), mode: FaceMode = "detect", project: Path = Path()) -> Settings:
-    """Return the settings of a scan with the named models, or the project's. Raise UserError. Load no network."""
+    """Return the settings of a scan with the named models, or the project's. Raise ModelError. Load no network."""
     folders = tuple(named) or tuple(project / model for model in params.scan.models) or _trained(params, project)
     members, engine = ensemble.read_members(folders), choose_engine(params.scan.engine)
     precision = params.scan.precision if engine == "openvino" else "float32"
@@ -81,10 +81,10 @@ def read(params: Params, named: Sequence[Path] = (), mode: FaceMode = "detect", 
 
 
 def choose_engine(engine: Engines) -> str:
-    """Return the engine named, or for `auto` OpenVINO if it is installed and there is no GPU. Raise UserError."""
+    """Return the engine named, or for `auto` OpenVINO if it is installed and there is no GPU. Raise ModelError."""
     installed = importlib.util.find_spec("openvino") is not None
     if engine == "openvino" and not installed:
-        raise UserError("scan.engine is openvino, which is not installed: `make setup-extras`, or set it to auto")
+        raise ModelError("scan.engine is openvino, which is not installed: `make setup-extras`, or set it to auto")
     return ("openvino" if installed and not GPU.exists() else "tensorflow") if engine == "auto" else engine
 
 
@@ -93,7 +93,7 @@ def _trained(params: Params, project: Path) -> tuple[Path, ...]:
     home = project / "models"
     trained = tuple(home / name for name in sorted(params.models) if (home / name / models.CARD).is_file())
     if not trained:
-        raise UserError(f"no model of params.yaml in {home}: train them with `make repro`, or name one with --models")
+        raise ModelError(f"no model of params.yaml in {home}: train them with `make repro`, or name one with --models")
     return trained
 
 

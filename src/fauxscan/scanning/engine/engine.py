@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Self
 
 from fauxscan.judging.ensemble import Ensemble
-from fauxscan.records import Status, UserError
+from fauxscan.records import ModelError, Status
 from fauxscan.scanning.decoding.process import Decoder
 from fauxscan.scanning.engine import outcomes as outcome_rules
 from fauxscan.scanning.engine.cancellation import Cancellation
@@ -77,7 +77,7 @@ class Engine:
     ) -> list[Outcome]:
         """Return the outcomes of the files under a root, in their order. A content that occurs twice is judged once.
 
-        Raise CancelledError after `cancellation.cancel()`, UserError if the models or decoders cannot be started, and
+        Raise CancelledError after `cancellation.cancel()`, ModelError if the models or decoders cannot be started, and
         OSError if the root fails.
         """
         session = self._session
@@ -157,7 +157,7 @@ class _Session:
         return chunk
 
     def _models(self) -> Ensemble:
-        """Return the models, loaded at the first call. Raise UserError if the settings were read from other ones."""
+        """Return the models, loaded at the first call. Raise ModelError if the settings were read from other ones."""
         with self._loading:
             if self._loaded is None:
                 self._loaded = _check(self._load(self.settings), self.settings)
@@ -197,10 +197,10 @@ def _shared(reading: Reading, outcome: Outcome, cancellation: Cancellation) -> O
 
 
 def _check(models: Ensemble, settings: Settings) -> Ensemble:
-    """Return the models. Raise UserError if the settings were read from other ones."""
+    """Return the models. Raise ModelError if the settings were read from other ones."""
     if (tuple(member.card for member in models.members), models.card) != (settings.cards, settings.ensemble):
         folders = ", ".join(map(str, settings.folders))
-        raise UserError(
+        raise ModelError(
             f"{folders}: not the models that the scan began with; put the same models on every machine, then scan again"
         )
     return models

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fauxscan.records import Status, UserError
+from fauxscan.records import InputError, Status
 from fauxscan.scanning.history.ledger import Ledger
 from fauxscan.scanning.inputs.filters import parent_folders
 from fauxscan.scanning.inputs.roots import Listing
@@ -20,7 +20,7 @@ NOT_THERE = "it was named to be scanned and is not there"  # a value in tables: 
 def make(listing: Listing, ledger: Ledger, media: pa.Table) -> tuple[list[Entry], int]:
     """Return the new and changed files, and the number of unchanged ones. From then on the ledger knows which are gone.
 
-    Raise UserError if there is nothing to scan.
+    Raise InputError if there is nothing to scan.
     """
     todo, unchanged = _compare(listing, ledger)
     if listing.missing:
@@ -55,11 +55,11 @@ def _compare(listing: Listing, ledger: Ledger) -> tuple[list[Entry], int]:
             else:
                 todo.append(entry)
     except OSError as error:
-        raise UserError(f"{ledger.root} cannot be listed: {error.strerror}") from error
+        raise InputError(f"{ledger.root} cannot be listed: {error.strerror}") from error
     if not todo and not unchanged:
         # An empty folder is more often a share that is not mounted than a million files removed.
         left_out = ", or all are left out by scan.include, scan.exclude and scan.hidden" if listing.filters else ""
-        raise UserError(f"no files under {ledger.root}{left_out}: name another folder, or see whether it is mounted")
+        raise InputError(f"no files under {ledger.root}{left_out}: name another folder, or see whether it is mounted")
     return todo, unchanged
 
 

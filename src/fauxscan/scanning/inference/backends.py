@@ -21,7 +21,7 @@ from fauxscan.judging import ensemble
 from fauxscan.judging.ensemble import Ensemble, Members
 from fauxscan.models import ModelCard
 from fauxscan.params import cores
-from fauxscan.records import UserError
+from fauxscan.records import ModelError
 from fauxscan.scanning.inference.batching import Forward
 from fauxscan.scanning.settings import Settings
 
@@ -35,7 +35,7 @@ EXIT_BAD_MODEL = 3  # the exit status of an export if the model is at fault
 
 
 def load(settings: Settings) -> Ensemble:
-    """Return the ensemble of the settings' models, run by their engine. Raise UserError."""
+    """Return the ensemble of the settings' models, run by their engine. Raise ModelError."""
     if settings.engine == "tensorflow":
         return ensemble.load(settings.folders)
     members = ensemble.read_members(settings.folders)
@@ -89,7 +89,7 @@ class Exported:
 
 
 def _exports(members: Members) -> list[Path]:
-    """Return the file of each model's export, made where it is missing or damaged. Raise UserError."""
+    """Return the file of each model's export, made where it is missing or damaged. Raise ModelError."""
     files = _files(members, _user_cache())
     if not all(map(_is_whole, files)):
         files = _files(members, _writable(_user_cache()))
@@ -140,7 +140,7 @@ def _sums(file: Path) -> str:
 
 
 def _export(files: Mapping[Path, Path]) -> None:
-    """Write the export of each model folder, whole or not at all. Raise UserError.
+    """Write the export of each model folder, whole or not at all. Raise ModelError.
 
     Another process does it: TensorFlow takes half a gigabyte and threads that a scan does not need.
     """
@@ -155,7 +155,7 @@ def _export(files: Mapping[Path, Path]) -> None:
                     disk.move_into_place(made.with_suffix(suffix), file.with_suffix(suffix))
     except OSError as error:
         remedy = "set XDG_CACHE_HOME to a folder that can be written, or scan.engine to tensorflow"
-        raise UserError(f"exported models cannot be kept in {cache_folder}: {error.strerror}; {remedy}") from error
+        raise ModelError(f"exported models cannot be kept in {cache_folder}: {error.strerror}; {remedy}") from error
 
 
 def _run_export(arguments: Sequence[str]) -> None:
@@ -163,7 +163,7 @@ def _run_export(arguments: Sequence[str]) -> None:
         [sys.executable, "-P", "-m", EXPORT_MODULE, *arguments], capture_output=True, text=True, check=False
     )
     if done.returncode == EXIT_BAD_MODEL:
-        raise UserError(done.stderr.strip().rpartition("\n")[2])
+        raise ModelError(done.stderr.strip().rpartition("\n")[2])
     if done.returncode:
         why = done.stderr.strip().rpartition("\n")[2]
-        raise UserError(f"a model cannot be exported to OpenVINO: {why}; set scan.engine to tensorflow")
+        raise ModelError(f"a model cannot be exported to OpenVINO: {why}; set scan.engine to tensorflow")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from fauxscan.records import UserError
+from fauxscan.records import InputError
 
 SCHEME = re.compile(r"[^/]*://")
 EXTRAS = "`make setup-extras` installs it"
@@ -79,22 +79,22 @@ def is_address(text: str) -> bool:
 
 
 def parse_address(text: str) -> Address:
-    """Return the address in a text. Raise UserError if it is not allowed; the message never contains credentials."""
+    """Return the address in a text. Raise InputError if it is not allowed; the message never contains credentials."""
     scheme, separator, rest = text.partition("://")
     if not separator:
-        raise UserError(f"{text} is a path, not an address: scan folders and object stores separately")
+        raise InputError(f"{text} is a path, not an address: scan folders and object stores separately")
     if scheme not in KINDS:
         allowed = ", ".join(f"{known}://" for known in KINDS)
-        raise UserError(f"addresses that begin with {scheme}:// are not supported: name a folder, or one of {allowed}")
+        raise InputError(f"addresses that begin with {scheme}:// are not supported: name a folder, or one of {allowed}")
     bucket, _, key = rest.partition("/")
     if "@" in bucket:
-        raise UserError(f"{scheme}://...@ contains more than a bucket: pass credentials in {KINDS[scheme].setup}")
+        raise InputError(f"{scheme}://...@ contains more than a bucket: pass credentials in {KINDS[scheme].setup}")
     if not bucket:
-        raise UserError(f"{text} does not name a bucket: write {scheme}://BUCKET/PREFIX")
+        raise InputError(f"{text} does not name a bucket: write {scheme}://BUCKET/PREFIX")
     try:
         return Address(scheme, *(os.fsencode(part).decode("utf-8") for part in (bucket, key.rstrip("/"))))
     except UnicodeDecodeError as error:
-        raise UserError(f"{os.fsencode(text)!r} is not a valid address: keys are UTF-8") from error
+        raise InputError(f"{os.fsencode(text)!r} is not a valid address: keys are UTF-8") from error
 
 
 def path_of_key(key: str) -> str:
@@ -108,7 +108,7 @@ def key_of_path(path: str) -> str:
 
 
 def local_path(text: str) -> Path:
-    """Return the path of a results folder. Raise UserError for an address: results need a file system's renames."""
+    """Return the path of a results folder. Raise InputError for an address: results need a file system's renames."""
     if is_address(text):
-        raise UserError(f"{text.partition('://')[0]}:// is only for what is scanned: name a local or shared folder")
+        raise InputError(f"{text.partition('://')[0]}:// is only for what is scanned: name a local or shared folder")
     return Path(text)

@@ -53,7 +53,7 @@ def add_filters(
 ) -> Params:
     """Return the parameters with patterns added to theirs, and `hidden` and `links` replaced where they are given.
 
-    Raise UserError for a pattern that is not valid.
+    Raise InputError for a pattern that is not valid.
     """
     patterns = {
         "include": (*params.scan.include, *(include or ())),

@@ -10,7 +10,7 @@ from typing import Any
 from fauxscan.media import files
 from fauxscan.media.files import Content
 from fauxscan.params import MediaParams
-from fauxscan.records import MediaError, Status, UserError
+from fauxscan.records import InputError, MediaError, Status, UserError
 from fauxscan.scanning.inputs.addresses import Address
 from fauxscan.scanning.rows import Looks
 
@@ -34,7 +34,7 @@ def looks_of(info: Info) -> Looks:
 
 
 def list_objects(address: Address) -> list[Info]:
-    """Return all objects whose keys begin with the address and a /. Raise UserError if they cannot be listed."""
+    """Return all objects whose keys begin with the address and a /. Raise InputError if they cannot be listed."""
     with _listing_errors(address):
         listed = _file_system(address).find(address.path, detail=True)
     return [info for name, info in listed.items() if name.startswith(f"{address.path}/")]
@@ -51,11 +51,11 @@ def find_object(address: Address) -> Info | None:
 
 
 def is_object(address: Address) -> bool:
-    """Return whether an object has this address. Raise UserError if the store does not allow the request."""
+    """Return whether an object has this address. Raise InputError if the store does not allow the request."""
     try:
         return find_object(address) is not None
     except PermissionError as error:
-        raise UserError(f"{address.text}: permission denied; see {address.kind.setup}") from error
+        raise InputError(f"{address.text}: permission denied; see {address.kind.setup}") from error
 
 
 @contextmanager
@@ -115,7 +115,7 @@ def _file_system(address: Address) -> Any:
         import_module(address.kind.package)
         import fsspec  # type: ignore[import-untyped]
     except ImportError as error:
-        raise UserError(f"{address.scheme}:// needs {address.kind.package}: {address.kind.remedy}") from error
+        raise InputError(f"{address.scheme}:// needs {address.kind.package}: {address.kind.remedy}") from error
     return fsspec.filesystem(address.scheme, use_listings_cache=False)
 
 
@@ -127,7 +127,7 @@ def _listing_errors(address: Address, *passed: type[Exception]) -> Iterator[None
     except Exception as error:
         if isinstance(error, (UserError, *passed)):
             raise
-        raise UserError(f"{address.text} cannot be listed: {_reason(error)}; see {address.kind.setup}") from error
+        raise InputError(f"{address.text} cannot be listed: {_reason(error)}; see {address.kind.setup}") from error
 
 
 @contextmanager

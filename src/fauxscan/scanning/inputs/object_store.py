@@ -56,7 +56,7 @@ class StoreWalk:
     _objects: set[str] = field(default_factory=set)  # the names that stand for one object
 
     def __iter__(self) -> Iterator[Entry]:
-        """Yield the objects in the order of a walk through the folders that their keys describe. Raise UserError."""
+        """Yield the objects in the order of a walk through the folders that their keys describe. Raise InputError."""
         names = sorted(filter(self._enters_parents, self.names), key=key_of_path)
         with ThreadPoolExecutor(PARALLEL_LOOKUPS) as pool:
             for name, entries in zip(names, pool.map(self._look_up, names), strict=True):

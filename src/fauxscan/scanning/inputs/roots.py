@@ -10,7 +10,7 @@ from typing import Protocol
 from fauxscan.media import files
 from fauxscan.media.files import Content
 from fauxscan.params import MediaParams, ScanParams
-from fauxscan.records import UserError
+from fauxscan.records import InputError
 from fauxscan.scanning.inputs import addresses, filters
 from fauxscan.scanning.inputs.filters import Filters
 from fauxscan.scanning.inputs.local import Walk
@@ -26,7 +26,7 @@ class Listing(Protocol):
     empty: list[str]  # the folders below the root that contain nothing, complete after the last entry
 
     def __iter__(self) -> Iterator[Entry]:
-        """Yield the files. Raise OSError or UserError if they cannot be listed."""
+        """Yield the files. Raise OSError or InputError if they cannot be listed."""
 
     def covers(self, key: bytes) -> bool:
         """Return whether the walk would have yielded a file with this name."""
@@ -37,10 +37,10 @@ class Root(Protocol):
 
     @property
     def text(self) -> str:
-        """Return the value of the column `root`. Raise UserError if the tables cannot hold it."""
+        """Return the value of the column `root`. Raise InputError if the tables cannot hold it."""
 
     def check(self) -> None:
-        """Raise UserError if the root clearly does not exist."""
+        """Raise InputError if the root clearly does not exist."""
 
     def walk(self, results: Path, names: Collection[str], scan: ScanParams) -> Listing:
         """Return the walk through the named files, filtered by the parameters and without the results folder."""
@@ -61,19 +61,19 @@ class LocalFolder:
 
     @property
     def text(self) -> str:
-        """Return the path. Raise UserError for a name that tables cannot hold."""
+        """Return the path. Raise InputError for a name that tables cannot hold."""
         try:
             return os.fsencode(self.path).decode("utf-8")
         except UnicodeDecodeError as error:
-            raise UserError(
+            raise InputError(
                 f"the name of the folder {os.fsencode(self.path)!r} is not UTF-8: rename it, or scan its parent folder"
             ) from error
 
     def check(self) -> None:
-        """Raise UserError if the folder does not exist."""
+        """Raise InputError if the folder does not exist."""
         if not self.path.is_dir():
             fault = "is not a folder" if self.path.exists() else "does not exist"
-            raise UserError(f"{self.path} {fault}: name a folder to scan")
+            raise InputError(f"{self.path} {fault}: name a folder to scan")
 
     def walk(self, results: Path, names: Collection[str], scan: ScanParams) -> Walk:
         """Return the walk through the named files of the folder."""
@@ -85,7 +85,7 @@ class LocalFolder:
 
 
 def root_at(where: Root | Path | str) -> Root:
-    """Return the root at a path or an address. Raise UserError for an address that is not allowed."""
+    """Return the root at a path or an address. Raise InputError for an address that is not allowed."""
     if isinstance(where, Path):
         return LocalFolder(where.resolve())
     if not isinstance(where, str):

@@ -8,7 +8,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import BinaryIO
 
-from fauxscan.records import UserError
+from fauxscan.records import InputError
 from fauxscan.scanning.inputs import addresses, fsspec_store, roots
 from fauxscan.scanning.inputs.addresses import Address, path_of_key
 from fauxscan.scanning.inputs.filters import parent_folders
@@ -31,7 +31,7 @@ class Selection:
 def select(paths: Sequence[str], root: str | Path | None = None) -> Selection:
     """Return the selection of paths or addresses, below `root` or else below their deepest common parent.
 
-    Raise UserError if none of them exists, or if one lies outside the root.
+    Raise InputError if none of them exists, or if one lies outside the root.
     """
     if any(map(addresses.is_address, (*paths, str(root)))):
         return _select_in_store(paths, addresses.parse_address(str(root)) if root else None)
@@ -42,7 +42,7 @@ def select(paths: Sequence[str], root: str | Path | None = None) -> Selection:
     resolved = {resolve(path): path for path in paths}
     top = _common_folder(resolved) if root is None else os.path.realpath(root)
     if not os.path.isdir(top):
-        raise UserError(f"{root or top} is not a folder: name one that contains everything to be scanned")
+        raise InputError(f"{root or top} is not a folder: name one that contains everything to be scanned")
     names = {_name_below(real, top, path) for real, path in resolved.items()}
     return Selection(LocalFolder(Path(top)), _outermost(names))
 
@@ -64,13 +64,13 @@ def read_list(source: BinaryIO) -> list[str]:
 
 def _check_any_exists(paths: Sequence[str]) -> None:
     if not paths:
-        raise UserError(NOTHING)
+        raise InputError(NOTHING)
     if any(map(os.path.lexists, paths)):
         return
     if len(paths) == 1:
-        raise UserError(f"{paths[0]} does not exist: name a folder or files to scan")
+        raise InputError(f"{paths[0]} does not exist: name a folder or files to scan")
     # The usual cause is a share that is not mounted, not that all files were removed.
-    raise UserError(f"none of the {len(paths)} paths exists, for example {paths[0]}: check that their disk is mounted")
+    raise InputError(f"none of the {len(paths)} paths exists, for example {paths[0]}: check that their disk is mounted")
 
 
 def _parent_resolver() -> Callable[[str], str]:
@@ -90,13 +90,13 @@ def _common_folder(paths: Iterable[str]) -> str:
 
 
 def _name_below(resolved: str, top: str, path: str) -> str:
-    """Return the name of a path relative to `top`. Raise UserError if it lies elsewhere."""
+    """Return the name of a path relative to `top`. Raise InputError if it lies elsewhere."""
     if resolved == top:
         return ""
     prefix = top.rstrip("/") + "/"
     if not resolved.startswith(prefix):
         message = f"{path} lies outside the root {top} (its real path is {resolved})"
-        raise UserError(f"{message}: scan it separately, or name a wider --root")
+        raise InputError(f"{message}: scan it separately, or name a wider --root")
     return resolved.removeprefix(prefix)
 
 
@@ -110,7 +110,7 @@ def _outermost(names: set[str]) -> frozenset[str]:
 def _select_in_store(paths: Sequence[str], root: Address | None) -> Selection:
     named = {addresses.parse_address(path) for path in paths}
     if not named:
-        raise UserError(NOTHING)
+        raise InputError(NOTHING)
     top = root or _common_prefix(named, paths[0].endswith("/"))
     return Selection(Store(top), _outermost({_key_below(address, top) for address in named}))
 
@@ -121,18 +121,18 @@ def _common_prefix(named: Collection[Address], is_folder: bool) -> Address:
     if len(named) == 1:
         return first if is_folder or not first.key or not fsspec_store.is_object(first) else first.parent
     if len({(address.scheme, address.bucket) for address in named}) > 1:
-        raise UserError("the addresses are in several buckets: scan each bucket separately")
+        raise InputError("the addresses are in several buckets: scan each bucket separately")
     levels = zip(*(address.key.split("/") for address in named), strict=False)
     shared = (level[0] for level in takewhile(lambda level: len(set(level)) == 1, levels))
     return replace(first, key="/".join(shared).rstrip("/"))
 
 
 def _key_below(address: Address, top: Address) -> str:
-    """Return the name of an address relative to `top`. Raise UserError if it lies elsewhere."""
+    """Return the name of an address relative to `top`. Raise InputError if it lies elsewhere."""
     if address == top:
         return ""
     prefix = f"{top.text}/"
     if not address.text.startswith(prefix):
         message = f"{address.text} lies outside the root {top.text}"
-        raise UserError(f"{message}: scan it separately, or name a wider --root")
+        raise InputError(f"{message}: scan it separately, or name a wider --root")
     return path_of_key(address.text.removeprefix(prefix))

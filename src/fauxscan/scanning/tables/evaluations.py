@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fauxscan.records import UserError
+from fauxscan.records import ResultsError
 from fauxscan.scanning.tables import commits, parquet, schemas
 from fauxscan.scanning.tables.schemas import EVALUATIONS
 
@@ -21,7 +21,7 @@ FIGURES = pa.schema([field for field in EVALUATIONS if field.name not in ("run_i
 def publish(project: Path, results: Path, revision: str | None) -> int:
     """Append the project's evaluations to the table `evaluations`; return the number of rows added.
 
-    Nothing is added if the newest file of the table has the same content. Raise UserError if the project has no
+    Nothing is added if the newest file of the table has the same content. Raise ResultsError if the project has no
     evaluations, or if they or the table are damaged.
     """
     figures = _read_figures(project / TABLE)
@@ -36,19 +36,19 @@ def publish(project: Path, results: Path, revision: str | None) -> int:
 
 
 def _read_figures(file: Path) -> pa.Table:
-    """Return the figures in a file. Raise UserError if it is missing, damaged, or lacks columns."""
+    """Return the figures in a file. Raise ResultsError if it is missing, damaged, or lacks columns."""
     if not file.is_file():
-        raise UserError(f"no evaluations at {file}: run `make repro`, or name the project's folder with --project")
+        raise ResultsError(f"no evaluations at {file}: run `make repro`, or name the project's folder with --project")
     try:
         figures = pq.read_table(file)
         if missing := [name for name in FIGURES.names if name not in figures.column_names]:
-            raise UserError(
+            raise ResultsError(
                 f"{file} lacks {', '.join(missing)}, so another version of fauxscan wrote it: run `make repro`"
             )
         return figures.select(FIGURES.names).cast(FIGURES)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).partition("\n")[0]
-        raise UserError(f"{file} is damaged ({reason}): delete it and run `make repro`") from error
+        raise ResultsError(f"{file} is damaged ({reason}): delete it and run `make repro`") from error
 
 
 def _write(rows: pa.Table, results: Path) -> None:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fauxscan import disk
-from fauxscan.records import UserError
+from fauxscan.records import ResultsError
 from fauxscan.scanning.tables.schemas import ADDED, ALL, EVALUATIONS, MEDIA, SCORES, VERSION, name_of
 
 if TYPE_CHECKING:  # importing it loads pandas, which takes too long for a scan
@@ -25,7 +25,7 @@ LOCK_WAIT_S = 3.0
 
 @contextmanager
 def locked(results: Path) -> Iterator[None]:
-    """Lock the results for one writer. Raise UserError if they cannot be written or another scan is writing them."""
+    """Lock the results for one writer. Raise ResultsError if they cannot be written or another scan is writing them."""
     lock = _acquire_lock(results)
     try:
         yield
@@ -42,18 +42,18 @@ def _acquire_lock(results: Path) -> filelock.BaseFileLock:
         lock.acquire()
     except filelock.Timeout as error:
         remedy = "wait until it has finished, or name another folder with --results"
-        raise UserError(f"another scan is writing to {results} (it holds {lock.lock_file}): {remedy}") from error
+        raise ResultsError(f"another scan is writing to {results} (it holds {lock.lock_file}): {remedy}") from error
     except OSError as error:
         reason = f"cannot write results to {results}: {error.strerror}"
-        raise UserError(f"{reason}. Name another folder with --results") from error
+        raise ResultsError(f"{reason}. Name another folder with --results") from error
     return lock
 
 
 def _check_name(results: Path) -> None:
-    """Raise UserError if Arrow and DuckDB cannot open files in a folder of this name."""
+    """Raise ResultsError if Arrow and DuckDB cannot open files in a folder of this name."""
     if os.fsencode(results.absolute()).decode("utf-8", "replace") != str(results.absolute()):
         name = os.fsencode(results)
-        raise UserError(f"the name of the results folder {name!r} is not UTF-8: name another folder with --results")
+        raise ResultsError(f"the name of the results folder {name!r} is not UTF-8: name another folder with --results")
 
 
 def write(rows: pa.Table, target: Path, temporary_folder: Path) -> None:
@@ -64,12 +64,12 @@ def write(rows: pa.Table, target: Path, temporary_folder: Path) -> None:
 
 
 def read(results: Path, schema: pa.Schema) -> pa.Table:
-    """Return all rows of a table, in the order of its files. Raise UserError for a damaged or foreign file."""
+    """Return all rows of a table, in the order of its files. Raise ResultsError for a damaged or foreign file."""
     return pa.concat_tables([schema.empty_table(), *(read_part(file, schema) for file in parts(results, schema))])
 
 
 def dataset(results: Path, schema: pa.Schema) -> "ds.Dataset":
-    """Return a table as a dataset that verifies each page it reads. Raise UserError for a truncated or foreign file."""
+    """Return a table as a dataset that verifies each page. Raise ResultsError for a truncated or foreign file."""
     import pyarrow.dataset as ds
 
     files = checked_parts(results, schema)
@@ -85,7 +85,7 @@ def parts(results: Path, schema: pa.Schema) -> list[Path]:
 
 
 def checked_parts(results: Path, schema: pa.Schema) -> list[Path]:
-    """Return the files of a table. Raise UserError if the footer of one shows that it is truncated or foreign."""
+    """Return the files of a table. Raise ResultsError if the footer of one shows that it is truncated or foreign."""
     files = parts(results, schema)
     for file in files:
         with _open_part(file, schema):
@@ -94,13 +94,13 @@ def checked_parts(results: Path, schema: pa.Schema) -> list[Path]:
 
 
 def check(results: Path) -> None:
-    """Raise UserError if the footer of a file in any table shows that it is truncated or foreign."""
+    """Raise ResultsError if the footer of a file in any table shows that it is truncated or foreign."""
     for schema in ALL:
         checked_parts(results, schema)
 
 
 def read_part(file: Path, schema: pa.Schema) -> pa.Table:
-    """Return the rows of one file of a table. Raise UserError for a damaged or foreign file."""
+    """Return the rows of one file of a table. Raise ResultsError for a damaged or foreign file."""
     with _open_part(file, schema) as part:
         rows = part.read(columns=[name for name in schema.names if name in part.schema_arrow.names])
         return pa.concat_tables([schema.empty_table(), rows], promote_options="default").cast(schema)
@@ -116,22 +116,24 @@ def _open_part(file: Path, schema: pa.Schema) -> Iterator[pq.ParquetFile]:
         related = " and the files of the same name in media and scores" if schema in (MEDIA, SCORES) else ""
         remedy = f"move it{related} out of the results and {'publish' if schema == EVALUATIONS else 'scan'} again"
         reason = str(error).partition("\n")[0]
-        raise UserError(f"{file} is damaged or truncated ({reason}): {remedy}") from error
+        raise ResultsError(f"{file} is damaged or truncated ({reason}): {remedy}") from error
 
 
 def _check_schema(file: Path, actual: pa.Schema, schema: pa.Schema) -> None:
-    """Raise UserError if a file belongs to another table, was written by a newer version, or lacks columns."""
+    """Raise ResultsError if a file belongs to another table, was written by a newer version, or lacks columns."""
     meta, table = actual.metadata or {}, name_of(schema)
     version = meta.get(b"fauxscan.version", b"").decode("ascii", "replace")
     if meta.get(b"fauxscan.table") != table.encode() or not version.isdecimal():
-        raise UserError(f"{file} does not belong to the table {table!r}: move it out of the results")
+        raise ResultsError(f"{file} does not belong to the table {table!r}: move it out of the results")
     if int(version) > VERSION:
-        raise UserError(
+        raise ResultsError(
             f"{file} has version {version}, but this fauxscan reads versions up to {VERSION}: upgrade fauxscan"
         )
     missing = set(schema.names) - set(actual.names)
     if wrong := sorted(name for name in missing if ADDED.get(f"{table}.{name}", 0) <= int(version)):
-        raise UserError(f"{file} lacks columns of the table {table!r} ({', '.join(wrong)}): move it out of the results")
+        raise ResultsError(
+            f"{file} lacks columns of the table {table!r} ({', '.join(wrong)}): move it out of the results"
+        )
 
 
 def last(media: pa.Table) -> pa.Table:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from fauxscan.records import UserError
+from fauxscan.records import ResultsError
 from fauxscan.scanning.inputs import addresses
 from fauxscan.scanning.tables import parquet
 from fauxscan.scanning.tables.schemas import EVALUATIONS, MEDIA, RUNS
@@ -70,7 +70,7 @@ class Tables:
     def history(self, path: str) -> pa.RecordBatchReader:
         """Return all rows of a file, oldest first, with the `started_at` of their runs, under every root that has it.
 
-        The path is written as in the tables, the file system or the object store. Raise UserError if it is unknown.
+        The path is written as in the tables, the file system or the object store. Raise ResultsError if it is unknown.
         """
         spelled = [os.fsencode(path), *_absolute(path)]
         texts = {text for name in spelled for text in _endings(name.decode("utf-8", "replace"))}
@@ -84,7 +84,7 @@ class Tables:
             spelled=spelled,
         ).read_all()
         if not len(rows):
-            raise UserError(
+            raise ResultsError(
                 f"no file {path!r} in {self.results}: write it as in the column `path`, or as an absolute path"
             )
         return rows.to_reader()
@@ -107,27 +107,27 @@ class Tables:
     def differences(self, before: str, after: str, root: str | None = None) -> pa.RecordBatchReader:
         """Return the files whose result changed between two runs, by root and path.
 
-        `difference` is "added", "removed", or lists what changed: content, status, verdict, score. Raise UserError if a
-        run is unknown or the later one is named first.
+        `difference` is "added", "removed", or lists what changed: content, status, verdict, score. Raise ResultsError
+        if a run is unknown or the later one is named first.
         """
         root = self._known_root(root)
         known = self._known_runs(root)
         first, second = (_run_id(word, known) for word in (before, after))
         if second < first:
-            raise UserError(f"run {second} is earlier than {first}: name the earlier run first")
+            raise ResultsError(f"run {second} is earlier than {first}: name the earlier run first")
         self._last("later", self.media.filter((first < RUN) & (second >= RUN)))
         self._last("earlier", self.media.filter(first >= RUN), "SEMI JOIN later_ends USING (root, name)")
         return self._query(_DIFFERENCES, root=root)
 
     def _known_root(self, root: str | None) -> str | None:
-        """Return a root as written in the tables. Raise UserError if it was never scanned into them."""
+        """Return a root as written in the tables. Raise ResultsError if it was never scanned into them."""
         if root is None:
             return None
         roots = [name for (name,) in self.con.execute("SELECT DISTINCT root FROM runs ORDER BY root").fetchall()]
         for spelled in (root, root.rstrip("/"), os.path.abspath(root), os.path.realpath(root)):
             if spelled in roots:
                 return spelled
-        raise UserError(f"{root} was not scanned into {self.results}. Scanned roots: {', '.join(roots) or 'none'}")
+        raise ResultsError(f"{root} was not scanned into {self.results}. Scanned roots: {', '.join(roots) or 'none'}")
 
     def _known_runs(self, root: str | None) -> dict[str, bool]:
         """Return the runs of one root or of all, and whether each finished. A run in progress is in `media` only."""
@@ -173,9 +173,9 @@ def latest(results: Path) -> pa.Table:
 
 @contextmanager
 def open_tables(results: Path) -> Iterator[Tables]:
-    """Yield the tables at `results`, open for queries. Raise UserError for missing results or damaged files."""
+    """Yield the tables at `results`, open for queries. Raise ResultsError for missing results or damaged files."""
     if not (results / "media").is_dir():
-        raise UserError(f"no results at {results}: name the folder that `fauxscan scan` wrote to with --results")
+        raise ResultsError(f"no results at {results}: name the folder that `fauxscan scan` wrote to with --results")
     media, runs = parquet.dataset(results, MEDIA), parquet.dataset(results, RUNS)
     with TemporaryDirectory() as spill_folder, duckdb.connect(config={**CONFIG, "temp_directory": spill_folder}) as con:
         con.register("media", media)
@@ -205,7 +205,7 @@ def _endings(path: str) -> Iterator[str]:
 
 
 def _run_id(word: str, known: Mapping[str, bool]) -> str:
-    """Return the id of the run that a word names: `latest`, `previous`, or the beginning of an id. Raise UserError.
+    """Return the id of the run that a word names: `latest`, `previous`, or the beginning of an id. Raise ResultsError.
 
     `previous` is the last finished run before the latest: the latest continues the work of interrupted ones between
     them. It is an interrupted run only if no earlier run finished.
@@ -220,7 +220,7 @@ def _run_id(word: str, known: Mapping[str, bool]) -> str:
     if len(matches) != 1:
         fault = "matches several runs" if matches else "matches no run"
         listed = ", ".join((matches or runs)[-20:]) or "none"
-        raise UserError(f"{word!r} {fault}: write more of the run's id. Latest runs: {listed}")
+        raise ResultsError(f"{word!r} {fault}: write more of the run's id. Latest runs: {listed}")
     return matches[0]
 
 
