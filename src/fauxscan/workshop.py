@@ -101,7 +101,7 @@ def _model(
             detector=detector, dataset=dataset, options=dict(options), recipe=dict(recipe), weights=weights
         )
     except ValidationError as error:
-        raise UserError("; ".join(faults(error))) from error
+        raise UserError("; ".join(faults(error, ModelParams))) from error
 
 
 def _check(tree: Path, labels: Mapping[str, str], out: Path, model: ModelParams, plot: Path | None) -> None:

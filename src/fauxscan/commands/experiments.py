@@ -94,6 +94,12 @@ def preset(
     typer.echo(f"{params_file} is now set to {name}. Next: make repro")
 
 
+def validate(params_file: ParamsFile = Path("params.yaml")) -> None:
+    """Check params.yaml as a whole. `make repro` and every stage of the pipeline do so before any work."""
+    params.validate(params_file)
+    typer.echo(f"{params_file} is valid")
+
+
 def import_weights(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="Keras 2 weights (.h5, .hdf5) or a PyTorch state dict (.pth, .pt).")
