@@ -20,6 +20,11 @@ def write(folder: Path, text: str, name: str = "params.yaml") -> Path:
     return file
 
 
+def folder_of(preset: str) -> list[str]:
+    """Return the setting that a preset requires: one is of the user's own folder."""
+    return [f"datasets.own.archives={ROOT}"] if preset == "folder" else []
+
+
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [
@@ -37,7 +42,7 @@ def write(folder: Path, text: str, name: str = "params.yaml") -> Path:
 def test_a_wrong_key_or_value_is_refused_by_name(tmp_path: Path, old: str, new: str, named: str) -> None:
     assert old in COMMITTED
     with pytest.raises(UserError, match=named):
-        params.load(write(tmp_path, COMMITTED.replace(old, new, 1)))
+        params.validate(write(tmp_path, COMMITTED.replace(old, new, 1)))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +80,7 @@ def test_a_model_names_one_dataset_or_several_with_shares(tmp_path: Path, named:
 )
 def test_datasets_of_a_model_that_cannot_be_meant_are_refused(tmp_path: Path, named: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        params.load(write(tmp_path, COMMITTED.replace("    dataset: demo", f"    {named}", 1)))
+        params.validate(write(tmp_path, COMMITTED.replace("    dataset: demo", f"    {named}", 1)))
 
 
 def test_a_missing_file_and_broken_yaml_are_named(tmp_path: Path) -> None:
@@ -110,7 +115,7 @@ def test_what_the_pipelines_templates_ask_for_is_written_out(file: Path) -> None
 @pytest.mark.parametrize("preset", sorted(file.stem for file in (ROOT / "presets").glob("*.yaml")))
 def test_every_preset_gives_valid_parameters(tmp_path: Path, preset: str) -> None:
     target = write(tmp_path, COMMITTED)
-    presets.apply(preset, ROOT / "presets", target, [])
+    presets.apply(preset, ROOT / "presets", target, folder_of(preset))
     loaded = params.load(target)
     assert loaded.models and loaded.evaluations
     assert all(set(model.shares) <= set(loaded.datasets) for model in loaded.models.values())
@@ -120,11 +125,11 @@ def test_every_preset_gives_valid_parameters(tmp_path: Path, preset: str) -> Non
 def test_nothing_is_left_of_the_preset_before(tmp_path: Path) -> None:
     names = sorted(file.stem for file in (ROOT / "presets").glob("*.yaml"))
     target = write(tmp_path, COMMITTED)
-    presets.apply(names[-1], ROOT / "presets", target, [])
+    presets.apply(names[-1], ROOT / "presets", target, folder_of(names[-1]))
     for before, name in pairwise([names[-1], *names]):
         clean = write(tmp_path, COMMITTED, "clean.yaml")
-        presets.apply(name, ROOT / "presets", clean, [])
-        presets.apply(name, ROOT / "presets", target, [])
+        presets.apply(name, ROOT / "presets", clean, folder_of(name))
+        presets.apply(name, ROOT / "presets", target, folder_of(name))
         assert params.load(target) == params.load(clean), f"{before}, then {name}"
 
 
@@ -162,6 +167,20 @@ def test_a_preset_takes_settings_and_refuses_what_it_does_not_know(tmp_path: Pat
     with pytest.raises(UserError, match="unknown preset 'mesonet': did you mean 'mesonet_package'"):
         presets.apply("mesonet", ROOT / "presets", target, [])
     assert target.read_text(encoding="utf-8") == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ([], r"folder is imported from a local folder, and none is named\. In params.yaml, set `archives`"),
+        (["datasets.own.archives=nowhere"], "there is no folder nowhere"),
+    ],
+)
+def test_the_preset_of_an_own_folder_is_refused_without_one(tmp_path: Path, settings: list[str], said: str) -> None:
+    target = write(tmp_path, COMMITTED)
+    with pytest.raises(UserError, match=said):
+        presets.apply("folder", ROOT / "presets", target, settings)
+    assert target.read_text(encoding="utf-8") == COMMITTED
 
 
 def test_a_setting_with_a_renamed_key_is_refused_with_the_new_name(tmp_path: Path) -> None:

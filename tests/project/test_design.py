@@ -191,7 +191,7 @@ def blocks() -> Iterator[tuple[str, dict[str, Any]]]:
 def test_stage_script_and_function_have_one_name(name: str) -> None:
     file = ROOT / "stages" / f"{name}.py"
     assert [node.name for node in parse(file).body if isinstance(node, ast.FunctionDef)] == [name]
-    assert dict(blocks())[name]["cmd"].startswith(f"python stages/{name}.py ")
+    assert dict(blocks())[name]["cmd"].startswith(f"sh stages/python stages/{name}.py ")
 
 
 def test_every_script_is_a_stage() -> None:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from fauxscan import params
-from fauxscan.commands.options import OK, UNJUDGED, ParamsFile, pairs, value
+from fauxscan.commands.options import OK, UNJUDGED, ParamsFile, new_folder, pairs, value
 
 
 class Report(StrEnum):
@@ -33,6 +33,16 @@ Splits = Annotated[
         "--split",
         metavar="FOLDER=SPLIT",
         help="Split of a subfolder: train, validation or test. Repeatable. Default: train.",
+    ),
+]
+
+NewModel = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        metavar="FOLDER",
+        callback=new_folder,
+        help="Model folder to write; its name becomes the model's.",
     ),
 ]
 
@@ -96,7 +106,11 @@ def preset(
 
 def validate(params_file: ParamsFile = Path("params.yaml")) -> None:
     """Check params.yaml as a whole. `make repro` and every stage of the pipeline do so before any work."""
-    params.validate(params_file)
+    from fauxscan.preparing.download.dataset import refuse_without_folder
+
+    for dataset in params.validate(params_file).datasets.values():
+        if not dataset.archives:  # a folder that is named may be gone once its files are in data/
+            refuse_without_folder(dataset)
     typer.echo(f"{params_file} is valid")
 
 
@@ -108,9 +122,7 @@ def import_weights(
         str,
         typer.Option("--detector", metavar="NAME", help="Network that the weights belong to, as in docs/detectors.md."),
     ],
-    out: Annotated[
-        Path, typer.Option("--out", metavar="FOLDER", help="Model folder to write; its name becomes the model's.")
-    ],
+    out: NewModel,
     fake_is: Annotated[
         int,
         typer.Option(

@@ -8,6 +8,7 @@ from ruamel.yaml import YAML, YAMLError
 
 from fauxscan import params
 from fauxscan.params.known import unknown
+from fauxscan.preparing.download.dataset import refuse_without_folder
 from fauxscan.records import UserError
 
 # These sections are replaced as a whole; others are merged.
@@ -33,7 +34,8 @@ def apply(name: str, folder: Path, target: Path, settings: Sequence[str]) -> Non
         _set(document, setting, yaml)
     yaml.dump(document, target)
     try:
-        params.validate(target)
+        for dataset in params.validate(target).datasets.values():
+            refuse_without_folder(dataset)
     except UserError:
         target.write_text(before, encoding="utf-8")
         raise

@@ -325,7 +325,7 @@ def limited(params: Params, limits: Mapping[str, Mapping[str, Any]]) -> Params:
     """Return the parameters with the values that a single scan overrides, by section and name. Raise UserError."""
     for section, values in limits.items():
         if section not in LIMITS:
-            raise UserError(f"a scan cannot override values of it: {unknown('section', section, LIMITS, 'It can of')}")
+            raise UserError(f"a scan cannot override values of {section!r}, only of: {', '.join(LIMITS)}")
         params = changed(params, section, dict(values))
     return params
 
@@ -353,9 +353,12 @@ def load(path: Path = Path("params.yaml")) -> Params:
 
 
 def validate(path: Path = Path("params.yaml")) -> Params:
-    """Return the parameters as `load` does. Also raise UserError for what DVC would miss in them."""
+    """Return the parameters as `load` does, for the pipeline: raise UserError also for names that do not exist in them.
+
+    The same holds for keys that DVC would miss. Scans need neither.
+    """
     content = read(path)
-    return _checked(path, content, missing_for_the_pipeline(content))
+    return _checked(path, content, [*wrong_references(content), *missing_for_the_pipeline(content)])
 
 
 def _checked(path: Path, content: Any, more: Iterable[str] = ()) -> Params:
@@ -364,7 +367,7 @@ def _checked(path: Path, content: Any, more: Iterable[str] = ()) -> Params:
         loaded = Params.model_validate(content)
     except ValidationError as error:
         wrong = faults(error, Params)
-    if wrong := [*wrong, *wrong_references(content), *more]:
+    if wrong := [*wrong, *more]:
         listed = "".join(f"\n  {fault}" for fault in wrong)
         raise UserError(f"{path} has keys or values that are not valid; correct or remove them:{listed}")
     return loaded
