@@ -22,7 +22,8 @@ setup-dev: .venv/$(DEVICE).txt .venv/dev.txt
 
 setup-extras: .venv/$(DEVICE).txt .venv/extras.txt ## add OpenVINO, which scans faster on CPUs, and HEIC
 
-repro: setup ## run the pipeline (dvc repro) and print what came out
+repro: setup ## check params.yaml, run the pipeline (dvc repro) and print what came out
+	fauxscan validate
 	dvc repro
 	fauxscan results
 

@@ -101,7 +101,9 @@ images (median of {ROUNDS}).
 
 def training(name: str, settings: Params, log: str) -> list[object]:
     """Return the epochs, images, minutes and speed of a training according to the log."""
-    told_here = re.search(rf"> python stages/train\.py {name} (.*?)(?=^> python |\Z)", log, re.DOTALL | re.MULTILINE)
+    told_here = re.search(
+        rf"> sh stages/python stages/train\.py {name} (.*?)(?=^> sh |\Z)", log, re.DOTALL | re.MULTILINE
+    )
     speeds = [float(speed) for speed in re.findall(r"(\d+) images a second", told_here[1] if told_here else "")]
     model = settings.model(name)
     mixture = open_mixture(Path("mixtures", f"{name}.json"), Path("shards"))

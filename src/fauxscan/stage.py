@@ -8,14 +8,19 @@ from typing import Any
 
 import typer
 
+from fauxscan import params
 from fauxscan.records import UserError
 
 
 def run(function: Callable[..., Any]) -> None:
-    """Call `function` with the command line's arguments. A UserError or OSError ends the process with its message."""
+    """Check params.yaml as a whole, then call `function` with the command line's arguments.
+
+    A UserError or OSError ends the process with its message.
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
+        params.validate()
         typer.run(function)
     except UserError as error:
         sys.exit(f"{function.__name__}: {error}")

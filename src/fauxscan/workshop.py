@@ -79,8 +79,9 @@ def train(
     and to the file `plot` (.png or .svg), if they are given. Raise UserError for wrong arguments, unsuitable data or a
     failed audit.
     """
+    _check_folders(tree, out)
     model = _model(detector, tree.name, options or {}, recipe or {}, detector if imagenet else SCRATCH)
-    _check(tree, labels, out, model, plot)
+    _check(labels, model, plot)
     run = Run.of(tree, labels, out, model, faces, params)
     _prepare(run)
     checkpointer = _train(run, tensorboard)
@@ -101,10 +102,18 @@ def _model(
             detector=detector, dataset=dataset, options=dict(options), recipe=dict(recipe), weights=weights
         )
     except ValidationError as error:
-        raise UserError("; ".join(faults(error))) from error
+        raise UserError("; ".join(faults(error, ModelParams))) from error
 
 
-def _check(tree: Path, labels: Mapping[str, str], out: Path, model: ModelParams, plot: Path | None) -> None:
+def _check_folders(tree: Path, out: Path) -> None:
+    """Raise UserError if the model folder exists, or the folder of images does not."""
+    if out.exists():
+        raise UserError(f"{out} already exists: name another folder for the model")
+    if not tree.is_dir():
+        raise UserError(f"there is no folder {tree}")
+
+
+def _check(labels: Mapping[str, str], model: ModelParams, plot: Path | None) -> None:
     """Raise UserError for arguments that would fail only after hours of work."""
     from fauxscan.reporting import figures
     from fauxscan.training.recipes import recipe_of
@@ -112,10 +121,6 @@ def _check(tree: Path, labels: Mapping[str, str], out: Path, model: ModelParams,
     if plot:
         figures.form_of(plot)
         plot.parent.mkdir(parents=True, exist_ok=True)
-    if out.exists():
-        raise UserError(f"{out} already exists: name another folder for the model")
-    if not tree.is_dir():
-        raise UserError(f"there is no folder {tree}")
     if not recipe_of(model).self_blended and set(labels.values()) == {"real"}:
         raise UserError("no folder of fakes is named: name one, or have fakes made from the reals (--self-blended)")
 

@@ -20,6 +20,11 @@ def write(folder: Path, text: str, name: str = "params.yaml") -> Path:
     return file
 
 
+def folder_of(preset: str) -> list[str]:
+    """Return the setting that a preset requires: one is of the user's own folder."""
+    return [f"datasets.own.archives={ROOT}"] if preset == "folder" else []
+
+
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [
@@ -30,13 +35,13 @@ def write(folder: Path, text: str, name: str = "params.yaml") -> Path:
         ("name: demo", "nam: demo", "datasets.demo.nam"),
         ("reencode: null", "align: {size: 224, jpeg_quality: 75}", "datasets.demo.align is now called reencode"),
         ("weights: scratch", "weights: xception", "use scratch, or meso4 for the weights of the detector"),
-        ("weights: scratch", "weights: meso4", r"models\.meso4\.weights is 'meso4', .*`weights` has only: scratch"),
+        ("weights: scratch", "weights: meso4", r"models\.meso4: unknown weights 'meso4'.*`weights` has: scratch"),
     ],
 )
 def test_a_wrong_key_or_value_is_refused_by_name(tmp_path: Path, old: str, new: str, named: str) -> None:
     assert old in COMMITTED
     with pytest.raises(UserError, match=named):
-        params.load(write(tmp_path, COMMITTED.replace(old, new, 1)))
+        params.validate(write(tmp_path, COMMITTED.replace(old, new, 1)))
 
 
 @pytest.mark.parametrize(
@@ -65,13 +70,16 @@ def test_a_model_names_one_dataset_or_several_with_shares(tmp_path: Path, named:
         ("datasets: {}", "empty: name at least one"),
         ("datasets: [demo, demo]", "names one twice: demo, demo"),
         ("datasets: {demo: 0}", "greater than 0"),
-        ("datasets: [demo, dmeo]", r"models\.meso4 names the unknown dataset 'dmeo': did you mean 'demo'\?.* has demo"),
-        ("dataset: elsewhere", r"models\.meso4 names the unknown dataset 'elsewhere': the section `datasets` has demo"),
+        (
+            "datasets: [demo, dmeo]",
+            r"models\.meso4: unknown dataset 'dmeo': did you mean 'demo'\?.*`datasets` has: demo",
+        ),
+        ("dataset: elsewhere", r"models\.meso4: unknown dataset 'elsewhere'\. The section `datasets` has: demo"),
     ],
 )
 def test_datasets_of_a_model_that_cannot_be_meant_are_refused(tmp_path: Path, named: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        params.load(write(tmp_path, COMMITTED.replace("    dataset: demo", f"    {named}", 1)))
+        params.validate(write(tmp_path, COMMITTED.replace("    dataset: demo", f"    {named}", 1)))
 
 
 def test_a_missing_file_and_broken_yaml_are_named(tmp_path: Path) -> None:
@@ -106,7 +114,7 @@ def test_what_the_pipelines_templates_ask_for_is_written_out(file: Path) -> None
 @pytest.mark.parametrize("preset", sorted(file.stem for file in (ROOT / "presets").glob("*.yaml")))
 def test_every_preset_gives_valid_parameters(tmp_path: Path, preset: str) -> None:
     target = write(tmp_path, COMMITTED)
-    presets.apply(preset, ROOT / "presets", target, [])
+    presets.apply(preset, ROOT / "presets", target, folder_of(preset))
     loaded = params.load(target)
     assert loaded.models and loaded.evaluations
     assert all(set(model.shares) <= set(loaded.datasets) for model in loaded.models.values())
@@ -116,18 +124,18 @@ def test_every_preset_gives_valid_parameters(tmp_path: Path, preset: str) -> Non
 def test_nothing_is_left_of_the_preset_before(tmp_path: Path) -> None:
     names = sorted(file.stem for file in (ROOT / "presets").glob("*.yaml"))
     target = write(tmp_path, COMMITTED)
-    presets.apply(names[-1], ROOT / "presets", target, [])
+    presets.apply(names[-1], ROOT / "presets", target, folder_of(names[-1]))
     for before, name in pairwise([names[-1], *names]):
         clean = write(tmp_path, COMMITTED, "clean.yaml")
-        presets.apply(name, ROOT / "presets", clean, [])
-        presets.apply(name, ROOT / "presets", target, [])
+        presets.apply(name, ROOT / "presets", clean, folder_of(name))
+        presets.apply(name, ROOT / "presets", target, folder_of(name))
         assert params.load(target) == params.load(clean), f"{before}, then {name}"
 
 
 def test_a_preset_takes_published_weights(tmp_path: Path) -> None:
     target = write(tmp_path, COMMITTED)
     model = "models.meso4={detector: resnet50, dataset: deepfake_database, weights: resnet50}"
-    with pytest.raises(UserError, match=r"`weights` has only: scratch"):
+    with pytest.raises(UserError, match=r"`weights` has: scratch"):
         presets.apply("deepfake_database", ROOT / "presets", target, [model])
     presets.apply("deepfake_database", ROOT / "presets", target, ["weights.resnet50={archives: null}", model])
     assert params.load(target).published_weights("resnet50").archives is None
@@ -144,15 +152,34 @@ def test_a_preset_takes_settings_and_refuses_what_it_does_not_know(tmp_path: Pat
     assert loaded["split"]["on_shortcut"] == "warn" and loaded["split"]["near_duplicate_bits"] == 4
 
     before = target.read_text(encoding="utf-8")
-    for wrong in ("seed", "nowhere.at.all=1", "split.train=[0.5"):
+    for wrong in ("seed", "seed.at.all=1", "nowhere.at.all=1", "split.train=[0.5"):
         with pytest.raises(UserError, match="cannot set"):
             presets.apply("deepfake_database", ROOT / "presets", target, [wrong])
-    for wrong, named in (("split.train=2", r"split\.train"), ("split.trian=0.5", r"split\.trian")):
+    with pytest.raises(UserError, match=r"unknown key 'meso5': did you mean 'meso4'\? Known: meso4, mesoinception4"):
+        presets.apply("deepfake_database", ROOT / "presets", target, ["models.meso5.recipe={epochs: 2}"])
+    for wrong, named in (
+        ("split.train=2", r"split\.train"),
+        ("split.trian=0.5", r"split\.trian: unknown key 'trian': did you mean 'train'"),
+    ):
         with pytest.raises(UserError, match=named):
             presets.apply("deepfake_database", ROOT / "presets", target, [wrong])
-    with pytest.raises(UserError, match="unknown preset 'mesonet'"):
+    with pytest.raises(UserError, match="unknown preset 'mesonet': did you mean 'mesonet_package'"):
         presets.apply("mesonet", ROOT / "presets", target, [])
     assert target.read_text(encoding="utf-8") == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ([], r"folder is imported from a local folder, and none is named\. In params.yaml, set `archives`"),
+        (["datasets.own.archives=nowhere"], "there is no folder nowhere"),
+    ],
+)
+def test_the_preset_of_an_own_folder_is_refused_without_one(tmp_path: Path, settings: list[str], said: str) -> None:
+    target = write(tmp_path, COMMITTED)
+    with pytest.raises(UserError, match=said):
+        presets.apply("folder", ROOT / "presets", target, settings)
+    assert target.read_text(encoding="utf-8") == COMMITTED
 
 
 def test_a_setting_with_a_renamed_key_is_refused_with_the_new_name(tmp_path: Path) -> None:

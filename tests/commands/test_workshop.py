@@ -5,6 +5,8 @@ import csv
 import hashlib
 import io
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -190,7 +192,7 @@ def test_the_figure_has_both_parts(tmp_path: Path) -> None:
         (["--activation", "{leaky_relu"], "not a valid YAML value"),
         (["--activation", "{elu: 1}"], "leaky_relu: slope"),
         (["--real", "reals"], "labels name 'reals'"),
-        (["--detector", "meso5"], "unknown detector"),
+        (["--detector", "meso5"], "unknown detector 'meso5': did you mean 'meso4'"),
         (["--loss", "hinge"], "loss"),
         (["--validation", "1.5"], "validation"),
     ],
@@ -201,6 +203,30 @@ def test_wrong_use_says_what_to_do(
     arguments = ["train", str(tree(tmp_path / "faces", 0, 8)), *QUICK, *CLASSES, *change]
     assert cli.run([*arguments, "--out", str(tmp_path / "m"), *PARAMS]) == 3
     assert said in capsys.readouterr().err
+
+
+NO_KERAS = """
+import sys
+from fauxscan import cli
+code = cli.run(sys.argv[1:])
+sys.exit(f"{code} {sorted({'tensorflow', 'keras', 'fauxscan.workshop'} & set(sys.modules))}")
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train", "nowhere", "--detector", "meso4", *CLASSES],
+        ["import-weights", "nowhere.h5", "--detector", "meso4", "--fake-is", "0"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_an_existing_model_folder_is_refused_before_anything_is_loaded(tmp_path: Path, command: list[str]) -> None:
+    arguments = [sys.executable, "-c", NO_KERAS, *command, "--out", str(tmp_path)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    said, code = done.stderr.splitlines()
+    assert said == f"fauxscan: {tmp_path} already exists: name another folder with --out, or remove it"
+    assert code == "3 []"
 
 
 def test_the_help_of_train_is_grouped_and_shows_no_types(

@@ -148,7 +148,8 @@ def test_a_stage_that_fails_says_why_and_leaves_the_rest(clone: Path) -> None:
 @pytest.mark.parametrize("preset", sorted(file.stem for file in (ROOT / "presets").glob("*.yaml")))
 def test_every_preset_is_a_pipeline_that_dvc_reads(clone: Path, preset: str) -> None:
     before = (clone / "params.yaml").read_text(encoding="utf-8")
-    presets.apply(preset, clone / "presets", clone / "params.yaml", [])
+    folder = [f"datasets.own.archives={clone}"] if preset == "folder" else []
+    presets.apply(preset, clone / "presets", clone / "params.yaml", folder)
     chosen = params.load(clone / "params.yaml")
     done = run(clone, "dvc", "stage", "list", "--name-only")
     (clone / "params.yaml").write_text(before, encoding="utf-8")

@@ -76,9 +76,10 @@ def test_a_preset_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFi
     target = tmp_path / "params.yaml"
     target.write_text((ROOT / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     fixed = ["--presets", str(ROOT / "presets"), "--params", str(target)]
-    assert (
-        cli.run(["preset", "folder", "--set", "datasets.own.options.labels={camera: real, gan: stylegan}", *fixed]) == 0
-    )
+    labels = ["--set", "datasets.own.options.labels={camera: real, gan: stylegan}"]
+    assert cli.run(["preset", "folder", *labels, *fixed]) == 3
+    assert "none is named" in capsys.readouterr().err
+    assert cli.run(["preset", "folder", "--set", f"datasets.own.archives={tmp_path}", *labels, *fixed]) == 0
     assert params.load(target).datasets["own"].options["labels"] == {"camera": "real", "gan": "stylegan"}
     assert cli.run(["preset", "nothing", *fixed]) == 3
     assert "deepfake_database" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from fauxscan import params
-from fauxscan.commands.options import OK, UNJUDGED, ParamsFile, load_params, pairs, value
+from fauxscan.commands.options import OK, UNJUDGED, ParamsFile, load_params, new_folder, pairs, value
 
 
 class Report(StrEnum):
@@ -33,6 +33,16 @@ Splits = Annotated[
         "--split",
         metavar="FOLDER=SPLIT",
         help="Split of a subfolder: train, validation or test. Repeatable. Default: train.",
+    ),
+]
+
+NewModel = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        metavar="FOLDER",
+        callback=new_folder,
+        help="Model folder to write; its name becomes the model's.",
     ),
 ]
 
@@ -95,6 +105,17 @@ def preset(
     typer.echo(f"{target} is now set to {name}. Next: make repro")
 
 
+def validate(params_file: ParamsFile = None) -> None:
+    """Check params.yaml as a whole. `make repro` and every stage of the pipeline do so before any work."""
+    from fauxscan.preparing.download.dataset import refuse_without_folder
+
+    file = params_file or params.DEFAULT_FILE
+    for dataset in params.validate(file).datasets.values():
+        if not dataset.archives:  # a folder that is named may be gone once its files are in data/
+            refuse_without_folder(dataset)
+    typer.echo(f"{file} is valid")
+
+
 def import_weights(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="Keras 2 weights (.h5, .hdf5) or a PyTorch state dict (.pth, .pt).")
@@ -103,9 +124,7 @@ def import_weights(
         str,
         typer.Option("--detector", metavar="NAME", help="Network that the weights belong to, as in docs/detectors.md."),
     ],
-    out: Annotated[
-        Path, typer.Option("--out", metavar="FOLDER", help="Model folder to write; its name becomes the model's.")
-    ],
+    out: NewModel,
     fake_is: Annotated[
         int,
         typer.Option(

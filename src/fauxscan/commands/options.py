@@ -87,6 +87,13 @@ def load_params(file: Path | None) -> Params:
     return parameters
 
 
+def new_folder(out: Path) -> Path:
+    """Return the folder that a command is to write. Raise UserError if it exists, before any work is done."""
+    if out.exists():
+        raise UserError(f"{out} already exists: name another folder with --out, or remove it")
+    return out
+
+
 def pairs(option: str, arguments: Sequence[str], form: str = "FOLDER=VALUE") -> dict[str, str]:
     """Return NAME=VALUE arguments as a dictionary. Raise UserError for an argument without "="."""
     if wrong := [text for text in arguments if "=" not in text]:

@@ -7,6 +7,8 @@ from typing import Any
 from ruamel.yaml import YAML, YAMLError
 
 from fauxscan import params
+from fauxscan.params.known import unknown
+from fauxscan.preparing.download.dataset import refuse_without_folder
 from fauxscan.records import UserError
 
 # These sections are replaced as a whole; others are merged.
@@ -20,8 +22,7 @@ def apply(name: str, folder: Path, target: Path, settings: Sequence[str]) -> Non
     """
     file = folder / f"{name}.yaml"
     if not file.is_file():
-        known = ", ".join(sorted(preset.stem for preset in folder.glob("*.yaml")))
-        raise UserError(f"unknown preset {name!r}. Presets in {folder}: {known or 'none; run from the project folder'}")
+        raise _unknown_preset(name, folder)
     if not target.is_file():
         raise UserError(f"no parameters at {target}: run from the project folder, or name the file with --params")
     yaml = YAML()
@@ -33,10 +34,17 @@ def apply(name: str, folder: Path, target: Path, settings: Sequence[str]) -> Non
         _set(document, setting, yaml)
     yaml.dump(document, target)
     try:
-        params.load(target)
+        for dataset in params.validate(target).datasets.values():
+            refuse_without_folder(dataset)
     except UserError:
         target.write_text(before, encoding="utf-8")
         raise
+
+
+def _unknown_preset(name: str, folder: Path) -> UserError:
+    known = [preset.stem for preset in folder.glob("*.yaml")]
+    remedy = "" if known else "; run from the project folder, or name the folder with --presets"
+    return UserError(unknown("preset", name, known, f"Presets in {folder}") + remedy)
 
 
 def _sections(yaml: YAML, file: Path) -> Any:
@@ -60,14 +68,16 @@ def _merge(document: Any, section: str, content: Any) -> None:
 def _set(document: Any, setting: str, yaml: YAML) -> None:
     key, equals, value = setting.partition("=")
     *parents, last = key.split(".")
+    place = document
     try:
-        place = document
         for parent in parents:
             place = place[parent]
         if not equals:
-            raise KeyError(last)
+            raise TypeError
         place[last] = yaml.load(value)
-    except (KeyError, TypeError, YAMLError) as error:
+    except KeyError as error:
+        raise UserError(f"cannot set {setting!r}: {unknown('key', error.args[0], place)}") from error
+    except (TypeError, YAMLError) as error:
         raise UserError(
             f"cannot set {setting!r}: write an existing key of params.yaml with dots, then = and a YAML value"
         ) from error

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from fauxscan import params
-from fauxscan.commands.options import DATA, TRAINING, given, value
+from fauxscan.commands.options import DATA, TRAINING, given, new_folder, value
 from fauxscan.records import UserError
 
 NETWORK, SPLIT, OUTPUT, REPORT = "Network", "Split", "Output", "Report"  # panels of these commands
@@ -216,6 +216,7 @@ class OutputOptions:
         typer.Option(
             "--out",
             metavar="FOLDER",
+            callback=new_folder,
             rich_help_panel=OUTPUT,
             help="Model folder to write. A checkpoint is kept in FOLDER.work: if training is interrupted, run the same"
             " command again to resume after the last epoch.",

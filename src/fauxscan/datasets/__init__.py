@@ -4,19 +4,19 @@ Optional: archives(), which selects archives by options, and selects(), which se
 """
 
 import importlib
-import pkgutil
 from types import ModuleType
 
+from fauxscan.params.known import catalogue, unknown
 from fauxscan.records import UserError
 
 
 def names() -> list[str]:
     """Return the names of all datasets."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
+    return catalogue("datasets")
 
 
 def get(name: str) -> ModuleType:
     """Return the module of the dataset `name`. Raise UserError that lists the known names."""
     if name not in names():
-        raise UserError(f"unknown dataset {name!r}; known datasets: {', '.join(names())}")
+        raise UserError(unknown("dataset", name, names()))
     return importlib.import_module(f"{__name__}.{name}")

@@ -1,23 +1,23 @@
 """Detectors by name: `meso4` is the file meso4.py, which exports CARD and build()."""
 
 import importlib
-import pkgutil
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
+from fauxscan.params.known import catalogue, unknown
 from fauxscan.records import UserError
 
 
 def names() -> list[str]:
     """Return the names of all detectors."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return catalogue("detectors")
 
 
 def get(name: str) -> ModuleType:
     """Return the detector's module. Raise UserError with the known names."""
     if name not in names():
-        raise UserError(f"unknown detector {name!r}; the known ones are: {', '.join(names())}")
+        raise UserError(unknown("detector", name, names()))
     return importlib.import_module(f"{__name__}.{name}")
 
 

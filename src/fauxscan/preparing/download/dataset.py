@@ -34,6 +34,16 @@ def download(dataset: DatasetParams, seed: int, downloads: Path, media: Path, in
     indexing.write_index(examples, media, index, module.CARD, dataset.limit)
 
 
+def refuse_without_folder(dataset: DatasetParams) -> None:
+    """Raise UserError if the dataset is neither made nor downloaded, and names no local folder that exists."""
+    module = datasets.get(dataset.name)
+    provided = hasattr(module, "make") or _archives(module, dataset)
+    if not provided and not sources.local_folder(_source(module, dataset)):
+        raise UserError(
+            f"{dataset.name} is imported from a local folder, and none is named. {module.CARD.instructions}"
+        )
+
+
 def _provide_media(
     module: ModuleType, dataset: DatasetParams, seed: int, downloads: Path, media: Path
 ) -> Iterable[Example]:
@@ -46,10 +56,7 @@ def _provide_media(
     tree = sources.local_folder(_source(module, dataset))
     if tree and (not archives or _has_layout(tree, module.CARD.layout)):
         return _link_examples(_examples(module, dataset, tree), tree, media)
-    if not archives:
-        raise UserError(
-            f"{dataset.name} is imported from a local folder, and none is named. {module.CARD.instructions}"
-        )
+    refuse_without_folder(dataset)
     _unpack_archives(archives, module, dataset, downloads, media)
     return examples
 

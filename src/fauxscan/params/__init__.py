@@ -1,17 +1,19 @@
-"""The parameters in params.yaml as typed, frozen records. Unknown keys are refused."""
+"""The parameters in params.yaml as typed, frozen records, checked as a whole before any work is done."""
 
 import math
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-import yaml
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
 
+from fauxscan.params.known import SCRATCH as SCRATCH
+from fauxscan.params.known import keys, unknown
+from fauxscan.params.reading import read
+from fauxscan.params.references import missing_for_the_pipeline, wrong_references
 from fauxscan.records import FaceMode, ParamsError, Recipe, Strict
 
 T = TypeVar("T")
@@ -20,7 +22,6 @@ Links = Literal["never", "inside", "all"]
 DatasetFaces = FaceMode | Literal["both"]  # face crops, whole images, or both
 LIMITS = ("media", "faces", "scan")  # sections of which a single scan may override values
 DEFAULT_FILE = Path("params.yaml")
-SCRATCH = "scratch"  # the entry for training without published weights
 RENAMED = {"datasets.*.align": "reencode"}  # pattern of a key's old path in params.yaml -> the key's new name
 
 
@@ -118,7 +119,10 @@ class ModelParams(Strict):
     @field_validator("recipe")
     @classmethod
     def _known(cls, recipe: dict[str, Any]) -> dict[str, Any]:
-        Recipe.model_validate(recipe)
+        try:
+            Recipe.model_validate(recipe)
+        except ValidationError as error:
+            raise ValueError("; ".join(faults(error, Recipe))) from error
         return recipe
 
     @model_validator(mode="after")
@@ -289,26 +293,6 @@ class Params(Strict):
     evaluations: dict[str, EvaluationParams] = {}
     scores: dict[str, ScoreParams] = {}
 
-    @model_validator(mode="after")
-    def _datasets_are_listed(self) -> Self:
-        for name, model in self.models.items():
-            for dataset in model.shares:
-                if dataset not in self.datasets:
-                    raise ValueError(
-                        f"models.{name} names the unknown dataset {dataset!r}{_hint(dataset, self.datasets)}"
-                    )
-        return self
-
-    @model_validator(mode="after")
-    def _weights_are_listed(self) -> Self:
-        for name, model in self.models.items():
-            if model.weights not in self.weights:
-                known = ", ".join(sorted(self.weights)) or "none"
-                raise ValueError(
-                    f"models.{name}.weights is {model.weights!r}, but the section `weights` has only: {known}"
-                )
-        return self
-
     def dataset(self, name: str) -> DatasetParams:
         """Return the dataset entry `name`. Raise ParamsError with the known names."""
         return _entry("dataset", self.datasets, name)
@@ -326,15 +310,9 @@ class Params(Strict):
         return _entry("model", self.models, name)
 
 
-def _hint(name: str, known: Collection[str]) -> str:
-    nearest = get_close_matches(name, known, n=1)
-    named = f"did you mean {nearest[0]!r}? The" if nearest else "the"
-    return f": {named} section `datasets` has {', '.join(sorted(known)) or 'none'}"
-
-
 def _entry(word: str, entries: dict[str, T], name: str) -> T:
     if name not in entries:
-        raise ParamsError(f"unknown {word} {name!r} in params.yaml; it has: {', '.join(sorted(entries)) or 'none'}")
+        raise ParamsError(unknown(word, name, entries, "params.yaml has"))
     return entries[name]
 
 
@@ -344,7 +322,7 @@ def changed(params: Params, section: str, values: dict[str, Any]) -> Params:
     try:
         return Params.model_validate(params.model_dump() | {section: getattr(params, section).model_dump() | given})
     except ValidationError as error:
-        raise ParamsError(f"wrong value: {'; '.join(faults(error))}") from error
+        raise ParamsError(f"wrong value: {'; '.join(faults(error, Params))}") from error
 
 
 def limited(params: Params, limits: Mapping[str, Mapping[str, Any]]) -> Params:
@@ -356,14 +334,21 @@ def limited(params: Params, limits: Mapping[str, Mapping[str, Any]]) -> Params:
     return params
 
 
-def faults(error: ValidationError) -> list[str]:
-    """Return one line for each wrong key or value: where it is and what is wrong, or the new name of a renamed key."""
-    return [_fault(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
+def faults(error: ValidationError, record: type[BaseModel] | None = None) -> list[str]:
+    """Return one line for each wrong key or value: where it is and what is wrong, or the new name of a renamed key.
+
+    `record` is what the values were validated as, which gives the nearest key to an unknown one.
+    """
+    return [_fault(fault["loc"], fault["type"], fault["msg"], record) for fault in error.errors()]
 
 
-def _fault(key: str, message: str) -> str:
-    new = next((name for pattern, name in RENAMED.items() if fnmatchcase(key, pattern)), None)
-    return f"{key} is now called {new}" if new else f"{key}: {message}"
+def _fault(loc: tuple[str | int, ...], kind: str, message: str, record: type[BaseModel] | None) -> str:
+    key = ".".join(map(str, loc))
+    if new := next((name for pattern, name in RENAMED.items() if fnmatchcase(key, pattern)), None):
+        return f"{key} is now called {new}"
+    if record and kind == "extra_forbidden":
+        return f"{key}: {unknown('key', str(loc[-1]), keys(record, loc[:-1]))}"
+    return f"{key}: {message.removeprefix('Value error, ')}"
 
 
 def find(named: Path | None) -> Path | None:
@@ -377,14 +362,25 @@ def load(path: Path | None = None) -> Params:
     Raise ParamsError that names the file and each wrong key or value.
     """
     file = find(path)
-    if file is None:
-        return Params()
-    if not file.is_file():
-        raise ParamsError(f"no parameters at {file}: name another file, or none to use the defaults")
+    return _checked(file, read(file)) if file else Params()
+
+
+def validate(path: Path = DEFAULT_FILE) -> Params:
+    """Return the parameters as `load` does, for the pipeline: raise ParamsError also for names that do not exist.
+
+    The same holds for keys that DVC would miss. Scans need neither.
+    """
+    content = read(path)
+    return _checked(path, content, [*wrong_references(content), *missing_for_the_pipeline(content)])
+
+
+def _checked(path: Path, content: Any, more: Iterable[str] = ()) -> Params:
+    wrong: list[str] = []
     try:
-        return Params.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")) or {})
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParamsError(f"{file} is not valid YAML: {error}") from error
+        loaded = Params.model_validate({} if content is None else content)
     except ValidationError as error:
-        wrong = "".join(f"\n  {fault}" for fault in faults(error))
-        raise ParamsError(f"{file} has keys or values that are not valid; correct or remove them:{wrong}") from error
+        wrong = faults(error, Params)
+    if wrong := [*wrong, *more]:
+        listed = "".join(f"\n  {fault}" for fault in wrong)
+        raise ParamsError(f"{path} has keys or values that are not valid; correct or remove them:{listed}")
+    return loaded

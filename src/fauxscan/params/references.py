@@ -1,0 +1,122 @@
+"""What params.yaml names: every detector, dataset, model, ensemble and option must exist, before any work is done.
+
+The checks read the content of the file and not the typed records, so that all faults are found at once.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fauxscan.params.known import SCRATCH, catalogue, options, unknown
+
+SECTIONS = ("datasets", "weights", "models", "combiners", "evaluations", "scores")
+NAME = re.compile(r"[\w-]+")  # of an entry: it becomes part of a stage's name, of a key and of a path
+WRITTEN_OUT = {  # section -> keys with defaults that the templates of dvc.yaml ask for, and the default
+    "datasets": {"faces": "detect", "reencode": "null"},
+    "models": {"weights": SCRATCH},
+    "evaluations": {"kind": "model"},
+}
+
+TRACKED = (  # whose values dvc.yaml has DVC watch, beside those of entries
+    "seed", "media", "faces", "train", "calibrate", "evaluate.confidence", "scan", "shards.examples_per_shard", "split.by",
+    "split.near_duplicate_bits",
+)  # fmt: skip
+
+Entries = Mapping[str, Mapping[str, Any]]
+
+
+def wrong_references(content: Any) -> Iterator[str]:
+    """Yield one line for each name in the content of params.yaml that does not exist: where it is, and the nearest."""
+    sections = {section: _entries(content, section) for section in SECTIONS}
+    for section, entries in sections.items():
+        for name in entries:
+            if not NAME.fullmatch(name):
+                yield f"{section}.{name}: a name has only letters, digits, _ and -"
+    yield from _of_datasets(sections["datasets"])
+    yield from _of_weights(sections["weights"])
+    yield from _of_models(sections)
+    yield from _of_ensembles(sections)
+    yield from _of_evaluations(sections)
+
+
+def missing_for_the_pipeline(content: Any) -> Iterator[str]:
+    """Yield one line for each key that has a default, but must be written out, because dvc.yaml asks for it."""
+    for section in SECTIONS:
+        if isinstance(content, dict) and section not in content:
+            yield f"{section}: is missing; the pipeline needs it, if only as `{section}: {{}}`"
+    for path in TRACKED:
+        if isinstance(content, dict) and not _is_there(content, path):
+            yield f"{path}: is missing; DVC tracks it, so the pipeline needs it written out"
+    for section, defaults in WRITTEN_OUT.items():
+        for name, entry in _entries(content, section).items():
+            for key in defaults.keys() - entry.keys():
+                yield f"{section}.{name}.{key}: is missing; the pipeline needs it, such as `{key}: {defaults[key]}`"
+
+
+def _is_there(content: Any, path: str) -> bool:
+    """Return whether a mapping has a key, or a mapping in it has the rest of a path."""
+    key, _, rest = path.partition(".")
+    found = isinstance(content, dict) and key in content
+    return found and (not rest or _is_there(content[key], rest))
+
+
+def _entries(content: Any, section: str) -> Entries:
+    """Return the entries of a section that are entries; what else is wrong with it is found by its type."""
+    entries = content.get(section) if isinstance(content, dict) else None
+    return {str(k): v for k, v in entries.items() if isinstance(v, dict)} if isinstance(entries, dict) else {}
+
+
+def _of_datasets(datasets: Entries) -> Iterator[str]:
+    for key, dataset in datasets.items():
+        yield from _in_catalogue(f"datasets.{key}", "dataset", dataset, "name", "examples")
+
+
+def _of_weights(weights: Entries) -> Iterator[str]:
+    for name in weights:
+        yield from _unlisted(f"weights.{name}", "detector", name, [*catalogue("detectors"), SCRATCH])
+
+
+def _of_models(sections: Mapping[str, Entries]) -> Iterator[str]:
+    for key, model in sections["models"].items():
+        where = f"models.{key}"
+        yield from _in_catalogue(where, "detector", model, "detector", "build")
+        several = model.get("datasets")
+        for name in (model.get("dataset"), *(several if isinstance(several, dict | list) else ())):
+            yield from _undeclared(where, "dataset", name, sections, "datasets")
+        if model.get("weights") in (SCRATCH, model.get("detector")):  # otherwise the record refuses them
+            yield from _undeclared(where, "weights", model["weights"], sections, "weights")
+
+
+def _of_ensembles(sections: Mapping[str, Entries]) -> Iterator[str]:
+    for key, ensemble in sections["combiners"].items():
+        members = ensemble.get("members")
+        for member in members if isinstance(members, list) else ():
+            yield from _undeclared(f"combiners.{key}", "member", member, sections, "models")
+
+
+def _of_evaluations(sections: Mapping[str, Entries]) -> Iterator[str]:
+    for section in ("evaluations", "scores"):
+        for key, entry in sections[section].items():
+            word, among = ("ensemble", "combiners") if entry.get("kind") == "ensemble" else ("model", "models")
+            yield from _undeclared(f"{section}.{key}", word, entry.get("model"), sections, among)
+            yield from _undeclared(f"{section}.{key}", "dataset", entry.get("dataset"), sections, "datasets")
+
+
+def _in_catalogue(where: str, word: str, entry: Mapping[str, Any], key: str, function: str) -> Iterator[str]:
+    """Yield the faults of an entry that names a detector or dataset: its name, or the options of its function."""
+    name, folder = entry.get(key), f"{word}s"
+    if name not in catalogue(folder):
+        yield from _unlisted(f"{where}.{key}", word, name, catalogue(folder))
+        return
+    known = set(options(folder, str(name), function)) - {"root"}
+    for option in entry.get("options") or ():
+        yield from _unlisted(f"{where}.options", f"option of {name}", option, known)
+
+
+def _undeclared(where: str, word: str, name: Any, sections: Mapping[str, Entries], section: str) -> Iterator[str]:
+    yield from _unlisted(where, word, name, sections[section], f"The section `{section}` has")
+
+
+def _unlisted(where: str, word: str, name: Any, known: Any, listed: str = "Known") -> Iterator[str]:
+    if isinstance(name, str) and name not in known:
+        yield f"{where}: {unknown(word, name, known, listed)}"
