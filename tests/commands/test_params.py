@@ -9,6 +9,7 @@ from support import ROOT
 
 from fauxscan import params
 from fauxscan.commands import presets
+from fauxscan.params import references
 from fauxscan.records import UserError
 
 COMMITTED = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -244,3 +245,16 @@ def test_sections_and_keys_that_are_left_out_have_the_built_in_values(tmp_path: 
     assert params.load(write(tmp_path, "")) == params.Params()
     named = ("seed", "media", "faces", "split", "shards", "train", "calibrate", "evaluate", "scan")
     assert {name: getattr(whole, name) for name in named} == {name: getattr(params.Params(), name) for name in named}
+
+
+def test_what_dvc_tracks_must_be_written_out_for_the_pipeline() -> None:
+    dvc = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+    blocks = [stage.get("do", stage) for stage in dvc["stages"].values()]
+    named = {param for block in blocks for param in block["params"] if "$" not in param}
+    assert named - set(references.SECTIONS) <= set(references.TRACKED)
+    for path in ("seed", "faces", "split.by"):
+        content = yaml.safe_load(COMMITTED)
+        *above, key = path.split(".")
+        del (content[above[0]] if above else content)[key]
+        assert [line.partition(":")[0] for line in references.missing_for_the_pipeline(content)][0] == path
+    assert list(references.missing_for_the_pipeline(yaml.safe_load(COMMITTED))) == []
