@@ -209,10 +209,10 @@ def _models(params_file: Path | None, named: Sequence[Path]) -> str:
 
 
 def _machine() -> str:
-    from fauxscan import params
+    from fauxscan.params.cores import count_cores
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return f"{params.cores()} cores, {memory / GIB:.1f} GiB"
+    return f"{count_cores()} cores, {memory / GIB:.1f} GiB"
 
 
 def _writable(results: Path) -> str:

@@ -20,7 +20,7 @@ from fauxscan import disk, models
 from fauxscan.judging import ensemble
 from fauxscan.judging.ensemble import Ensemble, Members
 from fauxscan.models import ModelCard
-from fauxscan.params import cores
+from fauxscan.params.cores import count_cores
 from fauxscan.records import ModelError
 from fauxscan.scanning.inference.batching import Forward
 from fauxscan.scanning.settings import Settings
@@ -81,8 +81,8 @@ class Exported:
         steps.input().tensor().set_element_type(openvino.Type.u8)
         options = {
             "PERFORMANCE_HINT": "THROUGHPUT",
-            "NUM_STREAMS": str(cores()),
-            "INFERENCE_NUM_THREADS": str(cores()),  # by default one for each core of a container's host
+            "NUM_STREAMS": str(count_cores()),
+            "INFERENCE_NUM_THREADS": str(count_cores()),  # by default one for each core of a container's host
             "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bfloat16" and not full else "f32",
         }
         return core.compile_model(steps.build(), "CPU", options)
