@@ -345,7 +345,7 @@ def validate(path: Path = DEFAULT_FILE) -> Params:
 def _checked(path: Path, content: Any, more: Iterable[str] = ()) -> Params:
     wrong: list[str] = []
     try:
-        loaded = Params.model_validate({} if content is None else content)
+        loaded = Params.model_validate(content)
     except ValidationError as error:
         wrong = faults(error, Params)
     if wrong := [*wrong, *more]:

@@ -25,6 +25,7 @@ def read(path: Path) -> Any:
     if not path.is_file():
         raise ParamsError(f"no parameters at {path}: run from the project folder, or name another file")
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path} is not valid YAML: {error}") from error
+    return {} if content is None else content  # an empty file
