@@ -17,7 +17,7 @@ from fauxscan.commands.training_options import (
     ReportOptions,
     SplitOptions,
 )
-from fauxscan.records import UserError
+from fauxscan.records import Status, UserError, Verdict
 
 if TYPE_CHECKING:
     from fauxscan.workshop import Prediction
@@ -78,22 +78,32 @@ def predict(
     faces: CropsOption = "whole",
     params_file: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Print the class of each file as CSV: path, class and, with --probabilities, P(fake)."""
+    """Print the class of each file as CSV: path, class, P(fake) with --probabilities, and detail.
+
+    The class is `uncertain` for every file if the model knows too little for a verdict.
+    """
     from fauxscan import models, workshop
     from fauxscan.reporting import scans
 
     labels, classes = report.labels, models.read_card(model).classes
     predictions = workshop.predict(model, folder, params.load(params_file), threshold, faces)
-    columns = ["path", "class", "p_fake"] if probabilities else ["path", "class"]
+    columns = ["path", "class", *(["p_fake"] if probabilities else []), "detail"]
     sys.stdout.writelines(scans.csv_lines(_rows(predictions, classes), columns))
     if report.report:
-        typer.echo("\n" + workshop.report(predictions, folder, labels, classes))
-    raise typer.Exit(OK if all(one.label is not None for one in predictions) else UNJUDGED)
+        typer.echo("\n" + workshop.report(predictions, folder, labels, classes, threshold))
+    raise typer.Exit(OK if all(one.status == Status.OK for one in predictions) else UNJUDGED)
 
 
 def _rows(predictions: "list[Prediction]", classes: tuple[str, str]) -> list[dict[str, Any]]:
-    """Return path, class and P(fake) of each file; the class of a file that was not judged is its status."""
+    """Return path, class, P(fake) and detail of each file."""
     return [
-        {"path": one.path, "class": one.status if one.label is None else classes[one.label], "p_fake": one.p_fake}
+        {"path": one.path, "class": _class(one, classes), "p_fake": one.p_fake, "detail": one.detail}
         for one in predictions
     ]
+
+
+def _class(one: "Prediction", classes: tuple[str, str]) -> str:
+    """Return the class of a file: its status if it was not judged, `uncertain` if the model gives no verdicts."""
+    if one.status != Status.OK:
+        return one.status
+    return Verdict.UNCERTAIN if one.label is None else classes[one.label]

@@ -3,13 +3,48 @@
 import math
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
-from fauxscan.models import Calibration
-from fauxscan.params import CalibrateParams
+from fauxscan.judging import metrics
+from fauxscan.models import Calibration, Evidence
+from fauxscan.params import CalibrateParams, EvaluateParams
 from fauxscan.records import FAKE, REAL
+
+INTERVAL, SEED = EvaluateParams(bootstrap=1000, confidence=0.95, jpeg_qualities=()), 0  # the same logits, the same card
+
+
+def fit_media(media: pd.DataFrame, params: CalibrateParams) -> Calibration:
+    """Return the calibration of a table with one row per media file (label, source, logit), with its evidence.
+
+    The optional column `shifted` has the logits of the same files, moved by one pixel.
+    """
+    fitted = fit(media["label"], media["logit"], params)
+    return fitted.model_copy(update={"evidence": evidence(media, fitted.temperature)})
+
+
+def evidence(media: pd.DataFrame, temperature: float) -> Evidence:
+    """Return what a table of media files, as for `fit_media`, shows about the model that judged them."""
+    labels = media["label"].to_numpy(np.int64)
+    scored = metrics.Scored(labels, media["logit"].to_numpy(np.float64), pd.factorize(media["source"])[0])
+    found = metrics.with_intervals(scored, {"auc": metrics.auc}, INTERVAL, SEED)  # which depends on the order alone
+    sources = media.groupby("label")["source"].nunique()
+    return Evidence(
+        real_sources=int(sources[REAL]),
+        fake_sources=int(sources[FAKE]),
+        confidence=INTERVAL.confidence,
+        noise=noise(media, temperature),
+        **found,
+    )
+
+
+def noise(media: pd.DataFrame, temperature: float) -> float | None:
+    """Return the root mean square change of calibrated logits if images move by one pixel; None if not measured."""
+    if "shifted" not in media or media["shifted"].isna().all():
+        return None
+    return float(np.sqrt(((media["shifted"] - media["logit"]) ** 2).mean())) / temperature
 
 
 def fit(labels: ArrayLike, logits: ArrayLike, params: CalibrateParams) -> Calibration:

@@ -105,7 +105,7 @@ def _judging_parts(card: ModelCard) -> dict[str, Any]:
         "input": [card.input_size, card.looks_at],
         "faces": wire.named(card.faces, wire.FACES),
         "align": wire.named(card.reencode, wire.REENCODE),
-        "calibration": wire.named(card.calibration, wire.CALIBRATION),
+        "calibration": ensemble.hashed_calibration(card.calibration),
         "proof_of_machinery": card.trained_on.proof_of_machinery,
     }
 
