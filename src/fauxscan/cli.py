@@ -22,8 +22,8 @@ PANELS = {
         reports.latest, reports.top, reports.history, reports.runs, reports.diff, reports.models, reports.publish,
     ),
     "Train and evaluate": (
-        training.train, training.predict, experiments.audit, experiments.preset, experiments.import_weights,
-        reports.results,
+        training.train, training.calibrate, training.predict, experiments.audit, experiments.preset,
+        experiments.import_weights, reports.results,
     ),
 }  # fmt: skip
 app = typer.Typer(

@@ -1,5 +1,6 @@
 """Commands that train and use a model without the pipeline."""
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,9 +9,10 @@ import typer
 
 from fauxscan import params
 from fauxscan.commands.option_groups import flat_options
-from fauxscan.commands.options import OK, UNJUDGED, CropsOption, ParamsFile, given
+from fauxscan.commands.options import OK, UNJUDGED, CropsOption, FacesOption, ParamsFile, given
 from fauxscan.commands.training_options import (
     DataOptions,
+    LabelledOptions,
     NetworkOptions,
     OutputOptions,
     RecipeOptions,
@@ -20,6 +22,9 @@ from fauxscan.commands.training_options import (
 from fauxscan.records import Status, UserError, Verdict
 
 if TYPE_CHECKING:
+    from fauxscan.calibrating.recalibrate import Recalibration
+    from fauxscan.judging.calibration import Share
+    from fauxscan.models import Calibration, Evidence
     from fauxscan.workshop import Prediction
 
 
@@ -61,6 +66,62 @@ def _held_out_figures(model: Path, settings: params.Params) -> str:
 
 def _listed(figures: dict[str, float]) -> str:
     return ", ".join(f"{name} {figure:.4g}" for name, figure in figures.items())
+
+
+@flat_options
+def calibrate(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder, which is not changed.")],
+    labelled: LabelledOptions,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="Model folder to write: a copy with a new card.")
+    ],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FOLDER",
+            show_default=False,
+            help="Folder with a subfolder for each class. Default: the logits stored with MODEL; no file is read.",
+        ),
+    ] = None,
+    faces: FacesOption = "detect",
+    params_file: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Calibrate a model on labelled files of your own, on real files alone, or for other error rates."""
+    from fauxscan.calibrating import recalibrate
+
+    files = labelled.files(folder)
+    settings = labelled.apply(params.load(params_file))
+    done = recalibrate.recalibrate(model, out, settings, files, faces)
+    for line in _calibration_lines(done):
+        typer.echo(line)
+    typer.echo(f"Wrote {out}\nNext: fauxscan check FILE --models {out}")
+
+
+def _calibration_lines(done: "Recalibration") -> list[str]:
+    """Return what a person is told about a calibration."""
+    fitted = done.calibration
+    lines = [_calibrated_on(fitted, fitted.evidence)] if fitted.evidence else []
+    if done.unjudged:
+        lines.append(f"Left out, because they cannot be judged: {done.unjudged} files")
+    if done.after:
+        lines.append(f"False positives before: {_share(done.before) if done.before else 'unknown, not calibrated'}")
+        lines.append(f"False positives after: {_share(done.after)}, each source judged without it in the fit")
+    if fitted.high >= 1:
+        needed = math.ceil(1 / fitted.false_positive_rate) - 1
+        lines.append(f"No file will be likely_synthetic: this rate of false positives needs {needed} reals or more")
+    return lines
+
+
+def _calibrated_on(fitted: "Calibration", evidence: "Evidence") -> str:
+    on = f"Calibrated on {fitted.reals} reals of {evidence.real_sources} sources"
+    if not evidence.fake_sources:
+        return f"{on}. Nothing is known about fakes: no file will be no_indication"
+    auc = f"AUC {evidence.auc:.3f} ({evidence.auc_low:.3f} to {evidence.auc_high:.3f})"
+    return f"{on} and {fitted.fakes} fakes of {evidence.fake_sources} sources: {auc}"
+
+
+def _share(share: "Share") -> str:
+    return f"{share.share:.3f} ({share.low:.3f} to {share.high:.3f})"
 
 
 @flat_options
