@@ -37,7 +37,7 @@ def summary_page(ended: Summary, settings: Settings, models: Sequence[Row], resu
         _count_table("status", {status: count for status, count in ended.statuses.items() if count}),
         _count_table("in this run", changes),
         "## Models and their measured accuracy",
-        scans.demo_warning(settings) or "",
+        scans.uncertain_warning(settings) or "",
         _table(MODEL_COLUMNS, (scans.model_line(row) for row in models if row["root"] == ended.root)),
         "## Results and commands",
         *_result_links(settings, results),

@@ -96,7 +96,7 @@ class ScanReporter:
         if left_out := _left_out(self._settings.scan):
             self._log.info("Left out by the settings: %s", visible(left_out))
         self._log.info("Models: %s", ", ".join(card.name for card in self._settings.cards))
-        if warning := scans.demo_warning(self._settings):
+        if warning := scans.uncertain_warning(self._settings):
             self._log.warning(warning)
 
     def _create_artifacts(self, ended: Summary) -> None:

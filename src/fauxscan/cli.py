@@ -22,7 +22,8 @@ PANELS = {
         reports.latest, reports.top, reports.history, reports.runs, reports.diff, reports.models, reports.publish,
     ),
     "Train and evaluate": (
-        training.train, training.predict, experiments.audit, experiments.preset, experiments.validate,
+        training.train, training.calibrate, training.predict, experiments.audit, experiments.preset,
+        experiments.validate,
         experiments.import_weights, reports.results,
     ),
 }  # fmt: skip

@@ -26,6 +26,18 @@ WIRE_MODULES = {f"{PACKAGE}>Crop": "fauxscan.detectors.resnet50"}
 WIRE_MODULE = "fauxscan.layers"  # for every other layer, also those to come
 
 
+class Evidence(Strict):
+    """What the calibration data show about a model. Files of one source are not independent, so sources count."""
+
+    real_sources: int
+    fake_sources: int
+    auc: float | None  # over media files; None if there were no fakes
+    auc_low: float | None  # the interval of the AUC, from resamples of whole sources
+    auc_high: float | None
+    confidence: float  # of the interval
+    noise: float | None  # root mean square change of logit / temperature if images move by a pixel; None: not measured
+
+
 class Calibration(Strict):
     """The temperature that turns a logit into p_fake, the thresholds of the verdicts, and the data behind them."""
 
@@ -38,6 +50,7 @@ class Calibration(Strict):
     false_negative_rate: float  # the rate that `low` aims at
     reals: int
     fakes: int
+    evidence: Evidence | None = None  # None on cards of older versions
 
 
 class TrainingSet(Strict):

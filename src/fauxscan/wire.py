@@ -39,6 +39,16 @@ CALIBRATION: Names = {
     "false_negative_rate": "false_negative_rate",
     "reals": "reals",
     "fakes": "fakes",
+    "evidence": None,  # hashed only where it withholds verdicts: otherwise it changes no judgement
+}
+EVIDENCE: Names = {
+    "real_sources": "real_sources",
+    "fake_sources": "fake_sources",
+    "auc": "auc",
+    "auc_low": "auc_low",
+    "auc_high": "auc_high",
+    "confidence": "confidence",
+    "noise": "noise",
 }
 DENSE: Names = {"kernel": "kernel", "bias": "bias"}
 ENSEMBLE: Names = {

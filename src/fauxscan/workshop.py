@@ -28,12 +28,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The prediction for one file; for a file that could not be judged, `status` says why and the rest is None."""
+    """The prediction for one file; for a file that could not be judged, `status` says why, and p_fake is None."""
 
     path: str
     status: str
     p_fake: float | None
-    label: int | None  # records.FAKE or records.REAL
+    label: int | None  # records.FAKE or records.REAL; None if it was not judged, or if the model gives no verdicts
+    detail: str | None = None  # why the label is None, or what is unusual about the file
 
 
 @dataclass(frozen=True)
@@ -210,8 +211,10 @@ def predict(
 ) -> list[Prediction]:
     """Return a prediction for each file below `folder`, or for one file; files are fake from `threshold` of P(fake) on.
 
-    Raise UserError if there is no such folder or file.
+    If the model's calibration shows that it knows too little, no file gets a label. Raise UserError if there is no such
+    folder or file.
     """
+    from fauxscan.judging import ensemble
     from fauxscan.scanning import settings
     from fauxscan.scanning.engine.engine import check_files
     from fauxscan.scanning.inputs.local import Walk
@@ -219,32 +222,37 @@ def predict(
     if not folder.exists():
         raise UserError(f"there is no folder or file {folder}")
     files = [folder / entry.path for entry in Walk(folder)] if folder.is_dir() else [folder]
-    outcomes = check_files(files, settings.read(params, (model,), faces))
+    chosen = settings.read(params, (model,), faces)
+    withheld = ensemble.withheld(chosen.cards, chosen.ensemble)
     return [
-        Prediction(str(file), outcome.status, outcome.p_fake, _label(outcome.p_fake, threshold))
-        for file, outcome in zip(files, outcomes, strict=True)
-    ]
+        Prediction(
+            str(file), outcome.status, outcome.p_fake,
+            None if withheld or outcome.p_fake is None else _label(outcome.p_fake, threshold), outcome.detail,
+        )
+        for file, outcome in zip(files, check_files(files, chosen), strict=True)
+    ]  # fmt: skip
 
 
-def _label(p_fake: float | None, threshold: float) -> int | None:
-    return None if p_fake is None else FAKE if p_fake >= threshold else REAL
+def _label(p_fake: float, threshold: float) -> int:
+    return FAKE if p_fake >= threshold else REAL
 
 
 def report(
     predictions: Sequence[Prediction], tree: Path, labels: Mapping[str, str],
-    classes: tuple[str, str] = ("real", "fake"),
+    classes: tuple[str, str] = ("real", "fake"), threshold: float = 0.5,
 ) -> str:  # fmt: skip
-    """Return a table of precision, recall and F1 for the files in labelled folders of `tree`.
+    """Return a table of precision, recall and F1 for the files in labelled folders of `tree`, at `threshold`.
 
-    Raise UserError if a folder does not exist, or no file in them was judged.
+    It measures p_fake, also that of a model that gives no verdicts. Raise UserError if a folder does not exist, or no
+    file in them was judged.
     """
     from sklearn.metrics import classification_report
 
     if missing := [name for name in labels if not (tree / name).is_dir()]:
         raise UserError(f"there is no folder {', '.join(missing)} in {tree}")
     folders = {tree / name: REAL if made_by == "real" else FAKE for name, made_by in labels.items()}
-    pairs = [(_label_of_folder(Path(one.path), folders), one.label) for one in predictions if one.status == Status.OK]
-    judged = [(true, predicted) for true, predicted in pairs if true is not None and predicted is not None]
+    pairs = [(_label_of_folder(Path(one.path), folders), one.p_fake) for one in predictions if one.status == Status.OK]
+    judged = [(true, _label(found, threshold)) for true, found in pairs if true is not None and found is not None]
     if not judged:
         raise UserError(f"no judged file is in a labelled folder of {tree}: {', '.join(labels) or 'none is labelled'}")
     true, predicted = zip(*judged, strict=True)

@@ -161,6 +161,7 @@ def test_ctrl_c_pressed_again_breaks_nothing_off(home: Path) -> None:
     assert cli.run(["check", "many/000.png"]) == 0  # models are exported
     ours = "signal.signal(signal.SIGINT, signal.default_int_handler); from fauxscan.cli import main; main()"
     command = [sys.executable, "-c", f"import signal; {ours}", "scan", "many", "--results", "results"]
+    command += ["--models", "models/faces", "--models", "models/wholes"]  # by default a line says that they are new
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as scanning:
         assert scanning.stderr
         assert scanning.stderr.readline().startswith("Scanned 0 of 300 ")

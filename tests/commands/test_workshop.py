@@ -43,7 +43,7 @@ def tree(folder: Path, first: int, count: int) -> Path:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("workshop")
     out = home / "models" / "mine"
-    arguments = [str(tree(home / "faces", 0, 120)), *QUICK, *CLASSES, "--epochs", "25", "--activation", "elu"]
+    arguments = [str(tree(home / "faces", 0, 240)), *QUICK, *CLASSES, "--epochs", "15", "--activation", "elu"]
     decay = ["--decay-factor", "0.5", "--decay-steps", "0", "--lowest-rate", "0.001", "--validation", "0.2"]
     stops = ["--early-stopping", "20", "--monitor", "val_accuracy", "--loss", "binary_crossentropy"]
     assert cli.run(["train", *arguments, *decay, *stops, "--out", str(out), "--on-shortcut", "warn", *PARAMS]) == 0
@@ -76,6 +76,26 @@ def test_the_threshold_changes_the_verdicts_and_unjudged_files_are_named(
     assert cli.run(["predict", str(trained), str(new), "--threshold", "0", *PARAMS]) == 2
     found = {row["path"]: row["class"] for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
     assert found.pop(str(new / "notes.txt")) == "unsupported" and set(found.values()) == {"made"}
+
+
+def test_a_model_from_few_sources_predicts_nothing_and_training_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, out = tree(tmp_path / "faces", 0, 40), tmp_path / "weak"
+    arguments = ["train", str(folder), *QUICK, *CLASSES, "--epochs", "1", "--on-shortcut", "warn", "--out", str(out)]
+    assert cli.run([*arguments, *PARAMS]) == 0
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "fauxscan.judging.publishing"]
+    assert said.startswith("Every verdict of weak is `uncertain`: calibrated on 4 sources of reals and 4 sources of")
+    assert "Calibrate it on at least 20 sources of each class (`fauxscan calibrate --help`)" in said
+    evidence = models.read_card(out).calibration.evidence  # type: ignore[union-attr]
+    assert evidence is not None and evidence.real_sources == 4 and evidence.noise is not None and evidence.noise > 0
+    capsys.readouterr()
+    assert cli.run(["predict", str(out), str(folder), "--probabilities", "--report", *CLASSES, *PARAMS]) == 0
+    table, report = capsys.readouterr().out.split("\n\n", 1)
+    rows = list(csv.DictReader(io.StringIO(table)))
+    assert len(rows) == 40 and {row["class"] for row in rows} == {"uncertain"} and all(row["p_fake"] for row in rows)
+    assert all(row["detail"].startswith("weak gives no verdict: calibrated on 4 sources of reals") for row in rows)
+    assert "precision" in report, "p_fake can be measured, and is"
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Commands that train and use a model without the pipeline."""
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,18 +9,22 @@ import typer
 
 from fauxscan import params
 from fauxscan.commands.option_groups import flat_options
-from fauxscan.commands.options import OK, UNJUDGED, CropsOption, ParamsFile, given, load_params
+from fauxscan.commands.options import OK, UNJUDGED, CropsOption, FacesOption, ParamsFile, given, load_params
 from fauxscan.commands.training_options import (
     DataOptions,
+    LabelledOptions,
     NetworkOptions,
     OutputOptions,
     RecipeOptions,
     ReportOptions,
     SplitOptions,
 )
-from fauxscan.records import UserError
+from fauxscan.records import Status, UserError, Verdict
 
 if TYPE_CHECKING:
+    from fauxscan.calibrating.recalibrate import Recalibration
+    from fauxscan.judging.calibration import Share
+    from fauxscan.models import Calibration, Evidence
     from fauxscan.workshop import Prediction
 
 
@@ -64,6 +69,62 @@ def _listed(figures: dict[str, float]) -> str:
 
 
 @flat_options
+def calibrate(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder, which is not changed.")],
+    labelled: LabelledOptions,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="Model folder to write: a copy with a new card.")
+    ],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FOLDER",
+            show_default=False,
+            help="Folder with a subfolder for each class. Default: the logits stored with MODEL; no file is read.",
+        ),
+    ] = None,
+    faces: FacesOption = "detect",
+    params_file: ParamsFile = None,
+) -> None:
+    """Calibrate a model on labelled files of your own, on real files alone, or for other error rates."""
+    from fauxscan.calibrating import recalibrate
+
+    files = labelled.files(folder)
+    settings = labelled.apply(load_params(params_file))
+    done = recalibrate.recalibrate(model, out, settings, files, faces)
+    for line in _calibration_lines(done):
+        typer.echo(line)
+    typer.echo(f"Wrote {out}\nNext: fauxscan check FILE --models {out}")
+
+
+def _calibration_lines(done: "Recalibration") -> list[str]:
+    """Return what a person is told about a calibration."""
+    fitted = done.calibration
+    lines = [_calibrated_on(fitted, fitted.evidence)] if fitted.evidence else []
+    if done.unjudged:
+        lines.append(f"Left out, because they cannot be judged: {done.unjudged} files")
+    if done.after:
+        lines.append(f"False positives before: {_share(done.before) if done.before else 'unknown, not calibrated'}")
+        lines.append(f"False positives after: {_share(done.after)}, each source judged without it in the fit")
+    if fitted.high >= 1:
+        needed = math.ceil(1 / fitted.false_positive_rate) - 1
+        lines.append(f"No file will be likely_synthetic: this rate of false positives needs {needed} reals or more")
+    return lines
+
+
+def _calibrated_on(fitted: "Calibration", evidence: "Evidence") -> str:
+    on = f"Calibrated on {fitted.reals} reals of {evidence.real_sources} sources"
+    if not evidence.fake_sources:
+        return f"{on}. Nothing is known about fakes: no file will be no_indication"
+    auc = f"AUC {evidence.auc:.3f} ({evidence.auc_low:.3f} to {evidence.auc_high:.3f})"
+    return f"{on} and {fitted.fakes} fakes of {evidence.fake_sources} sources: {auc}"
+
+
+def _share(share: "Share") -> str:
+    return f"{share.share:.3f} ({share.low:.3f} to {share.high:.3f})"
+
+
+@flat_options
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder.")],
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="File, or folder with all files below it.")],
@@ -78,22 +139,32 @@ def predict(
     faces: CropsOption = "whole",
     params_file: ParamsFile = None,
 ) -> None:
-    """Print the class of each file as CSV: path, class and, with --probabilities, P(fake)."""
+    """Print the class of each file as CSV: path, class, P(fake) with --probabilities, and detail.
+
+    The class is `uncertain` for every file if the model knows too little for a verdict.
+    """
     from fauxscan import models, workshop
     from fauxscan.reporting import scans
 
     labels, classes = report.labels, models.read_card(model).classes
     predictions = workshop.predict(model, folder, load_params(params_file), threshold, faces)
-    columns = ["path", "class", "p_fake"] if probabilities else ["path", "class"]
+    columns = ["path", "class", *(["p_fake"] if probabilities else []), "detail"]
     sys.stdout.writelines(scans.csv_lines(_rows(predictions, classes), columns))
     if report.report:
-        typer.echo("\n" + workshop.report(predictions, folder, labels, classes))
-    raise typer.Exit(OK if all(one.label is not None for one in predictions) else UNJUDGED)
+        typer.echo("\n" + workshop.report(predictions, folder, labels, classes, threshold))
+    raise typer.Exit(OK if all(one.status == Status.OK for one in predictions) else UNJUDGED)
 
 
 def _rows(predictions: "list[Prediction]", classes: tuple[str, str]) -> list[dict[str, Any]]:
-    """Return path, class and P(fake) of each file; the class of a file that was not judged is its status."""
+    """Return path, class, P(fake) and detail of each file."""
     return [
-        {"path": one.path, "class": one.status if one.label is None else classes[one.label], "p_fake": one.p_fake}
+        {"path": one.path, "class": _class(one, classes), "p_fake": one.p_fake, "detail": one.detail}
         for one in predictions
     ]
+
+
+def _class(one: "Prediction", classes: tuple[str, str]) -> str:
+    """Return the class of a file: its status if it was not judged, `uncertain` if the model gives no verdicts."""
+    if one.status != Status.OK:
+        return one.status
+    return Verdict.UNCERTAIN if one.label is None else classes[one.label]

@@ -1,14 +1,17 @@
-"""Groups of options of the commands `train` and `predict`."""
+"""Groups of options of the commands `train`, `calibrate` and `predict`."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fauxscan import params
 from fauxscan.commands.options import DATA, TRAINING, given, new_folder, value
 from fauxscan.records import UserError
+
+if TYPE_CHECKING:
+    from fauxscan.calibrating.recalibrate import LabelledFiles
 
 NETWORK, SPLIT, OUTPUT, REPORT = "Network", "Split", "Output", "Report"  # panels of these commands
 
@@ -234,6 +237,83 @@ class OutputOptions:
             metavar="FILE", rich_help_panel=OUTPUT, help="Draw loss and accuracy over the epochs, as .png or .svg."
         ),
     ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledOptions:
+    """The labelled files that a model is calibrated on, and the error rates that are aimed at."""
+
+    real: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--real", metavar="NAME", rich_help_panel=DATA, help="Folder of real files, below FOLDER. Repeatable."
+        ),
+    ] = None
+    fake: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fake", metavar="NAME", rich_help_panel=DATA, help="Folder of fake files, below FOLDER. Repeatable."
+        ),
+    ] = None
+    reals: Annotated[
+        Path | None,
+        typer.Option(
+            "--reals",
+            metavar="FOLDER",
+            rich_help_panel=DATA,
+            help="Set the threshold of likely_synthetic from the real files in FOLDER alone, without fakes.",
+        ),
+    ] = None
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--source",
+            metavar="PATTERN",
+            rich_help_panel=DATA,
+            help="Regular expression whose group captures a file's source (its video, shoot or person) from its path,"
+            " such as '([^/]+)_[0-9]+'. Default: files in one subfolder share a source.",
+        ),
+    ] = None
+    false_positives: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RATE",
+            rich_help_panel=DATA,
+            help="Share of reals that may be called likely_synthetic. Default: as in params.yaml.",
+        ),
+    ] = None
+    false_negatives: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RATE",
+            rich_help_panel=DATA,
+            help="Share of fakes that may be called no_indication. Default: as in params.yaml.",
+        ),
+    ] = None
+
+    def files(self, folder: Path | None) -> "LabelledFiles | None":
+        """Return the labelled files; None for stored logits. Raise UserError for options that do not fit together."""
+        from fauxscan.calibrating.recalibrate import TREE, LabelledFiles
+
+        named = bool(self.real) or bool(self.fake)
+        if self.reals:
+            if folder or named or self.false_negatives is not None:
+                raise UserError("--reals uses reals alone: leave out FOLDER, --real, --fake and --false-negatives")
+            return LabelledFiles(self.reals, {TREE: "real"}, self.source)
+        if folder is None:
+            if named or self.source:
+                raise UserError("--real, --fake and --source describe the files in FOLDER: name it after MODEL")
+            return None
+        if not (self.real and self.fake):
+            raise UserError(
+                f"name the reals and the fakes in {folder}: --real NAME --fake NAME, or only --reals FOLDER"
+            )
+        return LabelledFiles(folder, classes_of(self.real, self.fake), self.source)
+
+    def apply(self, settings: params.Params) -> params.Params:
+        """Return the parameters with these error rates. Raise UserError for a wrong value."""
+        rates = {"false_positive_rate": self.false_positives, "false_negative_rate": self.false_negatives}
+        return params.changed(settings, "calibrate", rates)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,17 +28,18 @@ def examples(
 ) -> Iterator[Example]:
     """Yield every file in a labelled folder. Raise UserError for labels or folders that are ambiguous.
 
-    `labels` gives each folder the label `real`, or the name of what made its fakes. `source` is a regular expression
-    with one group, which captures the source (the video, shoot or person that no split divides) from the path below
-    that folder, for example 'id(\\d+)_'. Without a match, all files of one subfolder are one source, and each other
-    file is a source of its own. `splits` names folders that already are the train, validation or test split, for
-    example {held_out: test}.
+    `labels` gives each folder the label `real`, or the name of what made its fakes; "." is the whole tree. `source` is
+    a regular expression with one group, which captures the source (the video, shoot or person that no split divides)
+    from the path below that folder, for example 'id(\\d+)_'. Without a match, all files of one subfolder are one
+    source, and each other file is a source of its own. `splits` names folders that already are the train, validation or
+    test split, for example {held_out: test}.
     """
     labelled = _checked_labels(root, labels or {})
     expression = _expression(source)
     fixed = _fixed(root, splits or {})
     _refuse_unlabelled_folders(root, labelled)
-    _warn_about_unlabelled_files(root)
+    if "." not in labelled:
+        _warn_about_unlabelled_files(root)
     missing = {REAL if made_by == "real" else FAKE for made_by in labelled.values()}
     for name, made_by in sorted(labelled.items()):
         for file in _files(root, name):

@@ -1,5 +1,6 @@
 """Combiners join the calibrated logits of several models into one; they are fitted on the validation split."""
 
+import logging
 import shutil
 import warnings
 from pathlib import Path
@@ -14,11 +15,12 @@ from sklearn.neural_network import MLPClassifier
 
 from fauxscan import disk, models
 from fauxscan.judging import calibration, manifest
-from fauxscan.judging.ensemble import CARD_FILE, MEMBERS_FOLDER, Dense, EnsembleCard, calibrate, forward
+from fauxscan.judging.ensemble import CARD_FILE, MEMBERS_FOLDER, Dense, EnsembleCard, advice, calibrate, forward
 from fauxscan.models import ModelCard
 from fauxscan.params import CalibrateParams, CombinerParams
 from fauxscan.records import UserError
 
+log = logging.getLogger(__name__)
 FOLDS = 5
 UNITS = 32  # of `dense32` in the write-up (Spagnola 2020)
 EPOCHS = 500
@@ -38,19 +40,25 @@ def combine(
     dataset = _one_dataset(cards)
     table = _joined(cards, folder)
     inputs, labels = table[list(cards)].to_numpy(), table["label"].to_numpy()
+    layers = fit(inputs, labels, combiner.method, seed)
     unseen = cross_fitted(inputs, labels, table["source"].to_numpy(), combiner.method, seed)
+    change = forward(layers, table[[f"{name} shifted" for name in cards]].to_numpy()) - forward(layers, inputs)
+    media = table[["label", "source"]].assign(logit=unseen, shifted=unseen + change)
     card = EnsembleCard(
         name=name,
         method=combiner.method,
         dataset=dataset,
-        layers=fit(inputs, labels, combiner.method, seed),
+        layers=layers,
         digests={member: card.model_digest for member, card in cards.items()},
-        calibration=calibration.fit(labels, unseen, params),
+        calibration=calibration.fit_media(media, params),
         proof_of_machinery=any(card.trained_on.proof_of_machinery for card in cards.values()),
     )
     for member in cards:
         shutil.copytree(folder / member, out / MEMBERS_FOLDER / member)
     disk.write_text(out / CARD_FILE, card.model_dump_json(indent=2) + "\n")
+    warning = advice(name, card.calibration)
+    if warning and not card.proof_of_machinery:
+        log.warning(warning)
 
 
 def _one_dataset(cards: dict[str, ModelCard]) -> str:
@@ -68,12 +76,16 @@ def _one_dataset(cards: dict[str, ModelCard]) -> str:
 
 
 def _joined(cards: dict[str, ModelCard], folder: Path) -> pd.DataFrame:
-    """Return one row per media file that every member could judge: label, source and each member's calibrated logit."""
+    """Return one row per media file that every member could judge: label, source, and the members' calibrated logits.
+
+    The columns `NAME shifted` have those of the same files, moved by one pixel; null if a member's were not measured.
+    """
     table: pd.DataFrame | None = None
     for member, card in cards.items():
         media = pd.read_parquet(folder / member / manifest.LOGITS).set_index(["sha256", "label"])
-        column = media["logit"].map(lambda raw, card=card: calibrate(raw, card.calibration)).rename(member)
-        table = media[["source"]].join(column) if table is None else table.join(column, how="inner")
+        raw = pd.DataFrame({member: media["logit"], f"{member} shifted": media.get("shifted", np.nan)})
+        columns = raw.map(lambda logit, card=card: calibrate(logit, card.calibration))
+        table = media[["source"]].join(columns) if table is None else table.join(columns, how="inner")
     table = None if table is None else table.reset_index("label")
     if table is None or table["label"].nunique() < 2:
         raise UserError(f"{', '.join(cards)} judged no reals and fakes in common: an ensemble cannot be fitted")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,19 @@ from fauxscan.models import Calibration, ModelCard
 from fauxscan.records import ModelError, Strict, Verdict
 
 CARD_FILE, MEMBERS_FOLDER = "ensemble.json", "members"
+MIN_AUC = 0.6  # guessing gives 0.5; what lies between the two may also be due to how a dataset was made
+# Of each class. With fewer than 19 independent reals no threshold keeps a false positive rate of 5 % (split conformal:
+# ceil(20 * 0.95) = 19), and intervals from so few sources are too narrow: all resamples of 5 that are right are right.
+MIN_SOURCES = 20
+MORE_SOURCES = (
+    f"Calibrate it on at least {MIN_SOURCES} sources of each class (`fauxscan calibrate --help`), or train it again"
+    " with more data or a larger share for validation."
+)
+MORE_KNOWLEDGE = "Train it for longer, on more data or on data like the files it will judge, or try another detector."
+OTHER_RATES = (
+    "Calibrate it for lower error rates, for which its thresholds lie further apart (`fauxscan calibrate --help`)."
+)
+ENSEMBLE = ""  # stands for the ensemble itself among the names of its members
 
 
 class Dense(Strict):
@@ -46,8 +59,10 @@ class EnsembleCard(Strict):
     def hashed(self) -> dict[str, Any]:
         """Return everything on the card, under the frozen names that digests are made of."""
         layers = [wire.named(layer, wire.DENSE) for layer in self.layers]
-        calibration = wire.named(self.calibration, wire.CALIBRATION)
-        return (wire.named(self, wire.ENSEMBLE) or {}) | {"layers": layers, "calibration": calibration}
+        return (wire.named(self, wire.ENSEMBLE) or {}) | {
+            "layers": layers,
+            "calibration": hashed_calibration(self.calibration),
+        }
 
 
 @dataclass(frozen=True)
@@ -87,11 +102,17 @@ class Ensemble:
             return Judgement(p_fake, Verdict.UNCERTAIN, "trained on the demo, which proves nothing but the machinery")
         if thresholds is None:
             return Judgement(p_fake, Verdict.UNCERTAIN, "a model of the ensemble is not calibrated")
+        if withheld := [self._withheld[name] for name in (*calibrated, ENSEMBLE) if name in self._withheld]:
+            return Judgement(p_fake, Verdict.UNCERTAIN, "; ".join(withheld))
         return Judgement(p_fake, verdict_for(p_fake, *thresholds), "")
 
     @cached_property
     def _cards(self) -> dict[str, ModelCard]:
         return {model.card.name: model.card for model in self.members}
+
+    @cached_property
+    def _withheld(self) -> dict[str, str]:
+        return withheld(tuple(self._cards.values()), self.card)
 
     def _thresholds(self, names: list[str]) -> tuple[float, float] | None:
         """Return the thresholds (low, high): the combiner's, or the mean of the members' in logits."""
@@ -102,6 +123,62 @@ class Ensemble:
         if len(fitted) < len(calibrations):
             return None
         return _mean_of_logits([c.low for c in fitted]), _mean_of_logits([c.high for c in fitted])
+
+
+class Doubt(NamedTuple):
+    """A reason why a model gives no verdicts, and what a person can do about it."""
+
+    reason: str
+    remedy: str
+
+
+def doubts(calibration: Calibration | None) -> list[Doubt]:
+    """Return why a calibration allows no verdicts. Without evidence, as on cards of older versions, nothing is doubted.
+
+    A calibration on reals alone says nothing about the AUC, and is not doubted for it.
+    """
+    if calibration is None or calibration.evidence is None:
+        return []
+    found, evidence = list[Doubt](), calibration.evidence
+    counted = {"reals": evidence.real_sources} | ({} if evidence.auc is None else {"fakes": evidence.fake_sources})
+    if few := [f"{count} sources of {kind}" for kind, count in counted.items() if count < MIN_SOURCES]:
+        found.append(Doubt(f"calibrated on {' and '.join(few)}, but {MIN_SOURCES} are required", MORE_SOURCES))
+    if evidence.auc is not None and evidence.auc_low is not None and evidence.auc_low < MIN_AUC:
+        interval = f"{evidence.auc:.3f} ({evidence.auc_low:.3f} to {evidence.auc_high:.3f})"
+        found.append(Doubt(f"its AUC on calibration data is {interval}, and may be under {MIN_AUC}", MORE_KNOWLEDGE))
+    gap = logit(calibration.high) - logit(calibration.low)
+    if evidence.noise is not None and gap < evidence.noise:
+        noise = f"which is less than its logit changes if an image moves by a pixel ({evidence.noise:.2g})"
+        found.append(Doubt(f"its thresholds are {gap:.2g} apart in logits, {noise}", OTHER_RATES))
+    return found
+
+
+def advice(name: str, calibration: Calibration | None) -> str | None:
+    """Return why a model gives no verdicts and what to do, for the person who made it; None if it gives verdicts."""
+    found = doubts(calibration)
+    if not found:
+        return None
+    return f"Every verdict of {name} is `uncertain`: {_reasons(found)}. {' '.join(one.remedy for one in found)}"
+
+
+def withheld(cards: Sequence[ModelCard], ensemble: EnsembleCard | None) -> dict[str, str]:
+    """Return the reason of each model that gives no verdicts, by its name; that of the ensemble under ENSEMBLE."""
+    named = [(card.name, card.name, card.calibration) for card in cards]
+    named += [(ENSEMBLE, ensemble.name, ensemble.calibration)] if ensemble else []
+    found = {key: (name, doubts(calibration)) for key, name, calibration in named}
+    return {key: f"{name} gives no verdict: {_reasons(of)}" for key, (name, of) in found.items() if of}
+
+
+def _reasons(found: Sequence[Doubt]) -> str:
+    return ", and ".join(one.reason for one in found)
+
+
+def hashed_calibration(calibration: Calibration | None) -> dict[str, Any] | None:
+    """Return what a calibration adds to digests: with its evidence only if that withholds verdicts."""
+    hashed = wire.named(calibration, wire.CALIBRATION)
+    if calibration is None or hashed is None or not doubts(calibration):
+        return hashed
+    return hashed | {"evidence": wire.named(calibration.evidence, wire.EVIDENCE)}
 
 
 def _mean_of_logits(shares: list[float]) -> float:

@@ -1,35 +1,42 @@
 """From a trained network to a model that scans can use: calibrated, with the logits that it was calibrated on."""
 
+import logging
 import shutil
 from pathlib import Path
 
 import pandas as pd
 
 from fauxscan import models
-from fauxscan.judging import calibration, scoring
+from fauxscan.judging import calibration, ensemble, scoring
+from fauxscan.judging.ensemble import Member
 from fauxscan.judging.manifest import LOGITS
-from fauxscan.models import Model
 from fauxscan.params import CalibrateParams
 from fauxscan.preparing.mixture.read import Mixture, open_mixture
 from fauxscan.records import VALIDATION
+
+log = logging.getLogger(__name__)
 
 
 def calibrate(trained: Path, mixture: Path, shards: Path, out: Path, params: CalibrateParams) -> None:
     """Write the network of `trained` to `out`, with its calibration on the validation splits and the logits behind it.
 
     The splits are those of all datasets in the mixture. A model trained on self-blended images is calibrated on their
-    reals and the self-blends made of them.
+    reals and the self-blends made of them. If the calibration shows that the model knows too little for verdicts, a
+    warning says so.
     """
-    model = models.load(trained)
-    media = _validation_logits(model, open_mixture(mixture, shards))
-    fitted = calibration.fit(media["label"], media["logit"], params)
+    model, mixed = models.load(trained), open_mixture(mixture, shards)
+    media = scoring.with_shifted(_validation_logits(model, mixed), _validation_logits(scoring.Shifted(model), mixed))
+    fitted = calibration.fit_media(media, params)
     out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(trained / models.NETWORK, out / models.NETWORK)
     models.write_card(out, model.card.model_copy(update={"calibration": fitted}))
     media.to_parquet(out / LOGITS, index=False)
+    warning = ensemble.advice(model.card.name, fitted)
+    if warning and not model.card.trained_on.proof_of_machinery:  # which gives no verdicts in any case
+        log.warning(warning)
 
 
-def _validation_logits(model: Model, mixture: Mixture) -> pd.DataFrame:
+def _validation_logits(model: Member, mixture: Mixture) -> pd.DataFrame:
     """Return one row for each media file in the validation splits, with sources that no two datasets share."""
     view = mixture.view_for(model.card.looks_at)
     face_logits = scoring.self_blended_logits if model.card.trained_on.self_blended else scoring.face_logits

@@ -1,11 +1,13 @@
 """Compute the logits of a split with the decoder and resizer that scans use."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from fauxscan.judging.aggregation import media_logit
 from fauxscan.judging.ensemble import Member
@@ -19,6 +21,29 @@ from fauxscan.records import FAKE, LOGITS, REAL, View
 KEY = ["sha256", "label", "generator", "source"]  # the same for all faces of a media file
 Example = dict[str, Any]
 CAP = 1 << 30  # pixels: images in shards have passed the caps already
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """A model that sees every image moved by one pixel. A score that this changes much is noise."""
+
+    model: Member
+
+    @property
+    def card(self) -> ModelCard:
+        """Return the model's card."""
+        return self.model.card
+
+    def scorer(self, batch: int) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+        """Return the model's forward pass, of the images moved up and left by one pixel."""
+        score = self.model.scorer(batch)
+        return lambda images: score(np.pad(images[:, 1:, 1:], ((0, 0), (0, 1), (0, 1), (0, 0)), mode="edge"))
+
+
+def with_shifted(media: pd.DataFrame, shifted: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of media files with the column `shifted`: the logits of the same files by a `Shifted` model."""
+    keys = ["sha256", "label"]
+    return media.merge(shifted[[*keys, "logit"]].rename(columns={"logit": "shifted"}), on=keys)
 
 
 def face_logits(model: Member, shards: Shards, split: str, view: View, jpeg_quality: int | None = None) -> pd.DataFrame:

@@ -39,17 +39,21 @@ def summary(console: Console, finished: "Summary", results: Path, settings: "Set
     _print_line(console, f"{finished.root}: {changes}, {finished.unchanged} unchanged")
     _print_counts(console, "verdict", finished.verdicts)
     _print_counts(console, "status", {status: count for status, count in finished.statuses.items() if count})
-    if warning := demo_warning(settings):
-        console.print(warning, soft_wrap=True)
+    if warning := uncertain_warning(settings):
+        _print_line(console, warning)
     _print_line(console, f"Run {finished.run_id}. Show all files: fauxscan latest --results {results}")
 
 
-def demo_warning(settings: "Settings") -> str | None:
-    """Return a warning if models that were trained on the demo dataset judge files, else None."""
+def uncertain_warning(settings: "Settings") -> str | None:
+    """Return a warning if a model of the scan gives no verdicts, so that files it judges are `uncertain`, else None."""
+    from fauxscan.judging import ensemble  # which the commands that read tables need not wait for
+
     demo = [card.name for card in settings.cards if card.trained_on.proof_of_machinery]
-    if not demo:
-        return None
-    return f"Every verdict is `uncertain`, because these models were trained on the demo only: {', '.join(demo)}."
+    if demo:
+        return f"Every verdict is `uncertain`, because these models were trained on the demo only: {', '.join(demo)}."
+    if reasons := ensemble.withheld(settings.cards, settings.ensemble):
+        return f"Files that these models judge are `uncertain`: {'; '.join(reasons.values())}."
+    return None
 
 
 def print_forecast(console: Console, forecast: "Forecast") -> None:

@@ -3,7 +3,8 @@
 import hashlib
 import importlib.util
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from fauxscan.models import ModelCard
 from fauxscan.params import Engines, FaceParams, MediaParams, Params, ScanParams
 from fauxscan.records import FaceMode, ModelError, View
 
+log = logging.getLogger(__name__)
+EVALUATIONS = ("evaluations", "*/figures.parquet")  # in a project: what the stage `evaluate` writes, as in dvc.yaml
 SCORING = 4  # raise it when the same file, model and params would get another score
 FINDING = 3  # raise it when other faces would be found in the same file
 GPU = Path("/dev/nvidiactl")  # made by the driver; asking TensorFlow would take seconds
@@ -59,7 +62,7 @@ class Settings:
 
 def read(params: Params, named: Sequence[Path] = (), mode: FaceMode = "detect", project: Path = Path()) -> Settings:
     """Return the settings of a scan with the named models, or the project's. Raise ModelError. Load no network."""
-    folders = tuple(named) or tuple(project / model for model in params.scan.models) or _trained(params, project)
+    folders = tuple(named) or _default(params, project)
     members, engine = ensemble.read_members(folders), choose_engine(params.scan.engine)
     precision = params.scan.precision if engine == "openvino" else "float32"
     judged_with = {
@@ -88,6 +91,58 @@ def choose_engine(engine: Engines) -> str:
     return ("openvino" if installed and not GPU.exists() else "tensorflow") if engine == "auto" else engine
 
 
+def _default(params: Params, project: Path) -> tuple[Path, ...]:
+    """Return the models of `scan.models`, or those that were trained and evaluated; none of the demo beside others."""
+    if params.scan.models:
+        return _without_demo(tuple(project / model for model in params.scan.models))
+    return _without_demo(_evaluated(_trained(params, project), project))
+
+
+def _without_demo(folders: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Return the models without those that were trained on the demo, unless all were."""
+    demo = [
+        folder
+        for folder in folders
+        if (folder / models.CARD).is_file() and models.read_card(folder).trained_on.proof_of_machinery
+    ]
+    if not 0 < len(demo) < len(folders):
+        return folders
+    log.info("Left out, because other models judge: %s. Models trained on the demo prove nothing.", _names(demo))
+    return tuple(folder for folder in folders if folder not in demo)
+
+
+def _evaluated(folders: tuple[Path, ...], project: Path) -> tuple[Path, ...]:
+    """Return the models that the project has evaluated, or all if it has evaluated none of them."""
+    known = _evaluated_digests(project)
+    evaluated = tuple(folder for folder in folders if models.read_card(folder).model_digest in known)
+    how = "List models in `evaluations` of params.yaml and run `make repro`"
+    if not evaluated:
+        log.info("All models judge, although none has an evaluation: %s. %s.", _names(folders), how)
+        return folders
+    if new := [folder for folder in folders if folder not in evaluated]:
+        log.info("Left out, because they have no evaluation: %s. %s, or name them with --models.", _names(new), how)
+    return evaluated
+
+
+def _evaluated_digests(project: Path) -> set[str]:
+    """Return the digests of the models for which the project has figures. Raise ModelError if these are damaged."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder, pattern = EVALUATIONS
+    digests = set[str]()
+    for file in sorted((project / folder).glob(pattern)):
+        try:
+            digests |= set(pq.read_table(file, columns=["model_digest"])["model_digest"].to_pylist())
+        except (pa.ArrowException, OSError) as error:
+            raise ModelError(f"{file} is damaged: delete it and run `make repro`") from error
+    return digests
+
+
+def _names(folders: Collection[Path]) -> str:
+    return ", ".join(folder.name for folder in folders)
+
+
 def _trained(params: Params, project: Path) -> tuple[Path, ...]:
     """Return the trained models that params.yaml declares; those that earlier experiments left are passed over."""
     home = project / "models"
@@ -105,7 +160,7 @@ def _judging_parts(card: ModelCard) -> dict[str, Any]:
         "input": [card.input_size, card.looks_at],
         "faces": wire.named(card.faces, wire.FACES),
         "align": wire.named(card.reencode, wire.REENCODE),
-        "calibration": wire.named(card.calibration, wire.CALIBRATION),
+        "calibration": ensemble.hashed_calibration(card.calibration),
         "proof_of_machinery": card.trained_on.proof_of_machinery,
     }
 

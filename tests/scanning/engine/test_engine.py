@@ -24,11 +24,14 @@ from support.scanning import (
 )
 from support.videos import encoded_video, in_black, mux
 
+from fauxscan import models
 from fauxscan.judging.aggregation import media_logit
 from fauxscan.judging.ensemble import Dense, Ensemble, EnsembleCard
 from fauxscan.media import files
 from fauxscan.media.images import colour, jpeg
+from fauxscan.models import Evidence
 from fauxscan.records import Status, UserError, Verdict
+from fauxscan.reporting import scans
 from fauxscan.scanning import scan, settings
 from fauxscan.scanning.decoding import worker
 from fauxscan.scanning.engine import outcomes
@@ -272,6 +275,25 @@ def test_defects_that_are_passed_over_are_in_the_detail_after_the_reason(tmp_pat
     demo = Engine(proofs, lambda known: Ensemble(tuple(map(Stub, known.cards))), MediaDecoder)  # type: ignore[arg-type]
     (uncertain,) = judge(demo, tmp_path, "pano.jpg")
     assert "demo" in (uncertain.detail or "") and (uncertain.detail or "").endswith(f"; {jpeg.NO_END}")
+
+
+def test_a_model_that_knows_too_little_gives_no_verdict_in_a_scan(root: Path, tmp_path: Path) -> None:
+    folders = stub_engine(tmp_path / "models").settings.folders
+    before = settings.read(tiny_params(), folders)
+    evidence = Evidence(
+        real_sources=40, fake_sources=40, auc=0.445, auc_low=0.3, auc_high=0.6, confidence=0.95, noise=None
+    )
+    card = models.read_card(folders[1])
+    assert card.calibration is not None
+    fitted = card.calibration.model_copy(update={"evidence": evidence})
+    models.write_card(folders[1], card.model_copy(update={"calibration": fitted}))
+    chosen = settings.read(tiny_params(), folders)
+    assert chosen.digest != before.digest, "or a scan would leave the verdicts of earlier ones"
+    rows = states(root, tmp_path / "results", Engine(chosen, stub_ensemble, MediaDecoder))
+    assert rows["face.jpg"]["verdict"] == Verdict.UNCERTAIN and rows["face.jpg"]["p_fake"] is not None
+    assert rows["face.jpg"]["detail"].startswith("wholes gives no verdict: its AUC on calibration data is 0.445")
+    assert "wholes gives no verdict" in (scans.uncertain_warning(chosen) or "")
+    assert scans.uncertain_warning(before) is None
 
 
 def _of_the_demo(card: Any) -> Any:

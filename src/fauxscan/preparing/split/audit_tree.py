@@ -37,19 +37,39 @@ def audit_prepared(folder: Path, params: SplitParams) -> dict[str, Any]:
 
 def audit_tree(root: Path, labels: dict[str, str], splits: dict[str, str], params: Params) -> dict[str, Any]:
     """Return the audit of a folder with labelled subfolders; files in no split count as training. Raise UserError."""
-    if not root.is_dir():
-        raise UserError(f"there is no folder {root}")
-    module = datasets.get("folder")
-    with tempfile.TemporaryDirectory() as temporary:
-        index, faces = Path(temporary, "index.parquet"), Path(temporary, "faces")
-        examples = module.examples(root, labels=labels, splits=splits)
-        copies = indexing.write_index(examples, root, index, module.CARD, None)
-        extractor = FaceExtractor(root, "whole", params.media, params.faces, keep_images=False)
-        extract_faces(index, root, faces, extractor, params.scan.worker_count)
-        table = assign.read_usable_files(faces)
-        pairs = assign.find_near_duplicates(faces, table, params.split.near_duplicate_bits)
+    table, pairs, copies = _read_tree(root, labels, splits, params)
     group = near_duplicates.groups(table, pairs, assign.TOKENS["official"])
     result = audit.audit(table.assign(group=group, split=table["split"].fillna(TRAIN)), pairs, params.split)
     conflicts = [f"{copy.path} = {copy.duplicate_of}" for copy in copies if copy.conflicting]
     result["leaking"]["exact_copies"], result["leaks"]["exact_copies"] = len(conflicts), conflicts[: audit.NAMED]
     return result
+
+
+def read_sources(root: Path, labels: dict[str, str], params: Params, source: str | None = None) -> pd.DataFrame:
+    """Return the usable files of a folder with labelled subfolders: sha256, path, label, generator and source.
+
+    `source` is a regular expression as in `datasets/folder.py`. Without a match, files in one subfolder of a labelled
+    folder share a source; near-duplicates always do. Raise UserError.
+    """
+    table, pairs, _ = _read_tree(root, labels, {}, params, source)
+    group = near_duplicates.groups(table, pairs, assign.TOKENS["source"])
+    table = table.assign(source=group, generator=table["generator"].fillna(""))
+    return table[["sha256", "path", "label", "generator", "source"]]
+
+
+def _read_tree(
+    root: Path, labels: dict[str, str], splits: dict[str, str], params: Params, source: str | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame, list[indexing.Duplicate]]:
+    """Return the usable files of a labelled folder, the pairs of near-duplicates, and the exact copies."""
+    if not root.is_dir():
+        raise UserError(f"there is no folder {root}")
+    module = datasets.get("folder")
+    with tempfile.TemporaryDirectory() as temporary:
+        index, faces = Path(temporary, "index.parquet"), Path(temporary, "faces")
+        examples = module.examples(root, labels=labels, splits=splits, source=source)
+        copies = indexing.write_index(examples, root, index, module.CARD, None)
+        extractor = FaceExtractor(root, "whole", params.media, params.faces, keep_images=False)
+        extract_faces(index, root, faces, extractor, params.scan.worker_count)
+        table = assign.read_usable_files(faces)
+        pairs = assign.find_near_duplicates(faces, table, params.split.near_duplicate_bits)
+    return table, pairs, copies

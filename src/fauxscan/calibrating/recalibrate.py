@@ -1,0 +1,137 @@
+"""Calibrate any model anew: on labelled files, on real files alone, or on the logits of an earlier calibration."""
+
+import logging
+import math
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from fauxscan import models
+from fauxscan.judging import calibration, ensemble
+from fauxscan.judging.calibration import Share
+from fauxscan.judging.ensemble import Ensemble
+from fauxscan.judging.manifest import LOGITS
+from fauxscan.judging.scoring import Shifted
+from fauxscan.models import Calibration, ModelCard
+from fauxscan.params import Params
+from fauxscan.preparing.split import audit_tree
+from fauxscan.records import FAKE, REAL, FaceMode, Status, UserError
+from fauxscan.scanning import settings
+from fauxscan.scanning.engine.engine import Engine
+from fauxscan.scanning.engine.outcomes import media_logits
+from fauxscan.scanning.inference import backends
+from fauxscan.scanning.settings import Settings
+
+log = logging.getLogger(__name__)
+TREE = "."  # names the whole tree among labelled folders
+
+
+@dataclass(frozen=True)
+class LabelledFiles:
+    """Files that a model is calibrated on."""
+
+    tree: Path
+    labels: Mapping[str, str]  # of each folder: `real`, or the name of what made its fakes; TREE is the whole tree
+    source: str | None = None  # captures the source from a path, as in datasets/folder.py
+
+    def sources(self, params: Params) -> pd.DataFrame:
+        """Return the usable files: sha256, path, label, generator and source. Raise UserError."""
+        return audit_tree.read_sources(self.tree, dict(self.labels), params, self.source)
+
+
+@dataclass(frozen=True)
+class Recalibration:
+    """The end of a calibration, with the false positives before and after it if reals alone were used."""
+
+    calibration: Calibration
+    unjudged: int  # files that were left out
+    before: Share | None = None  # None also if the model was not calibrated
+    after: Share | None = None  # of sources that were left out of the fit
+
+
+def recalibrate(
+    model: Path, out: Path, params: Params, labelled: LabelledFiles | None = None, faces: FaceMode = "detect"
+) -> Recalibration:
+    """Write a copy of the model folder `model` to `out`, calibrated on labelled files.
+
+    If all are real, only the upper threshold is set. Without files, the model is calibrated on the logits that an
+    earlier calibration has stored in `model`, and no media are read. The error rates are those of `params.calibrate`.
+    Raise UserError for unsuitable folders.
+    """
+    card, rates = _calibratable(model, out), params.calibrate
+    media = _judge(model, labelled, params, faces) if labelled else _stored_logits(model)
+    judged = media.dropna(subset="logit")
+    _refuse_unjudged_classes(judged, media)
+    only_reals, unjudged = FAKE not in set(judged["label"]), len(media) - len(judged)
+    if only_reals:
+        fitted = calibration.fit_reals(judged, card.calibration, rates.false_positive_rate)
+    else:
+        fitted = calibration.fit_media(judged, rates)
+    new = card.model_copy(update={"name": out.name, "calibration": fitted})
+    _write(model, out, new, judged)
+    if (warning := ensemble.advice(out.name, fitted)) and not card.trained_on.proof_of_machinery:
+        log.warning(warning)
+    if not only_reals:
+        return Recalibration(fitted, unjudged)
+    before = calibration.false_positives(judged, card.calibration) if card.calibration else None
+    after = calibration.unseen_false_positives(judged, card.calibration, rates.false_positive_rate)
+    return Recalibration(fitted, unjudged, before, after)
+
+
+def _calibratable(model: Path, out: Path) -> ModelCard:
+    """Return the card of the model. Raise UserError if it is an ensemble, or if `out` exists."""
+    if out.exists():
+        raise UserError(f"{out} already exists: name another folder for the calibrated model")
+    if (model / ensemble.CARD_FILE).is_file():
+        raise UserError(f"{model} is an ensemble: calibrate its members, then combine them again with `make repro`")
+    return models.read_card(model)
+
+
+def _stored_logits(model: Path) -> pd.DataFrame:
+    file = model / LOGITS
+    if not file.is_file():
+        raise UserError(
+            f"{model} has no {LOGITS}, the logits of an earlier calibration: name a folder of labelled files"
+        )
+    return pd.read_parquet(file)
+
+
+def _judge(model: Path, labelled: LabelledFiles, params: Params, faces: FaceMode) -> pd.DataFrame:
+    """Return the table of a calibration, with the logits that a scan gives; null for files that cannot be judged."""
+    chosen = settings.read(params, (model,), faces)
+    table = labelled.sources(params)
+    files = [labelled.tree / path for path in table.pop("path")]
+    return table.assign(logit=_logits(files, chosen, backends.load), shifted=_logits(files, chosen, _load_shifted))
+
+
+def _load_shifted(chosen: Settings) -> Ensemble:
+    return Ensemble(tuple(map(Shifted, backends.load(chosen).members)))
+
+
+def _logits(files: Sequence[Path], chosen: Settings, load: Callable[[Settings], Ensemble]) -> list[float]:
+    """Return the logit of each file; not a number for a file that cannot be judged."""
+    with Engine(chosen, load) as engine:
+        outcomes = engine.check(files)
+    (card,) = chosen.cards
+    return [media_logits(one.scores)[card.name] if one.status == Status.OK else math.nan for one in outcomes]
+
+
+def _refuse_unjudged_classes(judged: pd.DataFrame, media: pd.DataFrame) -> None:
+    """Raise UserError if there are no reals, or if no file of a class could be judged."""
+    for label, kind in ((REAL, "real"), (FAKE, "fake")):
+        if label not in set(judged["label"]) and (label == REAL or label in set(media["label"])):
+            raise UserError(f"no {kind} file could be judged: `fauxscan check FILE --models MODEL` says why")
+
+
+def _write(model: Path, out: Path, card: ModelCard, media: pd.DataFrame) -> None:
+    """Write the copy of the model folder, whole or not at all, with its new card and the logits behind it."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".calibrating-") as aside:
+        copy = Path(shutil.copytree(model, Path(aside) / out.name))
+        models.write_card(copy, card)
+        media.to_parquet(copy / LOGITS, index=False)
+        copy.rename(out)

@@ -1,0 +1,171 @@
+"""`fauxscan calibrate`: on labelled files, on reals alone, and on stored logits, with an imported model."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image as Pillow
+from support import ROOT
+from support.preparing import picture, save
+from support.scanning import tiny_params, write_params
+
+from fauxscan import cli, models
+from fauxscan.calibrating import recalibrate
+from fauxscan.judging import calibration
+from fauxscan.models import ModelCard
+from fauxscan.scanning import settings
+from fauxscan.scanning.engine.engine import check_files
+
+pytest_plugins = ["support.scanning_models"]
+REALS, FAKES = 24, 22
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, tiny_models: list[Path]) -> Path:
+    """Return a folder with params.yaml, an uncalibrated model, and labelled pictures, some of one source."""
+    home = tmp_path_factory.mktemp("recalibrate")
+    write_params(home / "params.yaml")
+    shutil.copytree(tiny_models[1], home / "imported")
+    card = models.read_card(home / "imported")
+    models.write_card(home / "imported", card.model_copy(update={"calibration": None, "name": "imported"}))
+    for n in range(REALS):
+        save(home / "files" / "camera" / f"{n}.png", picture(2 * n, 64) // 2)
+    for n in range(FAKES):
+        save(home / "files" / "made" / f"{n}.png", picture(2 * n + 1, 64) // 2 + 110)
+    for n in range(3):
+        save(home / "files" / "made" / "shoot" / f"{n}.png", picture(1001 + 2 * n, 64) // 2 + 110)
+    near = Pillow.open(home / "files" / "camera" / "0.png")
+    near.save(home / "files" / "camera" / "the first again.jpg", quality=95)
+    (home / "files" / "camera" / "notes.txt").write_text("no picture")
+    return home
+
+
+def run(home: Path, *arguments: str) -> int:
+    return cli.run(["calibrate", *arguments, "--params", str(home / "params.yaml")])
+
+
+def labelled(home: Path, out: Path, *more: str) -> list[str]:
+    return [str(home / "imported"), str(home / "files"), "--real", "camera", "--fake", "made", "--out", str(out), *more]
+
+
+@pytest.fixture(scope="module")
+def calibrated(home: Path) -> Path:
+    """Return the model after `fauxscan calibrate` on both classes."""
+    assert run(home, *labelled(home, home / "mine")) == 0
+    return home / "mine"
+
+
+def calibration_of(model: Path) -> tuple[ModelCard, models.Calibration, models.Evidence]:
+    card = models.read_card(model)
+    assert card.calibration is not None and card.calibration.evidence is not None
+    return card, card.calibration, card.calibration.evidence
+
+
+def test_an_imported_model_is_calibrated_on_files_of_the_user(home: Path, calibrated: Path) -> None:
+    card, fitted, evidence = calibration_of(calibrated)
+    assert (card.name, fitted.reals, fitted.fakes) == ("mine", REALS + 1, FAKES + 3)
+    assert (evidence.real_sources, evidence.fake_sources) == (REALS, FAKES + 1), (
+        "a copy and a shoot are one source each"
+    )
+    assert evidence.noise is not None and evidence.noise > 0 and evidence.auc is not None
+    assert models.load(calibrated).card.model_digest == models.read_card(home / "imported").model_digest
+    assert models.read_card(home / "imported").calibration is None, "the model itself is not changed"
+
+
+def test_the_logits_are_those_of_a_scan_and_are_stored(home: Path, calibrated: Path) -> None:
+    stored = pd.read_parquet(calibrated / "validation.parquet")
+    assert list(stored) == ["sha256", "label", "generator", "source", "logit", "shifted"]
+    assert len(stored) == REALS + FAKES + 4 and (stored["shifted"] != stored["logit"]).any()
+    chosen = settings.read(tiny_params(), [home / "imported"])
+    for outcome in check_files([home / "files" / "made" / "3.png", home / "files" / "camera" / "5.png"], chosen):
+        (row,) = stored[stored["sha256"] == outcome.sha256].to_dict("records")
+        assert row["logit"] == pytest.approx(outcome.scores[0]["logit"], abs=1e-5)
+
+
+def test_stored_logits_are_judged_anew_without_the_media(
+    home: Path, calibrated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recalibrate, "_judge", lambda *_: pytest.fail("media are read"))
+    rates = ["--false-positives", "0.2", "--false-negatives", "0.1"]
+    assert run(home, str(calibrated), *rates, "--out", str(tmp_path / "strict")) == 0
+    card, fitted, _ = calibration_of(tmp_path / "strict")
+    wanted = tiny_params().calibrate.model_copy(update={"false_positive_rate": 0.2, "false_negative_rate": 0.1})
+    stored = pd.read_parquet(calibrated / "validation.parquet")
+    assert fitted == calibration.fit_media(stored, wanted) and card.name == "strict"
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "strict" / "validation.parquet"), stored)
+
+
+def test_reals_alone_set_the_upper_threshold_and_false_positives_are_printed(
+    home: Path, calibrated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reals = ["--reals", str(home / "files" / "camera"), "--false-positives", "0.1"]
+    assert run(home, str(home / "imported"), *reals, "--out", str(tmp_path / "a")) == 0
+    said = capsys.readouterr().out
+    assert f"Calibrated on {REALS + 1} reals of {REALS} sources. Nothing is known about fakes" in said
+    assert "before: unknown, not calibrated" in said and "False positives after: 0." in said
+    _, fitted, _ = calibration_of(tmp_path / "a")
+    stored = pd.read_parquet(tmp_path / "a" / "validation.parquet")
+    assert np.mean(1 / (1 + np.exp(-stored["logit"])) >= fitted.high) <= 0.1 and fitted.low == 0
+    assert run(home, str(calibrated), *reals, "--out", str(tmp_path / "b")) == 0
+    assert "False positives before: 0." in capsys.readouterr().out
+    assert calibration_of(tmp_path / "b")[2].auc == calibration_of(calibrated)[2].auc
+    assert run(home, str(tmp_path / "a"), "--false-positives", "0.01", "--out", str(tmp_path / "c")) == 0
+    assert "No file will be likely_synthetic: this rate of false positives needs 99 reals" in capsys.readouterr().out
+    assert calibration_of(tmp_path / "c")[1].high == 1
+
+
+def test_a_model_that_still_knows_too_little_says_so(
+    home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    few = tmp_path / "few"
+    few.mkdir()
+    for n in range(6):
+        shutil.copy(home / "files" / "camera" / f"{n}.png", few)
+    assert run(home, str(home / "imported"), "--reals", str(few), "--out", str(tmp_path / "m")) == 0
+    (said,) = [record.getMessage() for record in caplog.records if "verdict" in record.getMessage()]
+    assert said.startswith("Every verdict of m is `uncertain`: calibrated on 6 sources of reals, but 20 are required.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["MODEL", "--out", "mine"], "mine already exists"),
+        (["MODEL", "--out", "new"], "has no validation.parquet, the logits of an earlier calibration"),
+        (["MODEL", "files", "--real", "camera", "--out", "new"], "name the reals and the fakes in"),
+        (["MODEL", "--real", "camera", "--out", "new"], "describe the files in FOLDER"),
+        (["MODEL", "files", "--reals", "files/camera", "--out", "new"], "uses reals alone"),
+        (["MODEL", "--reals", "nowhere", "--out", "new"], "there is no folder"),
+        (["MODEL", "files", "--real", "camera", "--fake", "gan", "--out", "new"], "'gan', which is not a subfolder"),
+        (["MODEL", "--reals", "files/camera", "--false-positives", "2", "--out", "new"], "false_positive_rate"),
+        (["joint", "--out", "new"], "is an ensemble: calibrate its members"),
+        (["nowhere", "--out", "new"], "no model at"),
+    ],
+)
+def test_wrong_use_says_what_to_do(
+    home: Path, calibrated: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    shutil.copytree(
+        ROOT / "tests" / "golden" / "b7ea7d3" / "ensembles" / "logistic", home / "joint", dirs_exist_ok=True
+    )
+    known = {name: str(home / name) for name in ("files", "mine", "new", "joint", "files/camera", "nowhere")}
+    assert run(home, *(({"MODEL": str(home / "imported")} | known).get(word, word) for word in arguments)) == 3
+    assert said in capsys.readouterr().err and not (home / "new").exists()
+
+
+def test_a_pattern_names_the_source_of_a_file(home: Path, tmp_path: Path) -> None:
+    source = ["--source", r"^(\d)"]  # the first digit of a name
+    assert run(home, *labelled(home, tmp_path / "m", *source)) == 0
+    _, _, evidence = calibration_of(tmp_path / "m")
+    assert (evidence.real_sources, evidence.fake_sources) == (10, 11), "digits, and the folder `shoot`"
+
+
+def test_a_class_that_cannot_be_judged_is_named(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, side in (("camera", 64), ("made", 16)):  # smaller than faces.min_size
+        for n in range(2):
+            save(tmp_path / "small" / name / f"{n}.png", picture(n, side))
+    named = [str(tmp_path / "small"), "--real", "camera", "--fake", "made"]
+    assert run(home, str(home / "imported"), *named, "--out", str(tmp_path / "m")) == 3
+    assert "no fake file could be judged" in capsys.readouterr().err
+    assert not list(tmp_path.glob(".calibrating-*"))
