@@ -25,7 +25,8 @@ def complaints() -> list[str]:
         listed = [dataset["name"] for dataset in card["trained_on"]["datasets"]]
         found += [f"{name}: the card lists other datasets than its mixture"] * (listed != list(mixture["datasets"]))
     table = pd.read_parquet("reports/evaluation.parquet")
-    found += [f"{name}: not evaluated" for name in set(PARAMS["evaluations"]) - set(table["evaluation"])]
+    expected = {f"{name}-{model['dataset']}" for name, model in PARAMS["models"].items()} | set(PARAMS["evaluations"])
+    found += [f"{name}: not evaluated" for name in expected - set(table["evaluation"])]
     inside = (table["auc_low"] <= table["auc"]) & (table["auc"] <= table["auc_high"])
     found += ["an AUC lies outside its interval"] * (not inside.all())
     for name in PARAMS["scores"]:

@@ -35,32 +35,22 @@ def main(title: str, log: Path) -> None:
 
 def quality(dataset: str, settings: Params) -> str:
     """Return the table of all models tested on a dataset."""
-    of_dataset = {name: entry for name, entry in settings.evaluations.items() if entry.dataset == dataset}
+    table = pd.read_parquet(Path("reports", "evaluation.parquet"))
+    overall = (table["degradation"] == "none") & (table["generator"] == "all") & (table["dataset"] == dataset)
+    by_model = dict(list(table[overall].set_index("unit").groupby("model", sort=False)))
     head = ["model", "trained on", "accuracy at the validation threshold", "accuracy at 0.5", "AUC",
             "by source: accuracy", "by source: AUC", "according to the paper"]  # fmt: skip
     rows = [
-        [entry.model, trained(entry.kind, entry.model, settings), *found(name), told(entry.model, settings)]
-        for name, entry in of_dataset.items()
+        [model, str(clean.loc["media", "trained_on"]).replace("+", " + "), *found(clean), told(model, settings)]
+        for model, clean in by_model.items()
     ]
-    return f"### Tested on {dataset}\n\n{counted(next(iter(of_dataset)))}\n\n{page.table(head, rows)}"
+    return f"### Tested on {dataset}\n\n{counted(next(iter(by_model.values())))}\n\n{page.table(head, rows)}"
 
 
-def trained(kind: str, model: str, settings: Params) -> str:
-    """Return the dataset that a model, or an ensemble's members, learnt from."""
-    return " + ".join(settings.model(model if kind == "model" else settings.combiner(model).members[0]).shares)
-
-
-def found(evaluation: str) -> list[str]:
-    """Return the clean figures of an evaluation, with their intervals: by file, then by source."""
-    clean = figures(evaluation)
+def found(clean: pd.DataFrame) -> list[str]:
+    """Return the figures of a model, by unit, with their intervals: by file, then by source."""
     by_file = [interval(clean.loc["media"], name) for name in FIGURES]
     return [*by_file, *(interval(clean.loc["source"], name) for name in ("even_accuracy", "auc"))]
-
-
-def figures(evaluation: str) -> pd.DataFrame:
-    """Return the figures over all generators without degradation, by unit."""
-    table = pd.read_parquet(Path("evaluations", evaluation, "figures.parquet"))
-    return table[(table["degradation"] == "none") & (table["generator"] == "all")].set_index("unit")
 
 
 def interval(row: pd.Series, name: str) -> str:
@@ -68,9 +58,9 @@ def interval(row: pd.Series, name: str) -> str:
     return f"{row[name]:.3f} ({row[f'{name}_low']:.3f} to {row[f'{name}_high']:.3f})"
 
 
-def counted(evaluation: str) -> str:
+def counted(clean: pd.DataFrame) -> str:
     """Return a sentence on the contents of the test split."""
-    row = figures(evaluation).loc["media"]
+    row = clean.loc["media"]
     return (
         f"{row['reals']:.0f} reals and {row['fakes']:.0f} fakes from {row['sources']:.0f} sources."
         f" Always predicting the majority class gives accuracy {row['majority']:.3f}."

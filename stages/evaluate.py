@@ -1,4 +1,4 @@
-"""DVC stage evaluate@model-dataset: measure a model or ensemble on the test split of a dataset."""
+"""DVC stage evaluate@evaluation: measure an ensemble, or a model on a dataset that it was not trained on."""
 
 from pathlib import Path
 

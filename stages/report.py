@@ -9,7 +9,7 @@ from fauxscan.reporting import page
 def report(evaluations: Path, out: Path) -> None:
     """Write the joined table, the figures and the page to `out`."""
     settings = params.load()
-    page.write(evaluations, list(settings.evaluations), settings.evaluate.confidence, out)
+    page.write(evaluations, settings.evaluated, settings.evaluate.confidence, out)
 
 
 if __name__ == "__main__":

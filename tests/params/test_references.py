@@ -39,6 +39,12 @@ def faults(file: Path) -> list[str]:
     return [line.removeprefix("  ") for line in lines]
 
 
+def declared(kind: str, model: str, dataset: str, name: str = "more") -> tuple[str, str]:
+    """Return the change that declares another evaluation."""
+    entry = f"  {name}:\n    kind: {kind}\n    model: {model}\n    dataset: {dataset}\n"
+    return "  logistic-demo:\n", f"{entry}  logistic-demo:\n"
+
+
 MODELS = "The section `models` has: dct_cnn, meso4, mesoinception4"
 
 
@@ -65,8 +71,8 @@ MODELS = "The section `models` has: dct_cnn, meso4, mesoinception4"
             f"combiners.logistic: unknown member 'mseo4': did you mean 'meso4'? {MODELS}",
         ),
         (
-            "kind: model\n    model: meso4", "kind: model\n    model: meso44",
-            f"evaluations.meso4-demo: unknown model 'meso44': did you mean 'meso4'? {MODELS}",
+            *declared("model", "meso44", "demo"),
+            f"evaluations.more: unknown model 'meso44': did you mean 'meso4'? {MODELS}",
         ),
         (
             "model: logistic", "model: logistics",
@@ -74,8 +80,8 @@ MODELS = "The section `models` has: dct_cnn, meso4, mesoinception4"
             " The section `combiners` has: logistic",
         ),
         (
-            "model: meso4\n    dataset: demo", "model: meso4\n    dataset: demos",
-            "evaluations.meso4-demo: unknown dataset 'demos': did you mean 'demo'? The section `datasets` has: demo",
+            *declared("model", "meso4", "demos"),
+            "evaluations.more: unknown dataset 'demos': did you mean 'demo'? The section `datasets` has: demo",
         ),
         ("demo\n    model: meso4\n", "dmo\n    model: meso4\n", "scores.demo: unknown dataset 'dmo': did you mean 'd"),
         ("  meso4:\n", "  meso4.b:\n", "models.meso4.b: a name has only letters, digits, _ and -"),
@@ -83,7 +89,7 @@ MODELS = "The section `models` has: dct_cnn, meso4, mesoinception4"
         ("{epochs: 3,", "{epoch: 3,", "models.meso4.recipe: epoch: unknown key 'epoch': did you mean 'epochs'?"),
         ("combiners:", "combiner:", "combiner: unknown key 'combiner': did you mean 'combiners'? Known: calib"),
         ("    weights: scratch\n", "", "models.meso4.weights: is missing; the pipeline needs it, such as `weights: s"),
-        ("    kind: model\n", "", "evaluations.meso4-demo.kind: is missing; the pipeline needs it, such as `kind:"),
+        ("    kind: ensemble\n", "", "evaluations.logistic-demo.kind: is missing; the pipeline needs it, such as `kind:"),
         (
             "reencode: null", "reencode: {siez: 224, jpeg_quality: 75}",
             "datasets.demo.reencode.siez: unknown key 'siez': did you mean 'size'? Known: jpeg_quality, size",
@@ -99,20 +105,56 @@ def test_all_faults_are_listed_at_once_whatever_their_kind(tmp_path: Path) -> No
     changes = [
         ("seed: 7", "seed: seven"), ("name: demo", "name: dmeo"), ("detector: meso4", "detector: meso5"),
         ("    dataset: demo\n    weights", "    datasets: [demo, other]\n    weights"),
-        ("model: dct_cnn", "model: dctcnn"),
+        declared("model", "dctcnn", "demo"),
         ("combiners:\n  logistic:\n    method: logistic\n    members: [meso4, mesoinception4, dct_cnn]\n\n", ""),
     ]  # fmt: skip
     places = [line.split(":")[0] for line in faults(write(tmp_path, *changes))]
     assert sorted(places) == [
-        "combiners", "datasets.demo.name", "evaluations.dct_cnn-demo", "evaluations.logistic-demo", "models.meso4",
+        "combiners", "datasets.demo.name", "evaluations.logistic-demo", "evaluations.more", "models.meso4",
         "models.meso4.detector", "seed",
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("content", ["", "- a", "models: [meso4]", "models: {meso4: null}", "datasets: 7"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "- a",
+        "models: [meso4]",
+        "models: {meso4: null}",
+        "datasets: 7",
+        "models: {meso4: {detector: meso4, datasets: 7, options: 3}}",
+    ],
+)
 def test_content_of_another_shape_is_refused_without_a_traceback(tmp_path: Path, content: str) -> None:
     (tmp_path / "params.yaml").write_text(content, encoding="utf-8")
     assert faults(tmp_path / "params.yaml")
+
+
+IMPLIED = "remove it; a model is evaluated on the datasets that it is trained on without it"
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (declared("model", "meso4", "demo"), f"evaluations.more: {IMPLIED}"),
+        (
+            declared("ensemble", "logistic", "demo", "dct_cnn"),
+            "evaluations.dct_cnn: choose another name; that of a model",
+        ),
+    ],
+)
+def test_an_evaluation_that_a_model_implies_is_not_declared_too(
+    tmp_path: Path, change: tuple[str, str], fault: str
+) -> None:
+    (found,) = faults(write(tmp_path, change))
+    assert found.startswith(fault)
+
+
+def test_a_model_may_be_evaluated_on_other_datasets_too(tmp_path: Path) -> None:
+    another = ("datasets:\n", "datasets:\n  another: {name: demo, faces: both, reencode: null}\n")
+    loaded = params.validate(write(tmp_path, another, declared("model", "meso4", "another")))
+    assert loaded.evaluated == ["meso4", "mesoinception4", "dct_cnn", "more", "logistic-demo"]
 
 
 def test_a_key_that_is_there_twice_is_refused_as_by_dvc(tmp_path: Path) -> None:
@@ -122,15 +164,9 @@ def test_a_key_that_is_there_twice_is_refused_as_by_dvc(tmp_path: Path) -> None:
 
 
 def test_a_scan_needs_no_key_or_name_that_only_the_pipeline_asks_for(tmp_path: Path) -> None:
-    loaded = params.load(
-        write(
-            tmp_path,
-            ("detector: meso4", "detector: of_another_release"),
-            ("    weights: scratch\n", ""),
-            ("    kind: model\n", ""),
-        )
-    )
-    assert (loaded.model("meso4").weights, loaded.evaluations["meso4-demo"].kind) == ("scratch", "model")
+    of_another_release = ("detector: meso4", "detector: of_another_release")
+    loaded = params.load(write(tmp_path, of_another_release, ("    weights: scratch\n", "")))
+    assert loaded.model("meso4").weights == "scratch"
 
 
 def test_what_the_templates_of_dvc_yaml_ask_for_is_known_to_be_missing() -> None:

@@ -102,10 +102,10 @@ def test_editing_a_detector_retrains_its_models_and_nothing_else(project: Path, 
 
 def test_a_changed_model_is_evaluated_and_scored_alone(project: Path) -> None:
     edit(project / "models" / "free" / "model.keras")
-    assert changed(project) == {"calibrate@free", "members@logistic"}  # its producer, and the list of all models
+    assert changed(project) == {"calibrate@free", "evaluate_model@free", "members@logistic"}  # the last lists all
     edit(project / "models" / "meso4" / "model.keras")
-    assert changed(project) - {"calibrate@free", "members@logistic"} == {
-        "calibrate@meso4", "evaluate@meso4-demo", "score@demo",
+    assert changed(project) - {"calibrate@free", "evaluate_model@free", "members@logistic"} == {
+        "calibrate@meso4", "evaluate_model@meso4", "score@demo",
     }  # fmt: skip
 
 
@@ -113,9 +113,9 @@ def test_a_changed_model_is_evaluated_and_scored_alone(project: Path) -> None:
 def test_an_ensemble_is_combined_again_for_a_member_and_for_no_other_model(project: Path) -> None:
     edit(project / "models" / "free" / "card.json")
     run(project, "dvc", "commit", "-q", "-f", "calibrate@free")
-    assert changed(project) == {"members@logistic"}
+    assert changed(project) == {"evaluate_model@free", "members@logistic"}
     run(project, "dvc", "repro", "-q", "--single-item", "members@logistic")
-    assert changed(project) == set()
+    assert changed(project) == {"evaluate_model@free"}
     edit(project / "models" / "meso4" / "card.json")
     run(project, "dvc", "repro", "-q", "--single-item", "members@logistic")
     assert {"combine@logistic"} == {name for name in changed(project) if name.startswith(("members", "combine"))}

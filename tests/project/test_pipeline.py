@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -99,6 +100,43 @@ def test_editing_one_detector_retrains_only_that_one(clone: Path) -> None:
     assert {name for name in stages if not name.startswith("weights@")} == {"train@meso4"}
 
 
+DETECTOR = """
+import keras
+from keras import layers
+
+from fauxscan.layers import logit_head
+from fauxscan.records import DetectorCard, Recipe, View
+
+CARD = DetectorCard("mine", "none", 32, View.WHOLE, 0, Recipe(epochs=1), "nothing")
+
+
+def build(size: int = CARD.input_size) -> keras.Model:
+    image = keras.Input((size, size, 3), name="image")
+    return keras.Model(image, logit_head(layers.Flatten()(layers.Rescaling(1 / 255)(image))), name=CARD.name)
+"""
+
+
+def test_a_detector_in_two_steps_has_a_row_in_the_table_and_the_report(clone: Path) -> None:
+    detector, file = clone / "src" / "fauxscan" / "detectors" / "mine.py", clone / "params.yaml"
+    before, lock = file.read_text(encoding="utf-8"), (clone / "dvc.lock").read_bytes()
+    detector.write_text(DETECTOR, encoding="utf-8")
+    params = yaml.safe_load(before)
+    params["models"]["mine"] = {"detector": "mine", "dataset": "demo", "weights": "scratch"}
+    file.write_text(yaml.safe_dump(params), encoding="utf-8")
+    try:
+        ran = re.findall(r"^Running stage '(.*)':", repro(clone), re.MULTILINE)
+        shown = run(clone, "fauxscan", "results").stdout
+        page = (clone / "reports" / "report.html").read_text(encoding="utf-8")
+    finally:
+        detector.unlink()
+        file.write_text(before, encoding="utf-8")
+        (clone / "dvc.lock").write_bytes(lock)
+        repro(clone)
+    of_mine = {f"{stage}@mine" for stage in ("mixture", "train", "calibrate", "evaluate_model")}
+    assert set(ran) - {"weights@scratch"} == of_mine | {"members@logistic", "report"}
+    assert "mine" in shown and "mine-demo" in page
+
+
 def test_changing_one_models_recipe_touches_only_that_model(clone: Path) -> None:
     file = clone / "params.yaml"
     before = file.read_text(encoding="utf-8")
@@ -106,7 +144,7 @@ def test_changing_one_models_recipe_touches_only_that_model(clone: Path) -> None
     params["models"]["dct_cnn"]["recipe"]["epochs"] = 2
     file.write_text(yaml.safe_dump(params), encoding="utf-8")
     try:
-        assert changed(clone) == {"mixture@dct_cnn", "train@dct_cnn"}
+        assert changed(clone) == {"mixture@dct_cnn", "train@dct_cnn", "report"}
     finally:
         file.write_text(before, encoding="utf-8")
 
@@ -119,7 +157,7 @@ def test_published_weights_touch_only_the_model_that_begins_from_them(clone: Pat
     params["models"]["meso4"]["weights"] = "meso4"
     file.write_text(yaml.safe_dump(params), encoding="utf-8")
     try:
-        assert changed(clone) == {"weights@meso4", "mixture@meso4", "train@meso4"}
+        assert changed(clone) == {"weights@meso4", "mixture@meso4", "train@meso4", "report"}
     finally:
         file.write_text(before, encoding="utf-8")
 
@@ -155,5 +193,6 @@ def test_every_preset_is_a_pipeline_that_dvc_reads(clone: Path, preset: str) -> 
     (clone / "params.yaml").write_text(before, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     expected = {f"train@{model}" for model in chosen.models} | {f"weights@{name}" for name in chosen.weights}
+    expected |= {f"evaluate_model@{model}" for model in chosen.models}
     expected |= {f"evaluate@{name}" for name in chosen.evaluations}
     assert expected <= set(done.stdout.split())

@@ -24,11 +24,18 @@ def evaluation(rng: np.random.Generator, folder: Path, name: str, settings: Para
         }
     )  # fmt: skip
     found = metrics.figures(scores, 0.9, 0.5, settings.evaluate, 1)
-    of = {"model": name, "model_digest": "d", "trained_on": "demo", "dataset": "demo", "confidence": 0.95}
+    of = {
+        "evaluation": name,
+        "model": name,
+        "model_digest": "d",
+        "trained_on": "demo",
+        "dataset": "demo",
+        "confidence": 0.95,
+    }
     keys = {"unit": "media", "degradation": "none", **of}
     rows = [{**keys, "generator": generator, **found} for generator in ("all", "gan")]
     (folder / name).mkdir(parents=True)
-    scores.to_parquet(folder / name / "scores.parquet")
+    scores.assign(evaluation=name).to_parquet(folder / name / "scores.parquet")
     pd.DataFrame(rows).to_parquet(folder / name / "figures.parquet")
 
 

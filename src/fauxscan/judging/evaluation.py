@@ -1,8 +1,11 @@
 """Measure a model or ensemble on the test split of a dataset: by face, file, source, generator and degradation."""
 
 import json
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from scipy.special import expit
@@ -13,10 +16,20 @@ from fauxscan.judging.ensemble import Ensemble, logit
 from fauxscan.judging.scoring import KEY
 from fauxscan.models import Calibration
 from fauxscan.params import EvaluateParams
+from fauxscan.preparing.mixture.read import open_mixture
 from fauxscan.preparing.shards.read import Shards, view_for
 from fauxscan.records import REAL, TEST, UserError
 
 ALL, CLEAN = "all", "none"
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of one evaluation, by face, file and source, and its figures."""
+
+    scores: pd.DataFrame
+    figures: pd.DataFrame
 
 
 def evaluate(
@@ -27,7 +40,43 @@ def evaluate(
     Raise UserError if the test split lacks reals or fakes.
     """
     judges, shards = ensemble.load([model]), Shards(folder)
-    _refuse_one_class(judges, shards, faces)
+    if lacking := _lacks_a_class(judges, shards, faces):
+        raise UserError(
+            f"{lacking}, but measuring a model takes both. In `evaluations` of params.yaml, name a dataset that has"
+            " both: it may be another than the model's"
+        )
+    measured = _measure(name, dataset, judges, shards, faces, params, seed)
+    _write([measured], _headline(measured.figures), out)
+
+
+def evaluate_model(model: Path, mixture: Path, folder: Path, out: Path, params: EvaluateParams, seed: int) -> None:
+    """Measure a model on each dataset that it was trained on; write figures and scores to `out`.
+
+    The shards are in the sub-folders of `folder`, and the evaluations are named `<model>-<dataset>`. A dataset whose
+    test split lacks reals or fakes is left out, with a warning.
+    """
+    judges, mixed = ensemble.load([model]), open_mixture(mixture, folder)
+    faces, measured = mixed.manifest.framing.faces, {}
+    for dataset, shards in mixed.shards.items():
+        if lacking := _lacks_a_class(judges, shards, faces):
+            log.warning("%s is not evaluated on %s: %s", model.name, dataset, lacking)
+        else:
+            measured[dataset] = _measure(f"{model.name}-{dataset}", dataset, judges, shards, faces, params, seed)
+    _write([*measured.values()], {dataset: _headline(of.figures) for dataset, of in measured.items()}, out)
+
+
+def _lacks_a_class(judges: Ensemble, shards: Shards, faces: str) -> str:
+    """Return how many reals and fakes a test split has if either are missing; otherwise the empty string."""
+    for view in {view_for(model.card.looks_at, faces) for model in judges.members}:
+        reals, fakes = shards.count_labels(TEST, view)
+        if not reals or not fakes:
+            return f"the test split of {shards.folder} has {reals} reals and {fakes} fakes"
+    return ""
+
+
+def _measure(
+    name: str, dataset: str, judges: Ensemble, shards: Shards, faces: str, params: EvaluateParams, seed: int
+) -> Evaluation:
     units = pd.concat(
         [
             _units(judges, shards, faces, quality).assign(degradation=CLEAN if quality is None else f"jpeg{quality}")
@@ -41,22 +90,18 @@ def evaluate(
         "dataset": dataset,
         "confidence": params.confidence,
     }
-    table = pd.DataFrame(_rows(units, judges, params, seed)).assign(**in_every_row)
+    figures = pd.DataFrame(_rows(units, judges, params, seed)).assign(**in_every_row)
+    return Evaluation(units.assign(evaluation=name), figures)
+
+
+def _write(evaluations: Sequence[Evaluation], headlines: Mapping[str, Any], out: Path) -> None:
+    """Write the tables of the evaluations, which are empty if there are none, and their headlines for DVC."""
     out.mkdir(parents=True, exist_ok=True)
-    units.to_parquet(out / "scores.parquet", index=False)
-    table.to_parquet(out / "figures.parquet", index=False)
-    (out / "metrics.json").write_text(json.dumps(_headline(table), indent=2) + "\n", encoding="utf-8")
-
-
-def _refuse_one_class(judges: Ensemble, shards: Shards, faces: str) -> None:
-    for view in {view_for(model.card.looks_at, faces) for model in judges.members}:
-        reals, fakes = shards.count_labels(TEST, view)
-        if not reals or not fakes:
-            raise UserError(
-                f"the test split of {shards.folder} has {reals} reals and {fakes} fakes, but measuring a"
-                " model takes both. In `evaluations` of params.yaml, name a dataset that has both: it may be another"
-                " than the model's"
-            )
+    for file in ("scores", "figures"):
+        parts = [getattr(one, file) for one in evaluations]
+        table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+        table.to_parquet(out / f"{file}.parquet", index=False)
+    (out / "metrics.json").write_text(json.dumps(headlines, indent=2) + "\n", encoding="utf-8")
 
 
 def _units(judges: Ensemble, shards: Shards, faces: str, quality: int | None) -> pd.DataFrame:

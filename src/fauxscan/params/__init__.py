@@ -175,7 +175,7 @@ class CombinerParams(Strict):
 
 
 class EvaluationParams(Strict):
-    """One model measured on one dataset."""
+    """An ensemble, or a model, measured on one dataset. A model is always measured on those it is trained on."""
 
     kind: Literal["model", "ensemble"] = "model"
     model: str
@@ -260,6 +260,11 @@ class Params(Strict):
     combiners: dict[str, CombinerParams] = {}
     evaluations: dict[str, EvaluationParams] = {}
     scores: dict[str, ScoreParams] = {}
+
+    @property
+    def evaluated(self) -> list[str]:
+        """Return the folders of all evaluations: of each model on its own datasets, and those in `evaluations`."""
+        return [*self.models, *self.evaluations]
 
     def dataset(self, name: str) -> DatasetParams:
         """Return the dataset entry `name`. Raise ParamsError with the known names."""

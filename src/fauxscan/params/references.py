@@ -37,6 +37,7 @@ def wrong_references(content: Any) -> Iterator[str]:
     yield from _of_models(sections)
     yield from _of_ensembles(sections)
     yield from _of_evaluations(sections)
+    yield from _implied(sections)
 
 
 def missing_for_the_pipeline(content: Any) -> Iterator[str]:
@@ -80,11 +81,16 @@ def _of_models(sections: Mapping[str, Entries]) -> Iterator[str]:
     for key, model in sections["models"].items():
         where = f"models.{key}"
         yield from _in_catalogue(where, "detector", model, "detector", "build")
-        several = model.get("datasets")
-        for name in (model.get("dataset"), *(several if isinstance(several, dict | list) else ())):
+        for name in _trained_on(model):
             yield from _undeclared(where, "dataset", name, sections, "datasets")
         if model.get("weights") in (SCRATCH, model.get("detector")):  # otherwise the record refuses them
             yield from _undeclared(where, "weights", model["weights"], sections, "weights")
+
+
+def _trained_on(model: Mapping[str, Any]) -> list[Any]:
+    """Return the names of the datasets of a model's entry, which may be wrong."""
+    several = model.get("datasets")
+    return [*([model["dataset"]] if "dataset" in model else ()), *(several if isinstance(several, dict | list) else ())]
 
 
 def _of_ensembles(sections: Mapping[str, Entries]) -> Iterator[str]:
@@ -102,6 +108,16 @@ def _of_evaluations(sections: Mapping[str, Entries]) -> Iterator[str]:
             yield from _undeclared(f"{section}.{key}", "dataset", entry.get("dataset"), sections, "datasets")
 
 
+def _implied(sections: Mapping[str, Entries]) -> Iterator[str]:
+    """Yield the evaluations that a model implies, since each model is evaluated on the datasets it is trained on."""
+    for key, entry in sections["evaluations"].items():
+        model = sections["models"].get(str(entry.get("model")), {})
+        if entry.get("kind", "model") == "model" and entry.get("dataset") in _trained_on(model):
+            yield f"evaluations.{key}: remove it; a model is evaluated on the datasets that it is trained on without it"
+        if key in sections["models"]:
+            yield f"evaluations.{key}: choose another name; that of a model stands for its evaluations"
+
+
 def _in_catalogue(where: str, word: str, entry: Mapping[str, Any], key: str, function: str) -> Iterator[str]:
     """Yield the faults of an entry that names a detector or dataset: its name, or the options of its function."""
     name, folder = entry.get(key), f"{word}s"
@@ -109,7 +125,8 @@ def _in_catalogue(where: str, word: str, entry: Mapping[str, Any], key: str, fun
         yield from _unlisted(f"{where}.{key}", word, name, catalogue(folder))
         return
     known = set(options(folder, str(name), function)) - {"root"}
-    for option in entry.get("options") or ():
+    given = entry.get("options")
+    for option in given if isinstance(given, dict) else ():
         yield from _unlisted(f"{where}.options", f"option of {name}", option, known)
 
 

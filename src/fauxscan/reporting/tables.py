@@ -9,13 +9,20 @@ from fauxscan.records import UserError
 
 
 def join(evaluations: Path, names: Sequence[str], file: str) -> pd.DataFrame:
-    """Return the tables in `file` of the named evaluations, concatenated. Raise UserError if one is missing."""
+    """Return the tables in `file` of the named folders of `evaluations`, concatenated.
+
+    A folder holds the evaluations of a model, if any were possible, or a single one. Raise UserError if one is missing,
+    or there are no evaluations at all.
+    """
     missing = [name for name in names if not (evaluations / name / file).is_file()]
-    if missing or not names:
+    if missing:
+        raise UserError(f"no {file} of {', '.join(missing)} in {evaluations}: run `dvc repro` first")
+    parts = [table for name in names if len(table := pd.read_parquet(evaluations / name / file))]
+    if not parts:
         raise UserError(
-            f"no {file} of {', '.join(missing) or 'any evaluation'} in {evaluations}: run `dvc repro` first"
+            f"no {file} in {evaluations} has any row: in `evaluations` of params.yaml, name a dataset whose test split"
+            " has reals and fakes"
         )
-    parts = [pd.read_parquet(evaluations / name / file).assign(evaluation=name) for name in names]
     return pd.concat(parts, ignore_index=True)
 
 
