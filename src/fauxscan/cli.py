@@ -55,8 +55,8 @@ def options(
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code.
 
-    0: success. 2: a file was not judged, an audit failed, or something is missing. 3: wrong use or configuration.
-    130: stopped by Ctrl-C.
+    0: success. 2: a file could not be judged (`unsupported` does not count), an audit failed, or something is missing.
+    3: wrong use or configuration. 130: stopped by Ctrl-C.
     """
     try:
         code = app(arguments, standalone_mode=False)

@@ -1,6 +1,7 @@
 """Commands that train and use a model without the pipeline."""
 
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,7 +9,7 @@ import typer
 
 from fauxscan import params
 from fauxscan.commands.option_groups import flat_options
-from fauxscan.commands.options import OK, UNJUDGED, CropsOption, ParamsFile, given
+from fauxscan.commands.options import CropsOption, ParamsFile, exit_code, given
 from fauxscan.commands.training_options import (
     DataOptions,
     NetworkOptions,
@@ -88,7 +89,7 @@ def predict(
     sys.stdout.writelines(scans.csv_lines(_rows(predictions, classes), columns))
     if report.report:
         typer.echo("\n" + workshop.report(predictions, folder, labels, classes))
-    raise typer.Exit(OK if all(one.label is not None for one in predictions) else UNJUDGED)
+    raise typer.Exit(exit_code(Counter(one.status for one in predictions)))
 
 
 def _rows(predictions: "list[Prediction]", classes: tuple[str, str]) -> list[dict[str, Any]]:

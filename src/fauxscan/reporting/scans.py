@@ -57,6 +57,7 @@ def print_forecast(console: Console, forecast: "Forecast") -> None:
     reasons = {
         "new": forecast.new,
         "changed": forecast.changed,
+        "with the same size and another time, so touched or changed": forecast.touched,
         "judged with other settings": forecast.other_settings,
         "to retry after a failure": forecast.tried_again,
     }
