@@ -64,7 +64,7 @@ def test_ids_are_shortened_but_still_differ_and_times_have_no_seconds() -> None:
     columns = ("run_id", "finished_at", "verdicts")
     rows = lines(columns, *((one, "2026-11-28 14:53:26.590779+00:00", "3 uncertain, 4 no_indication") for one in IDS))
     shown = fitting.fit(columns, rows, 60).lines
-    assert [line["run_id"] for line in shown] == [one[:21] for one in IDS]
+    assert [line["run_id"] for line in shown] == [one[:20] for one in IDS]
     assert {line["finished_at"] for line in shown} == {"2026-11-28 14:53Z"}
     assert [line["run_id"] for line in fitting.fit(columns, rows[1:], 60).lines] == ["20261128T14", "20261129T02"]
     interrupted = [{**rows[0], "finished_at": "interrupted"}]

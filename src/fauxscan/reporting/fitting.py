@@ -25,7 +25,10 @@ NARROWEST = {
 }  # fmt: skip
 SHARED = ("root", "path", "detail")  # printed once if all rows have the same
 SHARED_BY_ONE = ("detail",)  # also printed apart from a single row, because it is a sentence
-STAND_IN = {"verdict": "status"}  # what an empty cell shows if the column of the latter is left out
+STAND_IN = {
+    "verdict": "status",
+    "after": "difference",
+}  # shown in an empty cell if its own column is left out
 IDS, TIMES = ("run_id",), ("started_at", "finished_at")
 SHORTEST_ID = len("20261128T14")  # of a run: its date and hour
 TIME = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d):\d\d(\.\d+)?\+00:00")
