@@ -5,7 +5,8 @@ from typing import Annotated, Any
 import typer
 from prefect.exceptions import ParameterTypeError
 
-from fauxscan.records import FaceMode, Status, UserError
+from fauxscan.records import FaceMode, UserError
+from fauxscan.scanning.rows import failures
 
 app = typer.Typer(help="Run scans and refreshes with Prefect.", no_args_is_help=True, add_completion=False)
 OK, UNJUDGED, WRONG = 0, 2, 3  # the exit codes of `fauxscan scan`
@@ -35,8 +36,7 @@ def scan(
     except (UserError, ParameterTypeError) as error:
         typer.echo(f"fauxscan: {error}", err=True)
         raise typer.Exit(WRONG) from error
-    unjudged = sum(statuses.values()) - statuses[Status.OK]
-    raise typer.Exit(UNJUDGED if unjudged else OK)
+    raise typer.Exit(UNJUDGED if failures(statuses) else OK)
 
 
 @app.command()

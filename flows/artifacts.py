@@ -18,7 +18,7 @@ from urllib.parse import quote
 from fauxscan.records import Status
 from fauxscan.reporting import scans
 from fauxscan.reporting.scans import visible
-from fauxscan.scanning.rows import Row, key_of
+from fauxscan.scanning.rows import HARMLESS, Row, key_of
 from fauxscan.scanning.scan import Summary
 from fauxscan.scanning.settings import Settings
 
@@ -101,7 +101,8 @@ def _commands(ended: Summary, results: Path) -> str:
     """Return the commands that read the tables, as a block of code."""
     commands = ["top", "latest"]
     if ended.unjudged:
-        commonest = max((status for status in ended.statuses if status != Status.OK), key=ended.statuses.__getitem__)
+        counts = {status: count for status, count in ended.statuses.items() if count and status != Status.OK}
+        commonest = max(counts, key=lambda status: (status not in HARMLESS, counts[status]))
         commands.append(f"latest --status {commonest}")
     folder = shlex.quote(str(results))
     lines = [f"fauxscan {command} --results {folder}" for command in (*commands, "models", "history PATH")]

@@ -84,6 +84,8 @@ def test_all_well_is_zero(home: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (["scan", "in", "--results", "in/face.jpg/r"], "cannot write results to in/face.jpg/r"),
         (["scan", "in", "--results", "/proc/r"], "cannot write results to /proc/r"),
         (["check", "in"], "fauxscan scan"),
+        (["check", "in/face.jpg", "--ignore", "no_face,noface"], "'noface' is not a status. Statuses: ok, no_face"),
+        (["scan", "in", "--results", "r", "--ignore", "none"], "'none' is not a status"),
         (["latest", "--results", "nowhere"], "no results at nowhere"),
         (["scam"], "scam"),
     ],
@@ -121,6 +123,15 @@ def test_check_prints_verdicts_and_writes_nothing(home: Path, capsys: pytest.Cap
     assert sorted(home.rglob("*")) == before
 
 
+def test_the_exit_code_two_is_for_failures_that_are_not_ignored(home: Path) -> None:
+    scanned = ["scan", "in", "--results", "results"]
+    assert cli.run(scanned) == cli.run([*scanned, "--ignore", "too_small"]) == 2
+    assert cli.run([*scanned, "--ignore", "too_small, truncated,corrupt"]) == 0
+    assert cli.run(["check", "in/notes.txt", "in/face.jpg"]) == 0
+    assert cli.run(["check", "in/notes.txt", "in/small.png"]) == 2
+    assert cli.run(["check", "in/notes.txt", "in/small.png", "--ignore", "unsupported,too_small"]) == 0
+
+
 def test_latest_prints_every_path_as_table_csv_and_json(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.run(["scan", "in", "--results", "results"])
     paths = queries.latest(home / "results")["path"].to_pylist()
@@ -148,7 +159,7 @@ def test_names_that_the_output_cannot_hold_are_escaped(home: Path, form: str) ->
 
 def test_scans_elsewhere_than_in_a_terminal_log_plain_lines(home: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "fauxscan")
-    assert cli.run(["scan", "in/a", "--results", "results"]) == 2
+    assert cli.run(["scan", "in/a", "--results", "results"]) == 0
     lines = [record.getMessage() for record in caplog.records if "new or changed" in record.getMessage()]
     assert lines[0] == "Scanned 0 of 6 new or changed files."
     assert lines[-1] == "Scanned 6 of 6 new or changed files."
@@ -171,8 +182,38 @@ def test_ctrl_c_pressed_again_breaks_nothing_off(home: Path) -> None:
             with suppress(subprocess.TimeoutExpired):
                 scanning.wait(0.1)
         said = scanning.stderr.read()
-    assert said == "fauxscan: stopped. Progress is saved. Run the same command again to continue.\n"
+    assert said.splitlines() == [
+        "fauxscan: stopping ...",
+        "fauxscan: stopped. Progress is saved. Run the same command again to continue.",
+    ]
     assert scanning.returncode == 130
+
+
+STOPPED_WHILE_BUSY = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from fauxscan import cli
+def run():
+    print("busy", flush=True)
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        input()  # an orderly stop that takes as long as the test likes
+        return 130
+cli.run = run
+cli.main()
+"""
+
+
+def test_ctrl_c_is_answered_before_the_command_has_stopped(tmp_path: Path) -> None:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", STOPPED_WHILE_BUSY], **pipes) as running:
+        assert running.stdout and running.stderr and running.stdout.readline() == "busy\n"
+        running.send_signal(signal.SIGINT)
+        assert running.stderr.readline() == "fauxscan: stopping ...\n"
+        assert running.poll() is None
+        running.communicate("\n")
+    assert running.returncode == 130
 
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,7 @@
 """Options that several commands share, panels of their help, exit codes, and the parsing of arguments."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +10,9 @@ import typer
 
 from fauxscan import params
 from fauxscan.params import Params
-from fauxscan.records import FaceMode, UserError
+from fauxscan.records import FaceMode, Status, UserError
 from fauxscan.scanning.inputs import addresses
+from fauxscan.scanning.rows import failures
 
 log = logging.getLogger(__name__)
 OK, UNJUDGED, WRONG, STOPPED = 0, 2, 3, 130
@@ -62,6 +63,17 @@ Results = Annotated[
         help="Folder of the result tables.",
     ),
 ]
+IgnoreOption = Annotated[
+    str,
+    typer.Option(
+        "--ignore",
+        metavar="STATUS,...",
+        rich_help_panel=RESULTS,
+        show_default=False,
+        help="Statuses that do not set the exit code 2, such as no_face,too_small. `unsupported` never does. Default: "
+        "none.",
+    ),
+]
 _FACES = 'Detect faces for models that look at faces ("detect"), or use every image as one face crop ("whole").'
 FacesOption = Annotated[
     FaceMode,
@@ -99,6 +111,19 @@ def pairs(option: str, arguments: Sequence[str], form: str = "FOLDER=VALUE") -> 
     if wrong := [text for text in arguments if "=" not in text]:
         raise UserError(f"{option} {wrong[0]!r} does not have the form {form}")
     return {name: value for name, _, value in (text.rpartition("=") for text in arguments)}
+
+
+def statuses(option: str, text: str) -> frozenset[Status]:
+    """Return the statuses in a list with commas. Raise UserError for an unknown one."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in list(Status)]:
+        raise UserError(f"{option} {unknown[0]!r} is not a status. Statuses: {', '.join(Status)}")
+    return frozenset(map(Status, names))
+
+
+def exit_code(counts: Mapping[str, int], ignored: Collection[str] = ()) -> int:
+    """Return the exit code for the number of files by status."""
+    return UNJUDGED if failures(counts, ignored) else OK
 
 
 def value(text: str) -> object:

@@ -75,7 +75,7 @@ Reports = Annotated[
     ),
 ]
 Rows = Iterable[dict[str, Any]]
-HISTORY_COLUMNS = ("run_id", "started_at", "root", "change", "status", "verdict", "p_fake", "detail")
+HISTORY_COLUMNS = ("run_id", "started_at", "root", "path", "change", "status", "verdict", "p_fake", "detail")
 TOP_COLUMNS = ("p_fake", "verdict", "root", "path")
 RUN_COLUMNS = ("run_id", "finished_at", "root", "verdicts", "statuses")
 DIFF_COLUMNS = ("difference", "root", "path", "before", "after")
@@ -105,7 +105,7 @@ def top(results: Results, count: Count = 20, root: Root = None, form: FormatOpti
 
 
 def history(path: FilePath, results: Results, form: FormatOption = Format.TABLE) -> None:
-    """Show every recorded result for a file, oldest first."""
+    """Show every recorded result for a file, oldest first, also under the names that it had before it moved."""
     from fauxscan.scanning.tables import queries
 
     with queries.open_tables(results) as tables:
@@ -127,7 +127,7 @@ def diff(
     root: Root = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """List files whose result changed between two runs."""
+    """List files whose result changed or that moved between two runs."""
     from fauxscan.scanning.tables import queries
 
     with queries.open_tables(results) as tables:
@@ -145,8 +145,9 @@ def models(results: Results, form: FormatOption = Format.TABLE) -> None:
 
 def publish(results: Results, project: Project = Path()) -> None:
     """Add the project's evaluations, with its git revision, to the result tables."""
-    from fauxscan.scanning.tables import evaluations
+    from fauxscan.scanning.tables import evaluations, parquet
 
+    parquet.require(results)
     rows = evaluations.publish(project, results, evaluations.revision(project))
     outcome = f"Published {rows} rows" if rows else "Nothing new: these evaluations are already published"
     typer.echo(f"{outcome}. See: fauxscan models --results {results}")
@@ -179,7 +180,8 @@ def _counts(row: dict[str, Any], kind: str, words: Iterable[str]) -> str:
 
 def _difference_line(row: dict[str, Any]) -> dict[str, Any]:
     """Return the table line of a changed file, with its result before and after."""
-    return {**row, **{when: _result(row, when) for when in ("before", "after")}}
+    path = row["path"] if row["moved_from"] is None else f"{row['moved_from']} -> {row['path']}"
+    return {**row, "path": path, **{when: _result(row, when) for when in ("before", "after")}}
 
 
 def _result(row: dict[str, Any], when: str) -> str | None:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,19 +12,20 @@ from rich.console import Console
 
 from fauxscan.commands.options import (
     FILES,
-    OK,
     RESULTS,
-    UNJUDGED,
     FacesOption,
     Format,
     FormatOption,
+    IgnoreOption,
     Models,
     ParamsFile,
     Results,
+    exit_code,
     load_params,
+    statuses,
 )
 from fauxscan.params import Links
-from fauxscan.records import Status, UserError
+from fauxscan.records import UserError
 
 Paths = Annotated[
     list[str] | None,
@@ -109,6 +111,7 @@ def scan(
     results: Results,
     dry_run: DryRun = False,
     form: FormatOption = Format.TABLE,
+    ignore: IgnoreOption = "",
     models: Models = None,
     faces: FacesOption = "detect",
     params_file: ParamsFile = None,
@@ -122,6 +125,7 @@ def scan(
     from fauxscan.scanning.engine.engine import Engine
     from fauxscan.scanning.inputs import filters, selection
 
+    ignored = statuses("--ignore", ignore)
     selected = selection.select([*(paths or ()), *_read_list(list_file)], root)
     parameters = filters.add_filters(load_params(params_file), include, exclude, hidden, links)
     scan_settings = settings.read(parameters, models or (), faces)
@@ -132,7 +136,7 @@ def scan(
     with Progress("scanning", line="Scanned {} of {} new or changed files.".format) as progress:
         summary = scanning.scan(selected.root, results, Engine(scan_settings), progress.update, selected.names)
     _print(form, summary.row(), lambda: scans.summary(Console(), summary, results, scan_settings))
-    raise typer.Exit(UNJUDGED if summary.unjudged else OK)
+    raise typer.Exit(exit_code(summary.statuses, ignored))
 
 
 def _read_list(list_file: str | None) -> list[str]:
@@ -164,6 +168,7 @@ def _print(form: Format, row: Mapping[str, Any], print_text: Callable[[], None])
 
 def check(
     files: Files,
+    ignore: IgnoreOption = "",
     models: Models = None,
     faces: FacesOption = "detect",
     params_file: ParamsFile = None,
@@ -173,8 +178,9 @@ def check(
     from fauxscan.scanning import settings
     from fauxscan.scanning.engine.engine import check_files
 
+    ignored = statuses("--ignore", ignore)
     if folders := [str(file) for file in files if file.is_dir()]:
         raise UserError(f"{', '.join(folders)} is a folder: use `fauxscan scan FOLDER --results FOLDER`")
     outcomes = check_files(files, settings.read(load_params(params_file), models or (), faces))
     scans.outcomes(Console(), files, outcomes)
-    raise typer.Exit(OK if all(outcome.status == Status.OK for outcome in outcomes) else UNJUDGED)
+    raise typer.Exit(exit_code(Counter(outcome.status for outcome in outcomes), ignored))

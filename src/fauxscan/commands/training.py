@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 
 from fauxscan import params
 from fauxscan.commands.option_groups import flat_options
-from fauxscan.commands.options import OK, UNJUDGED, CropsOption, FacesOption, ParamsFile, given, load_params
+from fauxscan.commands.options import CropsOption, FacesOption, ParamsFile, exit_code, given, load_params
 from fauxscan.commands.training_options import (
     DataOptions,
     LabelledOptions,
@@ -152,7 +153,7 @@ def predict(
     sys.stdout.writelines(scans.csv_lines(_rows(predictions, classes), columns))
     if report.report:
         typer.echo("\n" + workshop.report(predictions, folder, labels, classes, threshold))
-    raise typer.Exit(OK if all(one.status == Status.OK for one in predictions) else UNJUDGED)
+    raise typer.Exit(exit_code(Counter(one.status for one in predictions)))
 
 
 def _rows(predictions: "list[Prediction]", classes: tuple[str, str]) -> list[dict[str, Any]]:

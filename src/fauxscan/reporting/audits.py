@@ -3,17 +3,18 @@
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from fauxscan.preparing.split.audit import NOT_AUDITED, REMEDY, SHOWN
+from fauxscan.reporting import scans
 
 
 def show(console: Console, audit: dict[str, Any], limit: float) -> None:
     """Print the number of files in each split, leaks between splits, and the AUC of each file property."""
     _print_files(console, audit)
-    console.print(_leaks(audit), "")
+    _print_leaks(console, audit)
+    console.print()
     if audit["shortcut_auc"]:
-        console.print(_shortcuts(audit["shortcut_auc"], limit))
+        _print_shortcuts(console, audit["shortcut_auc"], limit)
     else:
         console.print(NOT_AUDITED, soft_wrap=True)
 
@@ -25,18 +26,20 @@ def _print_files(console: Console, audit: dict[str, Any]) -> None:
     console.print(f"{audit['sources']} sources, {near}, {audit['groups']} groups kept together\n", soft_wrap=True)
 
 
-def _leaks(audit: dict[str, Any]) -> Table:
-    table = Table("in several splits", "leaks", "examples", box=None)
-    for kind, names in audit["leaks"].items():
-        table.add_row(kind.replace("_", " "), str(audit["leaking"][kind]), "; ".join(names[:SHOWN]) or "-")
-    return table
+def _print_leaks(console: Console, audit: dict[str, Any]) -> None:
+    rows = [
+        {"in several splits": kind.replace("_", " "), "leaks": audit["leaking"][kind], "examples": examples}
+        for kind, names in audit["leaks"].items()
+        for examples in ["; ".join(names[:SHOWN]) or "-"]
+    ]
+    scans.print_table(console, rows, ("in several splits", "leaks", "examples"))
 
 
-def _shortcuts(aucs: dict[str, float], limit: float) -> Table:
-    """Return a table of file properties with the AUC that each alone reaches for real against fake."""
-    table = Table("file property", "AUC", f"limit {limit}", "what to do", box=None)
+def _print_shortcuts(console: Console, aucs: dict[str, float], limit: float) -> None:
+    """Print a table of file properties with the AUC that each alone reaches for real against fake."""
+    rows = []
     for name, auc in aucs.items():
-        passes = auc <= limit
-        result, remedy = ("passes", "-") if passes else ("FAILS", REMEDY[name])
-        table.add_row(name.replace("_", " "), f"{auc:.2f}", result, remedy)
-    return table
+        result, remedy = ("passes", "-") if auc <= limit else ("FAILS", REMEDY[name])
+        property_ = name.replace("_", " ")
+        rows.append({"file property": property_, "AUC": f"{auc:.2f}", f"limit {limit}": result, "what to do": remedy})
+    scans.print_table(console, rows, ("file property", "AUC", f"limit {limit}", "what to do"))

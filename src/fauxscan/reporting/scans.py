@@ -9,12 +9,13 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.box import HEAVY_HEAD
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Column, Table
 from rich.text import Text
 
+from fauxscan.reporting import fitting
 from fauxscan.scanning.rows import Outcome, Row
 
 if TYPE_CHECKING:  # `fauxscan latest` need not wait for decoders to load
@@ -61,6 +62,7 @@ def print_forecast(console: Console, forecast: "Forecast") -> None:
     reasons = {
         "new": forecast.new,
         "changed": forecast.changed,
+        "with the same size and another time, so touched or changed": forecast.touched,
         "judged with other settings": forecast.other_settings,
         "to retry after a failure": forecast.tried_again,
     }
@@ -95,14 +97,30 @@ def print_table(console: Console, rows: Iterable[Row], columns: Sequence[str]) -
 
     In a terminal the table fits its width. Elsewhere no cell is shortened or wrapped.
     """
-    if not console.is_terminal:
+    rest = iter(rows)
+    lines = [{name: cell(row[name]) for name in columns} for row in islice(rest, MAX_LINES)]
+    if console.is_terminal:
+        _print_fitted(console, fitting.fit(columns, lines, console.width))
+    else:
         console.width = PIPE_WIDTH
-    headings = [Column(name, no_wrap=name == "run_id") for name in columns]  # ids are copied, so they are not wrapped
-    table, rest = Table(*headings, box=HEAVY_HEAD if console.is_terminal else None), iter(rows)
-    for row in islice(rest, MAX_LINES):
-        table.add_row(*(Text(cell(row[name]), overflow="fold") for name in columns))
-    console.print(table)
+        table = Table(*columns, box=None)
+        for line in lines:
+            table.add_row(*(Text(line[name], overflow="fold") for name in columns))
+        console.print(table)
     return next(rest, None) is not None
+
+
+def _print_fitted(console: Console, fitted: fitting.Fitted) -> None:
+    """Print a table that fits a terminal, what all its rows share, and which columns are left out."""
+    for name, text in fitted.shared.items():
+        console.print(Text(f"{name}: {text}", overflow="fold"))
+    headings = [Column(name, width=width, overflow="fold") for name, width in fitted.widths.items()]
+    table = Table(*headings, box=SIMPLE_HEAD, padding=(0, fitting.GAP - 1, 0, 0), pad_edge=False, show_edge=False)
+    for line in fitted.lines:
+        table.add_row(*(Text(line[name], overflow="fold") for name in fitted.widths))
+    console.print(table)
+    if fitted.left_out:
+        console.print(Text(f"Columns left out: {', '.join(fitted.left_out)}"))
 
 
 def model_line(row: Row) -> Row:

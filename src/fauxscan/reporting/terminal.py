@@ -2,28 +2,30 @@
 
 from collections.abc import Hashable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
-from rich.table import Table
 
 from fauxscan.records import UserError
-from fauxscan.reporting import page, tables
+from fauxscan.reporting import page, scans, tables
 
-HEADINGS = ("evaluation", "files", "accuracy", "interval", "AUC", "interval")
+COLUMNS = ("evaluation", "files", "accuracy", "accuracy interval", "AUC", "AUC interval")
 
 
 def show(console: Console, reports: Path) -> None:
     """Print one row for each evaluation, and the paths of the report. Raise UserError if there is no report."""
     if not (reports / page.TABLE).is_file():
         raise UserError(f"no {page.TABLE} in {reports}: run `make repro` first")
-    table = Table(*HEADINGS, box=None)
-    for row in tables.headline(pd.read_parquet(reports / page.TABLE)).to_dict("records"):
-        accuracy, auc = (_with_interval(row, name) for name in ("accuracy", "auc"))
-        table.add_row(str(row["evaluation"]), str(row["reals"] + row["fakes"]), *accuracy, *auc)
-    console.print(table)
-    console.print(f"table: {reports / page.TABLE}", f"page:  {reports / page.PAGE}", sep="\n")
+    rows = tables.headline(pd.read_parquet(reports / page.TABLE)).to_dict("records")
+    scans.print_table(console, map(_line, rows), COLUMNS)
+    console.print(f"table: {reports / page.TABLE}", f"page:  {reports / page.PAGE}", sep="\n", soft_wrap=True)
 
 
-def _with_interval(row: Mapping[Hashable, float], name: str) -> tuple[str, str]:
-    return f"{row[name]:.3f}", f"{row[f'{name}_low']:.3f} to {row[f'{name}_high']:.3f}"
+def _line(row: Mapping[Hashable, Any]) -> dict[str, Any]:
+    """Return the table line of an evaluation, with COLUMNS."""
+    line = {"evaluation": row["evaluation"], "files": row["reals"] + row["fakes"]}
+    for heading, name in (("accuracy", "accuracy"), ("AUC", "auc")):
+        line[heading] = float(row[name])
+        line[f"{heading} interval"] = f"{row[f'{name}_low']:.3f} to {row[f'{name}_high']:.3f}"
+    return line

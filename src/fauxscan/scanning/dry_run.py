@@ -49,6 +49,7 @@ class Forecast:
     unchanged: int
     new: int
     changed: int
+    touched: int  # the same size and another time or etag; reading them shows whether they changed
     other_settings: int
     tried_again: int
     gone: int
@@ -82,6 +83,7 @@ def forecast(folder: Root | Path, results: Path, settings: Settings, names: Coll
         unchanged=planned.unchanged,
         new=reasons["new"],
         changed=reasons["changed"],
+        touched=reasons["touched"],
         other_settings=reasons["other_settings"],
         tried_again=reasons["tried_again"],
         gone=len(planned.ledger.gone()),
@@ -119,9 +121,10 @@ def _reasons(planned: Plan) -> Mapping[str, int]:
 def _reason(entry: Entry, before: tuple[Any, ...] | None) -> str:
     if before is None:
         return "new"
-    *looks, status = before
-    if tuple(looks) != entry.looks:
-        return "changed"
+    *values, status = before
+    looks = Looks(*values)
+    if looks != entry.looks:
+        return "touched" if looks.size == entry.size is not None else "changed"
     return "tried_again" if status in TRANSIENT else "other_settings"
 
 

@@ -1,7 +1,7 @@
 """The plain values of a scan: entries of a listing, outcomes of files, rows of tables. Imports nothing heavy."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from operator import attrgetter
@@ -17,6 +17,13 @@ Faces = dict[int, tuple["Face", ...]]  # the faces of a file, by frame
 
 # Statuses that may change although the file stays the same: every run tries these files again.
 TRANSIENT = frozenset({Status.UNREADABLE, Status.TIMEOUT, Status.CHANGED_DURING_READ})
+# Statuses that are never failures: a folder may also contain files that are neither images nor videos.
+HARMLESS = frozenset({Status.OK, Status.UNSUPPORTED})
+
+
+def failures(statuses: Mapping[str, int], ignored: Collection[str] = ()) -> int:
+    """Return the number of files with a status that is a failure and is not ignored."""
+    return sum(count for status, count in statuses.items() if status not in HARMLESS and status not in ignored)
 
 
 class Change(StrEnum):
@@ -24,6 +31,7 @@ class Change(StrEnum):
 
     NEW = "new"
     CHANGED = "changed"
+    TOUCHED = "touched"
     RESCORED = "rescored"
     MOVED = "moved"
     COPIED = "copied"

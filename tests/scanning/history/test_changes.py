@@ -114,9 +114,29 @@ def test_a_file_that_was_touched_is_told_of_once_and_not_judged(root: Path, engi
     os.utime(root / "001.png", ns=(1, 1))
     refuse = lambda folders: pytest.fail("the models were loaded")
     summary = scan.scan(root, results, Engine(engine.settings, refuse))
-    assert changes(results, summary.run_id) == {"001.png": "changed"}
+    assert changes(results, summary.run_id) == {"001.png": "touched"}
     assert rows_of(results, summary.run_id)["001.png"]["mtime_ns"] == 1
+    assert summary.row()["change_touched"] == 1
     assert scan.scan(root, results, engine).changes == {}
+
+
+def test_touched_is_told_from_changed_and_from_rescored(root: Path, engine: Engine, tmp_path: Path) -> None:
+    results = root.parent / "results"
+    scan.scan(root, results, engine)
+    (root / "001.png").write_bytes((root / "001.png").read_bytes()[:-1] + b"x")  # the same size, other bytes
+    os.utime(root / "001.png", ns=(1, 1))
+    assert scan.scan(root, results, engine).changes == {"changed": 1}
+    os.utime(root / "002.png", ns=(1, 1))
+    again = scan.scan(root, results, stub_engine(tmp_path / "models"))
+    assert changes(results, again.run_id)["002.png"] == "rescored" and again.changes == {"rescored": 12}
+
+
+def test_a_link_whose_time_differs_is_changed_because_its_content_is_unknown(root: Path, engine: Engine) -> None:
+    results = root.parent / "results"
+    (root / "link.png").symlink_to("001.png")
+    scan.scan(root, results, engine)
+    os.utime(root / "link.png", ns=(1, 1), follow_symlinks=False)
+    assert scan.scan(root, results, engine).changes == {"changed": 1}
 
 
 def test_another_set_of_models_judges_again(tmp_path: Path, root: Path) -> None:

@@ -225,7 +225,7 @@ def test_a_new_etag_for_the_same_bytes_is_recorded_once_and_not_judged(filled: B
     parts = {"Parts": [{"ETag": sent["ETag"], "PartNumber": 1}]}
     filled.client.complete_multipart_upload(**part, UploadId=upload, MultipartUpload=parts)
     refuse = Engine(engine.settings, lambda folders: pytest.fail("the models were loaded"))
-    assert changes(engine, scan_bucket(filled, refuse)) == {"001.png": "changed"}
+    assert changes(engine, scan_bucket(filled, refuse)) == {"001.png": "touched"}
     assert rows(engine)["001.png"]["etag"].endswith("-1")
     assert scan_bucket(filled, engine).changes == {}
 

@@ -43,7 +43,9 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    return tmp_path / "results"
+    """Return the folder of a scan that has recorded nothing yet."""
+    with parquet.locked(tmp_path / "results"):
+        return tmp_path / "results"
 
 
 def files(results: Path) -> list[Path]:
@@ -75,6 +77,16 @@ def test_what_is_published_is_the_reports_table_with_run_time_and_revision(proje
     assert {(row["run_id"], row["revision"]) for row in rows} == {(file.stem, "c0ffee")}
     assert commits.RUN_ID.fullmatch(file.stem) and before <= rows[0]["published_at"] <= datetime.now(UTC)
     assert not list(commits.staging(results).iterdir())
+
+
+def test_a_folder_that_is_not_of_results_is_refused_and_nothing_is_made(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    for folder in (tmp_path / "typo", project):
+        assert cli.run(["publish", "--results", str(folder), "--project", str(project)]) == 3
+        assert f"no results at {folder}" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_the_same_is_published_once(project: Path, results: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -136,11 +148,13 @@ def test_a_publication_that_is_killed_leaves_nothing(project: Path, results: Pat
 # === What is wrong ===
 
 
-def test_without_evaluations_it_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["publish", "--results", str(tmp_path / "r"), "--project", str(tmp_path)]) == 3
+def test_without_evaluations_it_says_what_to_do(
+    tmp_path: Path, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["publish", "--results", str(results), "--project", str(tmp_path)]) == 3
     said = capsys.readouterr().err
     assert str(Path("reports", "evaluation.parquet")) in said and "make repro" in said
-    assert not (tmp_path / "r").exists()
+    assert not files(results)
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + b"\0" * 100 + b"PAR1"])

@@ -98,17 +98,42 @@ def in_order(rows: Any) -> list[Row]:
     return sorted(rows, key=lambda one: (one["root"].encode(), one["path"].encode(), key_of(one)))
 
 
+def followed(rows: Sequence[Row], until: str) -> dict[tuple[str, bytes], int]:
+    """Return a number for each file that is there after a run: a file keeps it when it moves."""
+    numbers: dict[tuple[str, bytes], int] = {}
+    for run_id in sorted({one["run_id"] for one in rows if one["run_id"] <= until}):
+        of_run = sorted((one for one in rows if one["run_id"] == run_id), key=key_of)
+        gone: dict[Any, list[int]] = {}
+        for one in of_run:
+            if one["change"] == "removed":
+                number = numbers.pop((one["root"], key_of(one)))
+                gone.setdefault((one["root"], one["sha256"]), []).append(number)
+        for number, one in enumerate(of_run):
+            if one["change"] == "moved" and gone.get((one["root"], one["sha256"])):
+                numbers[one["root"], key_of(one)] = gone[one["root"], one["sha256"]].pop(0)
+            elif one["change"] in ("new", "copied", "moved"):
+                numbers[one["root"], key_of(one)] = hash((run_id, number))
+    return numbers
+
+
 def differing(rows: Sequence[Row], before: str, after: str) -> list[tuple[Any, ...]]:
     old, new = standing(rows, before), standing(rows, after)
+    name_of = {number: key for key, number in followed(rows, before).items()}
+    moved_from = {key: name_of[number] for key, number in followed(rows, after).items() if number in name_of}
+    left = old.keys() - moved_from.values()
+    pairs = {key: moved_from.get(key, key if key in left else None) for key in new}
+    lines = [(key, old_key and old[old_key], new[key]) for key, old_key in pairs.items()]
+    lines += [(key, old[key], None) for key in old.keys() - set(pairs.values())]
     found = []
-    for key in old.keys() | new.keys():
-        a, b = old.get(key), new.get(key)
-        words = [word for name, word in queries.COMPARED.items() if a and b and a[name] != b[name]]
+    for key, a, b in lines:
+        words = ["moved"] * (moved_from.get(key, key) != key and b is not None)
+        came = [a["path"], a["path_bytes"]] if words and a else [None, None]
+        words += [word for name, word in queries.COMPARED.items() if a and b and a[name] != b[name]]
         what = "added" if a is None else "removed" if b is None else ", ".join(words)
-        pairs = [one and one[name] for name in queries.COMPARED for one in (a, b)]
+        values = [one and one[name] for name in queries.COMPARED for one in (a, b)]
         if what:
-            found.append((*key, what, *pairs))
-    return sorted(found, key=lambda one: one[:2])
+            found.append((*key, what, *values, *came))
+    return sorted(found, key=lambda one: one[:3])
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -133,7 +158,7 @@ def test_differences_are_those_of_a_plain_reading(tmp_path: Path, seed: int) -> 
         for before, after in [sorted(chance.choices(runs, k=2)) for _ in range(6)]:
             found = asked.differences(before, after).read_all().to_pylist()
             recorded = [(one.pop("root"), key_of(one), one.pop("difference"), *list(one.values())[2:]) for one in found]
-            assert sorted(recorded, key=lambda one: one[:2]) == differing(rows, before, after)
+            assert sorted(recorded, key=lambda one: one[:3]) == differing(rows, before, after)
 
 
 @pytest.mark.slow
@@ -144,7 +169,77 @@ def test_a_hundred_thousand_rows_are_answered_alike(tmp_path: Path) -> None:
     assert queries.latest(tmp_path).to_pylist() == in_order(standing(rows).values())
     with queries.open_tables(tmp_path) as asked:
         found = asked.differences(stamp(30), stamp(45)).read_all().to_pylist()
-    assert [one["difference"] for one in found] == [one[2] for one in differing(rows, stamp(30), stamp(45))]
+    assert sorted(one["difference"] for one in found) == sorted(one[2] for one in differing(rows, stamp(30), stamp(45)))
+
+
+# === Moves ===
+
+SHA, OTHER = {"sha256": "a" * 64, "p_fake": 0.5}, {"sha256": "b" * 64, "p_fake": 0.9}
+
+
+def lines_of(found: pa.RecordBatchReader) -> list[tuple[int, str, str]]:
+    """Return the number of the run, the path and the change of each row."""
+    return [(int(one["run_id"][-6:]), one["path"], one["change"]) for one in found.read_all().to_pylist()]
+
+
+def moves(root: str = ROOTS[0]) -> list[Row]:
+    """Return the rows of a file that moves twice; other files have its names before and after, and copies exist."""
+    return [
+        row(0, root, b"a.jpg", "new", **OTHER),
+        row(1, root, b"a.jpg", "removed", **OTHER),
+        row(2, root, b"a.jpg", "new", **SHA), row(2, root, b"copy.jpg", "copied", **SHA),
+        row(3, root, b"a.jpg", "rescored", **SHA | {"p_fake": 0.6}),
+        row(4, root, b"a.jpg", "removed", **SHA), row(4, root, b"\xff.jpg", "moved", **SHA),
+        row(5, root, b"a.jpg", "new", **OTHER),
+        row(6, root, b"\xff.jpg", "removed", **SHA), row(6, root, b"sub/c.jpg", "moved", **SHA),
+        row(7, root, b"sub/c.jpg", "touched", **SHA), row(7, root, b"later.jpg", "copied", **SHA),
+    ]  # fmt: skip
+
+
+def test_a_history_includes_earlier_names_through_several_moves_but_not_through_copies(tmp_path: Path) -> None:
+    write(tmp_path, [*moves(), *moves("/data/other")])
+    with queries.open_tables(tmp_path) as asked:
+        assert lines_of(asked.history("/data/in/sub/c.jpg")) == [
+            (2, "a.jpg", "new"), (3, "a.jpg", "rescored"), (4, "a.jpg", "removed"), (4, "\ufffd.jpg", "moved"),
+            (6, "\ufffd.jpg", "removed"), (6, "sub/c.jpg", "moved"), (7, "sub/c.jpg", "touched"),
+        ]  # fmt: skip
+        assert len(lines_of(asked.history("sub/c.jpg"))) == 14
+        assert [change for *_, change in lines_of(asked.history("/data/in/later.jpg"))] == ["copied"]
+        assert [run for run, *_ in lines_of(asked.history("/data/in/a.jpg"))] == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_file_that_moves_back_has_each_row_once(tmp_path: Path) -> None:
+    changes = [("a", "new", 0), ("a", "removed", 1), ("b", "moved", 1), ("b", "removed", 2), ("a", "moved", 2)]
+    write(tmp_path, [row(run, ROOTS[0], name.encode(), change, **SHA) for name, change, run in changes])
+    with queries.open_tables(tmp_path) as asked:
+        recorded = [(path, change, run) for run, path, change in lines_of(asked.history("a"))]
+        assert recorded == changes
+        assert len(asked.differences(stamp(0), stamp(2)).read_all()) == 0
+
+
+def test_a_move_is_one_line_with_both_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, moves())
+    command = ["diff", "--results", str(tmp_path)]
+    assert cli.run([*command, stamp(3), stamp(4)]) == 0
+    assert [line.split() for line in capsys.readouterr().out.splitlines()[1:]] == [
+        ["moved,", "score", "/data/in", "a.jpg", "->", "\ufffd.jpg", "ok", "ok"]
+    ]
+    assert cli.run([*command, stamp(2), "latest", "--format", "json"]) == 0
+    lines = {one["path"]: (one["difference"], one["moved_from"]) for one in json.loads(capsys.readouterr().out)}
+    assert lines == {"a.jpg": ("added", None), "later.jpg": ("added", None), "sub/c.jpg": ("moved", "a.jpg")}
+
+
+def test_a_move_onto_the_name_of_a_removed_file_removes_that_file(tmp_path: Path) -> None:
+    write(tmp_path, [
+        row(0, ROOTS[0], b"a", "new", **SHA), row(0, ROOTS[0], b"b", "new", **OTHER),
+        row(1, ROOTS[0], b"b", "removed", **OTHER),
+        row(2, ROOTS[0], b"a", "removed", **SHA), row(2, ROOTS[0], b"b", "moved", **SHA),
+    ])  # fmt: skip
+    with queries.open_tables(tmp_path) as asked:
+        found = asked.differences(stamp(0), stamp(2)).read_all().to_pylist()
+    assert [(one["path"], one["difference"], one["p_fake_before"], one["p_fake_after"]) for one in found] == [
+        ("b", "moved", 0.5, 0.5), ("b", "removed", 0.9, None),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("key", NASTY)

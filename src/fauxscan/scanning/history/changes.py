@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from fauxscan.scanning.history.ledger import Ledger
 from fauxscan.scanning.rows import LOOKS, OUTCOME, Change, Outcome, Row, key_of, media_row, outcome_of
 
+JUDGEMENT = [name for name in OUTCOME if name not in LOOKS]
+
 
 @dataclass
 class Changes:
@@ -53,5 +55,8 @@ def difference(before: Row, outcome: Outcome, settings: str) -> Change | None:
     """Return what changed about a file since its last row; None if nothing did."""
     if before["settings"] == settings and all(before[name] == getattr(outcome, name) for name in OUTCOME):
         return None
-    same = all(before[name] == getattr(outcome, name) for name in ("sha256", *LOOKS))
-    return Change.RESCORED if same else Change.CHANGED
+    looks_alike = all(before[name] == getattr(outcome, name) for name in LOOKS)
+    if before["sha256"] != outcome.sha256 or not (looks_alike or outcome.sha256):
+        return Change.CHANGED
+    judged_alike = before["settings"] == settings and all(before[name] == getattr(outcome, name) for name in JUDGEMENT)
+    return Change.TOUCHED if judged_alike else Change.RESCORED

@@ -23,6 +23,12 @@ if TYPE_CHECKING:  # importing it loads pandas, which takes too long for a scan
 LOCK_WAIT_S = 3.0
 
 
+def require(results: Path) -> None:
+    """Raise ResultsError if no results are in the folder."""
+    if not (results / name_of(MEDIA)).is_dir():
+        raise ResultsError(f"no results at {results}: name the folder that `fauxscan scan` wrote to with --results")
+
+
 @contextmanager
 def locked(results: Path) -> Iterator[None]:
     """Lock the results for one writer. Raise ResultsError if they cannot be written or another scan is writing them."""

@@ -14,12 +14,12 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from fauxscan.records import ResultsError
 from fauxscan.scanning.inputs import addresses
-from fauxscan.scanning.tables import parquet
+from fauxscan.scanning.tables import moves, parquet
+from fauxscan.scanning.tables.moves import NAME, PATH, RUN
 from fauxscan.scanning.tables.schemas import EVALUATIONS, MEDIA, RUNS
 
 CONFIG = {
@@ -30,9 +30,7 @@ CONFIG = {
     # DuckDB does not know the size of data that pyarrow reads, and would hold the wide side of a join in memory.
     "disabled_optimizers": "join_order,build_side_probe_side",
 }
-NAME = "coalesce(path_bytes, encode(path))"  # a cast to BLOB would turn \x41 in a name into A
 COMPARED = {"sha256": "content", "status": "status", "verdict": "verdict", "p_fake": "score"}
-RUN = pc.field("run_id")  # run ids sort by time
 
 
 @dataclass(frozen=True)
@@ -70,24 +68,27 @@ class Tables:
     def history(self, path: str) -> pa.RecordBatchReader:
         """Return all rows of a file, oldest first, with the `started_at` of their runs, under every root that has it.
 
-        The path is written as in the tables, the file system or the object store. Raise ResultsError if it is unknown.
+        The rows that it has under names from which it moved are included. The path is written as in the tables, the
+        file system or the object store. Raise ResultsError if it is unknown.
         """
         spelled = [os.fsencode(path), *_absolute(path)]
         texts = {text for name in spelled for text in _endings(name.decode("utf-8", "replace"))}
-        self.con.register("of_path", self.media.filter(pc.field("path").isin(sorted(texts))))
+        self.con.register("of_path", self.media.filter(PATH.isin(sorted(texts))))
         rows = self._query(
-            f"""SELECT run_id, started_at, of_path.* EXCLUDE run_id
-            FROM of_path LEFT JOIN (SELECT run_id, started_at FROM runs) USING (run_id)
-            WHERE list_contains($spelled, {NAME})
-            OR list_contains($spelled, encode(rtrim(of_path.root, '/') || '/') || {NAME})
-            ORDER BY run_id, of_path.root, path""",
+            f"""SELECT * FROM of_path WHERE list_contains($spelled, {NAME})
+            OR list_contains($spelled, encode(rtrim(root, '/') || '/') || {NAME})""",
             spelled=spelled,
         ).read_all()
         if not len(rows):
             raise ResultsError(
                 f"no file {path!r} in {self.results}: write it as in the column `path`, or as an absolute path"
             )
-        return rows.to_reader()
+        self.con.register("of_file", moves.with_earlier_names(self.con, self.media, rows))
+        return self._query(
+            """SELECT run_id, started_at, of_file.* EXCLUDE run_id
+            FROM of_file LEFT JOIN (SELECT run_id, started_at FROM runs) USING (run_id)
+            ORDER BY run_id, of_file.root, change <> 'removed', path"""
+        )
 
     def runs(self) -> pa.RecordBatchReader:
         """Return the table `runs`, oldest first."""
@@ -107,17 +108,21 @@ class Tables:
     def differences(self, before: str, after: str, root: str | None = None) -> pa.RecordBatchReader:
         """Return the files whose result changed between two runs, by root and path.
 
-        `difference` is "added", "removed", or lists what changed: content, status, verdict, score. Raise ResultsError
-        if a run is unknown or the later one is named first.
+        `difference` is "added", "removed", or lists what changed: moved, content, status, verdict, score. A file that
+        moved has its earlier path in `moved_from`. Raise ResultsError if a run is unknown or the later one is named
+        first.
         """
         root = self._known_root(root)
         known = self._known_runs(root)
         first, second = (_run_id(word, known) for word in (before, after))
         if second < first:
             raise ResultsError(f"run {second} is earlier than {first}: name the earlier run first")
-        self._last("later", self.media.filter((first < RUN) & (second >= RUN)))
+        between = self.media.filter((first < RUN) & (second >= RUN))
+        self._last("later", between)
         self._last("earlier", self.media.filter(first >= RUN), "SEMI JOIN later_ends USING (root, name)")
-        return self._query(_DIFFERENCES, root=root)
+        self.con.register("origins", origins := moves.origins(self.con, between))
+        replaced = f"UNION ALL {_REPLACED}" if len(origins) else ""  # it reads `earlier` again
+        return self._query(f"{_DIFFERENCES} {replaced} ORDER BY root, path, path_bytes, difference", root=root)
 
     def _known_root(self, root: str | None) -> str | None:
         """Return a root as written in the tables. Raise ResultsError if it was never scanned into them."""
@@ -174,8 +179,7 @@ def latest(results: Path) -> pa.Table:
 @contextmanager
 def open_tables(results: Path) -> Iterator[Tables]:
     """Yield the tables at `results`, open for queries. Raise ResultsError for missing results or damaged files."""
-    if not (results / "media").is_dir():
-        raise ResultsError(f"no results at {results}: name the folder that `fauxscan scan` wrote to with --results")
+    parquet.require(results)
     media, runs = parquet.dataset(results, MEDIA), parquet.dataset(results, RUNS)
     with TemporaryDirectory() as spill_folder, duckdb.connect(config={**CONFIG, "temp_directory": spill_folder}) as con:
         con.register("media", media)
@@ -224,28 +228,38 @@ def _run_id(word: str, known: Mapping[str, bool]) -> str:
     return matches[0]
 
 
-def _before_and_after() -> str:
-    """Return SQL for the compared columns before and after."""
-    columns = [
-        f"b.{name} AS {name}_before, CASE WHEN a.change <> 'removed' THEN a.{name} END AS {name}_after"
-        for name in COMPARED
-    ]
+def _before_and_after(after: str) -> str:
+    """Return SQL for the compared columns before and after; `after` is the SQL of the later value of one."""
+    columns = [f"b.{name} AS {name}_before, {after.format(name)} AS {name}_after" for name in COMPARED]
     return ", ".join(columns)
 
 
 def _changed() -> str:
     """Return SQL for the list of what changed."""
     words = [f"CASE WHEN a.{name} IS DISTINCT FROM b.{name} THEN '{word}' END" for name, word in COMPARED.items()]
-    return f"concat_ws(', ', {', '.join(words)})"
+    return f"concat_ws(', ', CASE WHEN o.old IS NOT NULL THEN 'moved' END, {', '.join(words)})"
 
 
+# `o` has the earlier name of a file that moved. `t` shows that the earlier file of this name moved elsewhere: then what
+# has the name now is another file.
 _DIFFERENCES = f"""
 SELECT a.root, a.path, a.path_bytes,
     CASE WHEN b.root IS NULL THEN 'added' WHEN a.change = 'removed' THEN 'removed' ELSE {_changed()} END AS difference,
-    {_before_and_after()}
-FROM later a LEFT JOIN (SELECT * FROM earlier WHERE change <> 'removed') b ON a.root = b.root AND a.name = b.name
-WHERE difference <> '' AND (b.root IS NOT NULL OR a.change <> 'removed') AND a.root = coalesce($root, a.root)
-ORDER BY a.root, a.path, a.name"""
+    {_before_and_after("CASE WHEN a.change <> 'removed' THEN a.{} END")},
+    CASE WHEN o.old IS NOT NULL THEN b.path END AS moved_from,
+    CASE WHEN o.old IS NOT NULL THEN b.path_bytes END AS moved_from_bytes
+FROM later a LEFT JOIN origins o ON a.root = o.root AND a.name = o.name
+LEFT JOIN origins t ON a.root = t.root AND a.name = t.old
+LEFT JOIN (SELECT * FROM earlier WHERE change <> 'removed') b
+    ON a.root = b.root AND coalesce(o.old, CASE WHEN t.old IS NULL THEN a.name END) = b.name
+WHERE difference <> '' AND (b.root IS NOT NULL OR a.change <> 'removed') AND a.root = coalesce($root, a.root)"""
+
+# Files that are gone because another file moved to their name.
+_REPLACED = f"""
+SELECT b.root, b.path, b.path_bytes, 'removed' AS difference, {_before_and_after("NULL")}, NULL, NULL
+FROM earlier b SEMI JOIN origins o ON b.root = o.root AND b.name = o.name
+ANTI JOIN origins t ON b.root = t.root AND b.name = t.old
+WHERE b.change <> 'removed' AND b.root = coalesce($root, b.root)"""
 
 _MODELS = """
 WITH members AS (
