@@ -130,7 +130,7 @@ def _bare(clip: Path, media: MediaParams) -> None:
     with clip.open("rb") as file:
         for place, frame in reader._pictures(Source(file, "mov", media), listing, wanted, False, 1):
             if place in wanted.times:
-                small, _ = pixels.shrink_to(frame.to_ndarray(format="bgr24", threads=1), size)
+                small, _ = pixels.halve_to(frame.to_ndarray(format="bgr24", threads=1), size)
                 yunet.setInputSize((small.shape[1], small.shape[0]))
                 yunet.detect(small)
 

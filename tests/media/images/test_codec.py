@@ -245,9 +245,9 @@ class Counting(FaceFinder):
 
     searches = 0
 
-    def find_faces(self, image: Pixels) -> list[Face]:
+    def find_faces_in_frame(self, image: Pixels) -> list[Face]:
         self.searches += 1
-        return super().find_faces(image)
+        return super().find_faces_in_frame(image)
 
 
 def watched(frames: list[Pixels], settings: Params, every: int, seconds: float = 0.2) -> tuple[list[list[Face]], int]:

@@ -27,7 +27,7 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Return a list that grows with each search for faces."""
     found: list[Any] = []
     really = FaceFinder._detect
-    counted = lambda self, image, size: found.append(image.shape) or really(self, image, size)
+    counted = lambda self, image, *how: found.append(image.shape) or really(self, image, *how)
     monkeypatch.setattr(FaceFinder, "_detect", counted)
     return found
 

@@ -11,13 +11,20 @@ from numpy.typing import NDArray
 
 from fauxscan import disk
 from fauxscan.media.images.codec import Image
-from fauxscan.media.images.pixels import shrink_to
+from fauxscan.media.images.pixels import halve_to
 from fauxscan.params import FaceParams
 from fauxscan.records import UserError
 
 YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 SAME_FACE_IOU = 0.3
 NEAR, NEAR_SIZE = 2.5, 160  # a region this many faces wide is searched at this many pixels: 64 for the face
+# How a photograph is searched; benchmarks/photographs.py measures what other values find and cost.
+REDUCED = 5  # a large photograph is reduced by this factor, unless that makes it larger than LARGER working sizes
+LARGER = 2
+WEAK = 0.25  # boxes from this share of faces.score on are candidates for a second search
+SMALL, LARGE = 24, 200  # pixels at the working size: YuNet gives narrower and wider faces low scores
+SECOND_SEARCHES = 8  # per photograph, for the candidates with the highest scores
+PART = 3  # a box in the middle of one that is so many times as wide is an eye or a mouth
 
 
 @dataclass(frozen=True)
@@ -41,10 +48,24 @@ class FaceFinder:
         self._yunet = cv2.FaceDetectorYN.create(str(yunet_file()), "", (320, 320), params.score, 0.3, 5000)
 
     def find_faces(self, image: Image) -> list[Face]:
-        """Return the faces of an RGB image, largest first, at most `max_faces`, each at least `min_size` wide."""
-        detected = self._detect(image, self.params.working_size)
-        large = [f for f in detected if min(f.w, f.h) >= self.params.min_size]
-        return sorted(large, key=lambda f: (-f.w * f.h, f.x, f.y))[: self.params.max_faces]
+        """Return the faces of a photograph (RGB), largest first, at most `max_faces`, each at least `min_size` wide.
+
+        Faces that are small or large for the search get a low score in it. They are searched again, one by one, at the
+        size at which YuNet knows faces best.
+        """
+        size = min(max(self.params.working_size, max(image.shape[:2]) // REDUCED), LARGER * self.params.working_size)
+        boxes = self._detect(image, size, WEAK * self.params.score)
+        faces = [f for f in boxes if f.score >= self.params.score]
+        if len(faces) < self.params.max_faces:
+            for candidate in _candidates(boxes, self.params.score, min(1.0, size / max(image.shape[:2]))):
+                face = self._second_search(image, candidate)
+                if face and all(box_overlap(face, other) < SAME_FACE_IOU for other in faces):
+                    faces.append(face)
+        return self._largest([f for f in faces if not any(_is_part(f, other) for other in faces)])
+
+    def find_faces_in_frame(self, image: Image) -> list[Face]:
+        """Return the faces of a video frame as `find_faces` does, in one search at the working size."""
+        return self._largest(self._detect(image, self.params.working_size, self.params.score))
 
     def find_faces_near(self, image: Image, last: Sequence[Face]) -> list[Face] | None:
         """Return the faces near their last positions, largest first; None if one of them is gone."""
@@ -56,21 +77,50 @@ class FaceFinder:
             faces.append(best)
         return sorted(faces, key=lambda f: (-f.w * f.h, f.x, f.y))
 
+    def _largest(self, faces: list[Face]) -> list[Face]:
+        large = [f for f in faces if min(f.w, f.h) >= self.params.min_size]
+        return sorted(large, key=lambda f: (-f.w * f.h, f.x, f.y))[: self.params.max_faces]
+
+    def _second_search(self, image: Image, candidate: Face) -> Face | None:
+        """Return the face at a candidate's place, or None. Its score must be halfway from `faces.score` to 1 at least.
+
+        Real faces reach that score at this size, and nearly all other patterns do not.
+        """
+        face = self._nearest(image, candidate)
+        return face if face and face.score >= (1 + self.params.score) / 2 else None
+
     def _nearest(self, image: Image, face: Face) -> Face | None:
         """Return the face around a known one that overlaps it most, or None."""
         left, top, right, bottom = search_region(face)
         region = image[top:bottom, left:right]
         if min(region.shape[:2]) < self.params.min_size:
             return None
-        nearby = [_moved(f, left, top) for f in self._detect(np.ascontiguousarray(region), NEAR_SIZE)]
+        detected = self._detect(np.ascontiguousarray(region), NEAR_SIZE, self.params.score)
+        nearby = [_moved(f, left, top) for f in detected]
         close = [f for f in nearby if min(f.w, f.h) >= self.params.min_size and box_overlap(f, face) > 0]
         return max(close, key=lambda f: (box_overlap(f, face), f.score), default=None)
 
-    def _detect(self, image: Image, size: int) -> list[Face]:
-        small, scale = shrink_to(image, size)
+    def _detect(self, image: Image, size: int, score: float) -> list[Face]:
+        """Return the boxes with at least a score, found with the longer side of the image reduced to `size` pixels."""
+        small, scale = halve_to(image, size)
         self._yunet.setInputSize((small.shape[1], small.shape[0]))
+        self._yunet.setScoreThreshold(score)
         _, rows = self._yunet.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
         return [_face(row, scale) for row in (rows if rows is not None else ())]
+
+
+def _candidates(boxes: list[Face], score: float, scale: float) -> list[Face]:
+    """Return the boxes below the score that may be faces too small or too large for a search at `scale`."""
+    unsure = [f for f in boxes if f.score < score]
+    small = [f for f in unsure if scale < 1 and f.w * scale < SMALL]
+    large = [f for f in unsure if f.w * scale > LARGE]
+    return sorted(small + large, key=lambda f: (-f.score, f.x, f.y))[:SECOND_SEARCHES]
+
+
+def _is_part(face: Face, other: Face) -> bool:
+    """Return whether a box is a part of another, much larger face."""
+    x, y = face.x + face.w / 2, face.y + face.h / 2
+    return PART * face.w <= other.w and other.x < x < other.x + other.w and other.y < y < other.y + other.h
 
 
 def _face(row: NDArray[np.float32], scale: float) -> Face:

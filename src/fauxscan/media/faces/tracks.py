@@ -31,7 +31,7 @@ class VideoFaceFinder:
         soon, self._time_s = time_s - self._time_s < SOON, time_s
         found = self.finder.find_faces_near(image, self._last) if soon and self._may_be_near(image) else None
         self._since = 0 if found is None else self._since + 1
-        self._last = self.finder.find_faces(image) if found is None else found
+        self._last = self.finder.find_faces_in_frame(image) if found is None else found
         return self.tracker.follow(self._last)
 
     def _may_be_near(self, image: Image) -> bool:

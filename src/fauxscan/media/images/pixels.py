@@ -31,6 +31,22 @@ def shrink_to(image: Image, longer: int) -> tuple[Image, float]:
     return np.asarray(cv2.resize(image, shape, interpolation=cv2.INTER_AREA)), scale
 
 
+def halve_to(image: Image, longer: int) -> tuple[Image, float]:
+    """Return what `shrink_to` does, several times as fast and less exact: for finding faces, never for judging them.
+
+    The image is halved by averaging as often as possible and then interpolated. An odd last row or column is left out.
+    """
+    target, height, width, factor = longer, *image.shape[:2], 1
+    while max(height, width) >= 2 * target and min(height, width) >= 2:
+        height, width, factor = height // 2, width // 2, factor * 2
+        image = np.asarray(cv2.resize(image[: height * 2, : width * 2], (width, height), interpolation=cv2.INTER_AREA))
+    scale = min(1.0, target / max(height, width))
+    if scale < 1.0:
+        shape = (max(1, round(width * scale)), max(1, round(height * scale)))
+        image = np.asarray(cv2.resize(image, shape, interpolation=cv2.INTER_LINEAR))
+    return image, scale / factor
+
+
 def decode_tensor(data: "Tensor") -> "Tensor":
     """Return uint8 RGB (height, width, 3) of an encoded JPEG or PNG, equal to what `images.decode` gives."""
     import tensorflow as tf
