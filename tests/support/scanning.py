@@ -33,7 +33,7 @@ FACES = FaceParams(
 
 
 def tiny_params(media: dict[str, Any] | None = None, **scan: Any) -> Params:
-    """Return the committed parameters with small batches."""
+    """Return the committed parameters with two models and small batches."""
     whole = params.load(ROOT / "params.yaml")
     small = {
         "batch_files": 4,
@@ -48,9 +48,9 @@ def tiny_params(media: dict[str, Any] | None = None, **scan: Any) -> Params:
         "wholes": ModelParams(detector="dct_cnn", dataset="demo"),
     }
     media_params = whole.media.model_copy(update=media or {})
-    return whole.model_copy(
-        update={"scan": whole.scan.model_copy(update=small), "models": models, "media": media_params}
-    )
+    others = {"combiners": {}, "evaluations": {}, "scores": {}}
+    scan_params = whole.scan.model_copy(update=small)
+    return whole.model_copy(update={"scan": scan_params, "models": models, "media": media_params, **others})
 
 
 def write_params(path: Path, **scan: Any) -> Path:
