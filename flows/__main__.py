@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from prefect.exceptions import ParameterTypeError
 
-from fauxscan.records import FaceMode, UserError
+from fauxscan.records import Framing, UserError
 from fauxscan.scanning.rows import failures
 
 app = typer.Typer(help="Run scans and refreshes with Prefect.", no_args_is_help=True, add_completion=False)
@@ -17,7 +17,9 @@ def scan(
     folder: Annotated[str, typer.Argument(help="Folder or prefix in an object store to scan.")],
     results: Annotated[str, typer.Option(help="Folder of the tables.")],
     models: Annotated[list[str] | None, typer.Option(help="Model folders. Default: the models in params.yaml.")] = None,
-    faces: Annotated[FaceMode, typer.Option(help="Find faces, or take every image as one face crop.")] = "detect",
+    faces: Annotated[
+        Framing, typer.Option(help="Find faces, take every image as one face crop, or decide for each image.")
+    ] = "auto",
     cluster: Annotated[
         str | None,
         typer.Option(

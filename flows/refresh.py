@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from fauxscan import params
 from fauxscan.scanning.inputs import addresses
 from fauxscan.scanning.tables import evaluations
 from flows import missed_runs
@@ -58,11 +59,13 @@ def run_name() -> str:
 def refresh(project: str = ".", scans: list[dict[str, Any]] | None = None) -> Any:
     """Reproduce models and evaluations, publish the evaluations, and run `scans`: parameters of the flow `scan`.
 
-    A scan that names no models uses the models of the project.
+    A scan that names no models uses the models of the project. Raise UserError that lists what is wrong in its
+    params.yaml before anything is run.
     """
     if skipped := missed_runs.skipped_state():
         return skipped
     home = Path(project)
+    params.validate(home / "params.yaml")
     for stage in stages(home):
         reproduce(home, stage)
     states: list[Any] = []

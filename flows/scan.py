@@ -15,7 +15,7 @@ from pydantic import PositiveInt
 
 from fauxscan import params
 from fauxscan.params import Links
-from fauxscan.records import FaceMode
+from fauxscan.records import Framing
 from fauxscan.scanning import scan as scanning
 from fauxscan.scanning import settings
 from fauxscan.scanning.batches.judge import BatchJudge
@@ -99,7 +99,7 @@ def scan(
     folder: str,
     results: str,
     models: list[str] | None = None,
-    faces: FaceMode = "detect",
+    faces: Framing = "auto",
     params_file: str = "params.yaml",
     *,
     paths: list[str] | None = None,

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from fauxscan import datasets, detectors, models
 from fauxscan.models import ModelCard
 from fauxscan.params import SCRATCH, DatasetParams, ModelParams, Params, WeightsParams, faults
-from fauxscan.records import FAKE, REAL, FaceMode, Status, UserError
+from fauxscan.records import FAKE, REAL, FaceMode, Framing, Status, UserError
 
 if TYPE_CHECKING:
     from fauxscan.training.checkpoints import Checkpointer
@@ -207,7 +207,7 @@ def held_out_figures(model: Path, params: Params) -> dict[str, dict[str, float]]
 
 
 def predict(
-    model: Path, folder: Path, params: Params, threshold: float = 0.5, faces: FaceMode = "whole"
+    model: Path, folder: Path, params: Params, threshold: float = 0.5, faces: Framing = "auto"
 ) -> list[Prediction]:
     """Return a prediction for each file below `folder`, or for one file; files are fake from `threshold` of P(fake) on.
 

@@ -1,5 +1,6 @@
 """The Prefect flows on a temporary server: retries of I/O errors, the webhook, refreshes, and light imports."""
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -193,7 +194,15 @@ def test_limits_are_checked_like_parameters(flow: Any) -> None:
 
 
 def test_refresh_raises_with_the_end_of_dvcs_output(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "params.yaml", tmp_path)
     with pytest.raises(RuntimeError, match=r"(?s)`dvc stage list`.*ended with.*not inside of a DVC repository"):
+        refreshing.refresh(str(tmp_path))
+
+
+def test_refresh_lists_wrong_parameters_before_dvc_is_run(tmp_path: Path) -> None:
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(text.replace("detector: meso4", "detector: meso5"), encoding="utf-8")
+    with pytest.raises(UserError, match=r"models\.meso4\.detector: unknown detector 'meso5': did you mean 'meso4'"):
         refreshing.refresh(str(tmp_path))
 
 

@@ -89,7 +89,7 @@ MODELS = "The section `models` has: dct_cnn, meso4, mesoinception4"
         ("{epochs: 3,", "{epoch: 3,", "models.meso4.recipe: epoch: unknown key 'epoch': did you mean 'epochs'?"),
         ("combiners:", "combiner:", "combiner: unknown key 'combiner': did you mean 'combiners'? Known: calib"),
         ("    weights: scratch\n", "", "models.meso4.weights: is missing; the pipeline needs it, such as `weights: s"),
-        ("    kind: ensemble\n", "", "evaluations.logistic-demo.kind: is missing; the pipeline needs it, such as `k"),
+        ("    kind: ensemble\n", "", "evaluations.logistic-demo.kind: is missing; the pipeline needs it, such as `ki"),
         (
             "reencode: null", "reencode: {siez: 224, jpeg_quality: 75}",
             "datasets.demo.reencode.siez: unknown key 'siez': did you mean 'size'? Known: jpeg_quality, size",

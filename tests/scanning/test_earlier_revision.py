@@ -59,7 +59,7 @@ def folders(results: str) -> list[Path]:
 
 def settings_of(results: str) -> Settings:
     """Return the settings with which a results folder was written."""
-    return settings.read(parameters(), folders(results))
+    return settings.read(parameters(), folders(results), "detect")
 
 
 def rows(results: Path, table: str) -> list[dict[str, Any]]:

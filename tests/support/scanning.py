@@ -18,7 +18,7 @@ from fauxscan.judging import ensemble
 from fauxscan.judging.ensemble import Ensemble
 from fauxscan.models import Calibration, ModelCard, TrainedOn
 from fauxscan.params import FaceParams, ModelParams, Params
-from fauxscan.records import FaceMode, Recipe, View
+from fauxscan.records import Framing, Recipe, View
 from fauxscan.scanning import settings
 from fauxscan.scanning.decoding import worker
 from fauxscan.scanning.decoding.views import OnCrop
@@ -33,7 +33,7 @@ FACES = FaceParams(
 
 
 def tiny_params(media: dict[str, Any] | None = None, **scan: Any) -> Params:
-    """Return the committed parameters with small batches."""
+    """Return the committed parameters with two models and small batches."""
     whole = params.load(ROOT / "params.yaml")
     small = {
         "batch_files": 4,
@@ -48,9 +48,9 @@ def tiny_params(media: dict[str, Any] | None = None, **scan: Any) -> Params:
         "wholes": ModelParams(detector="dct_cnn", dataset="demo"),
     }
     media_params = whole.media.model_copy(update=media or {})
-    return whole.model_copy(
-        update={"scan": whole.scan.model_copy(update=small), "models": models, "media": media_params}
-    )
+    others = {"combiners": {}, "evaluations": {}, "scores": {}}
+    scan_params = whole.scan.model_copy(update=small)
+    return whole.model_copy(update={"scan": scan_params, "models": models, "media": media_params, **others})
 
 
 def write_params(path: Path, **scan: Any) -> Path:
@@ -201,9 +201,7 @@ def write_many(root: Path, count: int) -> Path:
     return root
 
 
-def stub_engine(
-    home: Path, mode: FaceMode = "detect", only: str | None = None, size: int = 64, **options: Any
-) -> Engine:
+def stub_engine(home: Path, mode: Framing = "auto", only: str | None = None, size: int = 64, **options: Any) -> Engine:
     """Return an engine with the stub models, or with `only` one of them (`faces` or `wholes`)."""
     folders = [folder for folder in stub_cards(home, size) if only in (None, folder.name)]
     return Engine(settings.read(tiny_params(**options), folders, mode), stub_ensemble, MediaDecoder)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fauxscan import params as parameters
 from fauxscan.media.images import codec
 from fauxscan.params import Params
-from fauxscan.records import FaceMode, InputError, Status
+from fauxscan.records import Framing, InputError, Status
 from fauxscan.records import Verdict as Conclusion
 from fauxscan.scanning import settings
 from fauxscan.scanning.engine import outcomes
@@ -43,12 +43,12 @@ class Verdict:
 class Detector:
     """Models that are loaded once and judge many files: `with Detector("models/meso4") as detector: ...`.
 
-    `models` names folders of models, or one of an ensemble. `faces` is "detect", or "whole" for images that are face
-    crops. `params` is a parameter file or the parameters themselves; by default, params.yaml of the current folder is
+    `models` names folders of models, or one of an ensemble. `faces` is "auto",
+    "detect" or "whole", as for `fauxscan scan`. `params` is a parameter file or the parameters themselves; by default, params.yaml of the current folder is
     read, or the built-in values are used. Raise ModelError and ParamsError.
     """
 
-    def __init__(self, models: Models, *, faces: FaceMode = "detect", params: ParamsLike = None) -> None:
+    def __init__(self, models: Models, *, faces: Framing = "auto", params: ParamsLike = None) -> None:
         self._engine = Engine(read_settings(models, faces, params))
 
     def __enter__(self) -> Self:
@@ -74,13 +74,13 @@ class Detector:
         return [_verdict(outcome) for outcome in self._engine.check([_bytes_or_path(source) for source in sources])]
 
 
-def check(source: Source, models: Models, *, faces: FaceMode = "detect", params: ParamsLike = None) -> Verdict:
+def check(source: Source, models: Models, *, faces: Framing = "auto", params: ParamsLike = None) -> Verdict:
     """Return the verdict on one image or video. For several, a `Detector` is faster. Raise what `Detector` raises."""
     with Detector(models, faces=faces, params=params) as detector:
         return detector.judge(source)
 
 
-def read_settings(models: Models, faces: FaceMode, params: ParamsLike) -> settings.Settings:
+def read_settings(models: Models, faces: Framing, params: ParamsLike) -> settings.Settings:
     """Return the settings of the models and parameters that are named. Raise ModelError and ParamsError."""
     folders = [models] if isinstance(models, str | os.PathLike) else models
     given = params if isinstance(params, Params) else parameters.load(None if params is None else Path(params))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from fauxscan.api.detector import Models, ParamsLike, read_settings
-from fauxscan.records import FaceMode
+from fauxscan.records import Framing
 from fauxscan.scanning import scan as scanning
 from fauxscan.scanning.engine.engine import Engine
 from fauxscan.scanning.inputs import roots
@@ -19,7 +19,7 @@ def scan(
     results: str | os.PathLike[str],
     models: Models,
     *,
-    faces: FaceMode = "detect",
+    faces: Framing = "auto",
     params: ParamsLike = None,
     on_progress: OnProgress | None = None,
 ) -> Summary:

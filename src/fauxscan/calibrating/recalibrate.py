@@ -19,7 +19,7 @@ from fauxscan.judging.scoring import Shifted
 from fauxscan.models import Calibration, ModelCard
 from fauxscan.params import Params
 from fauxscan.preparing.split import audit_tree
-from fauxscan.records import FAKE, REAL, FaceMode, Status, UserError
+from fauxscan.records import FAKE, REAL, Framing, Status, UserError
 from fauxscan.scanning import settings
 from fauxscan.scanning.engine.engine import Engine
 from fauxscan.scanning.engine.outcomes import media_logits
@@ -54,7 +54,7 @@ class Recalibration:
 
 
 def recalibrate(
-    model: Path, out: Path, params: Params, labelled: LabelledFiles | None = None, faces: FaceMode = "detect"
+    model: Path, out: Path, params: Params, labelled: LabelledFiles | None = None, faces: Framing = "auto"
 ) -> Recalibration:
     """Write a copy of the model folder `model` to `out`, calibrated on labelled files.
 
@@ -100,7 +100,7 @@ def _stored_logits(model: Path) -> pd.DataFrame:
     return pd.read_parquet(file)
 
 
-def _judge(model: Path, labelled: LabelledFiles, params: Params, faces: FaceMode) -> pd.DataFrame:
+def _judge(model: Path, labelled: LabelledFiles, params: Params, faces: Framing) -> pd.DataFrame:
     """Return the table of a calibration, with the logits that a scan gives; null for files that cannot be judged."""
     chosen = settings.read(params, (model,), faces)
     table = labelled.sources(params)

@@ -10,7 +10,7 @@ import typer
 
 from fauxscan import params
 from fauxscan.params import Params
-from fauxscan.records import FaceMode, Status, UserError
+from fauxscan.records import FaceMode, Framing, Status, UserError
 from fauxscan.scanning.inputs import addresses
 from fauxscan.scanning.rows import failures
 
@@ -75,9 +75,10 @@ IgnoreOption = Annotated[
     ),
 ]
 _FACES = 'Detect faces for models that look at faces ("detect"), or use every image as one face crop ("whole").'
+_AUTO = 'Or decide for each image: one that is itself a face crop is used as it is, and faces are detected in others ("auto").'
 FacesOption = Annotated[
-    FaceMode,
-    typer.Option("--faces", rich_help_panel=MODEL, show_default=False, help=f"{_FACES} Default: detect."),
+    Framing,
+    typer.Option("--faces", rich_help_panel=MODEL, show_default=False, help=f"{_FACES} {_AUTO} Default: auto."),
 ]
 CropsOption = Annotated[  # of commands that work on crops
     FaceMode,

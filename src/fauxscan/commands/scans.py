@@ -113,7 +113,7 @@ def scan(
     form: FormatOption = Format.TABLE,
     ignore: IgnoreOption = "",
     models: Models = None,
-    faces: FacesOption = "detect",
+    faces: FacesOption = "auto",
     params_file: ParamsFile = None,
 ) -> None:
     """Judge new and changed files in folders and write the results to Parquet tables."""
@@ -170,7 +170,7 @@ def check(
     files: Files,
     ignore: IgnoreOption = "",
     models: Models = None,
-    faces: FacesOption = "detect",
+    faces: FacesOption = "auto",
     params_file: ParamsFile = None,
 ) -> None:
     """Judge single files and print their verdicts, without writing results."""

@@ -84,7 +84,7 @@ def calibrate(
             help="Folder with a subfolder for each class. Default: the logits stored with MODEL; no file is read.",
         ),
     ] = None,
-    faces: FacesOption = "detect",
+    faces: FacesOption = "auto",
     params_file: ParamsFile = None,
 ) -> None:
     """Calibrate a model on labelled files of your own, on real files alone, or for other error rates."""
@@ -137,7 +137,7 @@ def predict(
         ),
     ] = 0.5,
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Also print P(fake).")] = False,
-    faces: CropsOption = "whole",
+    faces: FacesOption = "auto",
     params_file: ParamsFile = None,
 ) -> None:
     """Print the class of each file as CSV: path, class, P(fake) with --probabilities, and detail.

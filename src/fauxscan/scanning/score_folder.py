@@ -4,7 +4,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from fauxscan.params import Params
-from fauxscan.records import FaceMode
+from fauxscan.records import Framing
 from fauxscan.scanning import scan, settings
 from fauxscan.scanning.engine.engine import Engine
 from fauxscan.scanning.tables import parquet, schemas
@@ -14,7 +14,7 @@ from fauxscan.scanning.tables.schemas import MEDIA, SCORES
 RUN_COLUMNS = ["run_id", "root", "mtime_ns", "etag"]
 
 
-def score_folder(folder: Path, models: list[Path], params: Params, out: Path, faces: FaceMode = "detect") -> None:
+def score_folder(folder: Path, models: list[Path], params: Params, out: Path, faces: Framing = "auto") -> None:
     """Write `media.parquet` and `scores.parquet` of a folder to `out`; the same files give the same bytes."""
     out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=out) as results:

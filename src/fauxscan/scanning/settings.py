@@ -14,7 +14,7 @@ from fauxscan.judging import ensemble
 from fauxscan.judging.ensemble import EnsembleCard
 from fauxscan.models import ModelCard
 from fauxscan.params import Engines, FaceParams, MediaParams, Params, ScanParams
-from fauxscan.records import FaceMode, ModelError, View
+from fauxscan.records import Framing, ModelError, View
 
 log = logging.getLogger(__name__)
 EVALUATIONS = ("evaluations", "*/figures.parquet")  # in a project: what the stage `evaluate` writes, as in dvc.yaml
@@ -30,7 +30,7 @@ class Settings:
     media: MediaParams
     faces: FaceParams
     scan: ScanParams
-    mode: FaceMode
+    mode: Framing
     folders: tuple[Path, ...]
     cards: tuple[ModelCard, ...] = field(hash=False)  # left out of the hash: the digest tells them apart
     ensemble: EnsembleCard | None = field(hash=False)
@@ -60,7 +60,7 @@ class Settings:
         return named
 
 
-def read(params: Params, named: Sequence[Path] = (), mode: FaceMode = "detect", project: Path = Path()) -> Settings:
+def read(params: Params, named: Sequence[Path] = (), mode: Framing = "auto", project: Path = Path()) -> Settings:
     """Return the settings of a scan with the named models, or the project's. Raise ModelError. Load no network."""
     folders = tuple(named) or _default(params, project)
     members, engine = ensemble.read_members(folders), choose_engine(params.scan.engine)

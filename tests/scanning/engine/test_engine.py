@@ -303,7 +303,7 @@ def _of_the_demo(card: Any) -> Any:
 def test_settings_change_with_what_changes_a_judgement_and_with_nothing_else(tmp_path: Path) -> None:
     engine = stub_engine(tmp_path)
     base, folders, whole = engine.settings, engine.settings.folders, tiny_params()
-    read = lambda params=whole, folders=folders, mode="detect": settings.read(params, folders, mode).digest
+    read = lambda params=whole, folders=folders, mode="auto": settings.read(params, folders, mode).digest
     assert read() == base.digest
     assert read(folders=folders[::-1]) == base.digest
     assert read(params=whole.model_copy(update={"seed": 99})) == base.digest

@@ -31,6 +31,12 @@ def align_face(image: Image, landmarks: NDArray[np.float32], margin: float, size
     return np.asarray(warped, np.uint8)
 
 
+def crop_side(landmarks: NDArray[np.float32], margin: float) -> float:
+    """Return the side of the square that `align_face` cuts out, in pixels of the image."""
+    matrix = similarity_transform(landmarks, (TEMPLATE + margin) / (1 + 2 * margin))
+    return float(1 / np.hypot(matrix[0, 0], matrix[1, 0]))
+
+
 def similarity_transform(points: NDArray[np.floating], target: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the (2, 3) matrix of rotation, scale and shift that best maps points (n, 2) to target (n, 2)."""
     x, y = points[:, 0].astype(np.float64), points[:, 1].astype(np.float64)

@@ -27,7 +27,7 @@ class OnCrop(Protocol):
 def views(frame: FrameFaces, settings: Settings) -> Iterator[tuple[Row, Image]]:
     """Yield a row and (size, size, 3) pixels for each model and face, or for each model and the whole image."""
     for card in settings.cards:
-        if settings.view(card) is View.WHOLE:
+        if settings.view(card) is View.WHOLE or _is_crop(frame, card, settings):
             yield _row(card, frame, 0), model_input(frame.image, card.input_size, card.reencode, View.WHOLE)
             continue
         for index, face in enumerate(frame.faces):
@@ -36,18 +36,29 @@ def views(frame: FrameFaces, settings: Settings) -> Iterator[tuple[Row, Image]]:
             yield row, model_input(crop, card.input_size, card.reencode, View.FACE)
 
 
+def _is_crop(frame: FrameFaces, card: ModelCard, settings: Settings) -> bool:
+    """Return whether an image is itself a face crop: the square that a model gets around its face is larger than it.
+
+    The image's pixels and the model's card alone decide, so the same bytes always get the same scores.
+    """
+    if settings.mode != "auto" or frame.time_s is not None or not frame.faces:
+        return False
+    side = align.crop_side(frame.faces[0].landmarks, (card.faces or settings.faces).margin)
+    return bool(side > min(frame.image.shape[:2]))
+
+
 def _crop(image: Image, face: Face, card: ModelCard, settings: Settings) -> Image:
     """Return the crop as the model's card describes it. A card without face parameters was trained on ready crops."""
     cropping = card.faces or settings.faces
     return align.align_face(image, face.landmarks, cropping.margin, cropping.size)
 
 
-def _row(card: ModelCard, frame: FrameFaces, track: int) -> Row:
-    return {"model": card.name, "frame": frame.frame, "time_s": frame.time_s, "track": track}
+def _row(card: ModelCard, frame: FrameFaces, track: int, framing: str = "whole") -> Row:
+    return {"model": card.name, "frame": frame.frame, "time_s": frame.time_s, "track": track, "framing": framing}
 
 
 def _face_row(card: ModelCard, frame: FrameFaces, index: int, face: Face) -> Row:
     """Return the row of a face; in an image each face is a track of its own, in a video the tracker says which."""
     track = index if frame.time_s is None else face.track
     box = {"face": index, "x": face.x, "y": face.y, "w": face.w, "h": face.h, "det_score": face.score}
-    return _row(card, frame, track) | box
+    return _row(card, frame, track, "aligned") | box

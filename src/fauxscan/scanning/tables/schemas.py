@@ -8,7 +8,7 @@ from fauxscan.records import Status, Verdict
 
 VERSION = 3
 # The version that introduced a column, as "table.column". In files of earlier versions the column is null.
-ADDED: Mapping[str, int] = {"media.etag": 2, "media.seconds_seen": 3}
+ADDED: Mapping[str, int] = {"media.etag": 2, "media.seconds_seen": 3, "scores.framing": 3}
 
 
 def _schema(table: str, /, **fields: pa.DataType) -> pa.Schema:
@@ -43,7 +43,7 @@ SCORES = _schema(
     "scores",
     sha256=pa.string(), model=pa.string(), model_digest=pa.string(), frame=pa.int32(), time_s=pa.float64(),
     track=pa.int32(), face=pa.int32(), x=pa.float32(), y=pa.float32(), w=pa.float32(), h=pa.float32(),
-    det_score=pa.float32(), logit=pa.float32(), p_fake=pa.float64(), settings=pa.string(),
+    det_score=pa.float32(), framing=pa.string(), logit=pa.float32(), p_fake=pa.float64(), settings=pa.string(),
 )  # fmt: skip
 
 # Boxes and landmarks of detected faces, without pixels, kept for `scan.keep_faces_days` so that later models need not
