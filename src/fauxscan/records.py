@@ -72,7 +72,7 @@ class View(StrEnum):
 
 
 FaceMode = Literal["detect", "whole"]  # find faces for the models that look at them, or give every model whole images
-Framing = FaceMode | Literal["auto"]  # auto: find faces, but give an image that is itself a face crop as it is
+Framing = Literal["auto", "detect", "whole"]  # auto: find faces, but give an image that is itself a face crop as it is
 
 
 class MediaError(Exception):

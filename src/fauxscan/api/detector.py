@@ -43,9 +43,9 @@ class Verdict:
 class Detector:
     """Models that are loaded once and judge many files: `with Detector("models/meso4") as detector: ...`.
 
-    `models` names folders of models, or one of an ensemble. `faces` is "auto",
-    "detect" or "whole", as for `fauxscan scan`. `params` is a parameter file or the parameters themselves; by default, params.yaml of the current folder is
-    read, or the built-in values are used. Raise ModelError and ParamsError.
+    `models` names folders of models, or one of an ensemble. `faces` is "auto", "detect" or "whole", as for
+    `fauxscan scan`. `params` is a parameter file or the parameters themselves; by default, params.yaml of the current
+    folder is read, or the built-in values are used. Raise ModelError and ParamsError.
     """
 
     def __init__(self, models: Models, *, faces: Framing = "auto", params: ParamsLike = None) -> None:

@@ -75,7 +75,7 @@ IgnoreOption = Annotated[
     ),
 ]
 _FACES = 'Detect faces for models that look at faces ("detect"), or use every image as one face crop ("whole").'
-_AUTO = 'Or decide for each image: one that is itself a face crop is used as it is, and faces are detected in others ("auto").'
+_AUTO = 'Or use an image that is itself a face crop as it is, and detect faces in others ("auto").'
 FacesOption = Annotated[
     Framing,
     typer.Option("--faces", rich_help_panel=MODEL, show_default=False, help=f"{_FACES} {_AUTO} Default: auto."),
