@@ -235,6 +235,18 @@ def test_dfdc(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
 # === Your own folders ===
 
 
+def test_a_whole_tree_may_have_one_label(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    grow(tmp_path, ("anna/1.jpg", "anna/2.jpg", "x.jpg", ".DS_Store"))
+    found = of("folder", tmp_path, labels={".": "real"})
+    assert {path: example.label for path, example in found.items()} == dict.fromkeys(
+        ("anna/1.jpg", "anna/2.jpg", "x.jpg"), REAL
+    )
+    assert found["anna/1.jpg"].source == found["anna/2.jpg"].source != found["x.jpg"].source
+    assert not caplog.text, "x.jpg is not skipped"
+    with pytest.raises(UserError, match=r"labels name both '\.' and 'anna' inside it"):
+        of("folder", tmp_path, labels={".": "real", "anna": "stylegan"})
+
+
 def test_own_folders_need_a_declared_label(tmp_path: Path) -> None:
     grow(tmp_path, ("camera/anna/1.jpg", "camera/anna/2.jpg", "gan/x.jpg", "README", ".git/config", "gan/.DS_Store"))
     found = of("folder", tmp_path, labels={"camera": "real", "gan": "stylegan"})

@@ -80,7 +80,8 @@ def describe_import(card: ModelCard, out: Path) -> str:
         f"{out}: {card.detector} with the weights of {card.origin.file if card.origin else ELSEWHERE}, "
         f"{card.input_size} px, {crops}\n"
         "It is not calibrated: it gives p_fake, and every verdict is `uncertain`.\n"
-        f"Next: fauxscan check FILE --models {out}"
+        "Next: fauxscan calibrate --help, to calibrate it on files of your own; or "
+        f"fauxscan check FILE --models {out}"
     )
 
 
