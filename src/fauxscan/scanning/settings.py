@@ -115,7 +115,7 @@ def _evaluated(folders: tuple[Path, ...], project: Path) -> tuple[Path, ...]:
     """Return the models that the project has evaluated, or all if it has evaluated none of them."""
     known = _evaluated_digests(project)
     evaluated = tuple(folder for folder in folders if models.read_card(folder).model_digest in known)
-    how = "List models in `evaluations` of params.yaml and run `make repro`"
+    how = "`make repro` evaluates the models of params.yaml"
     if not evaluated:
         log.info("All models judge, although none has an evaluation: %s. %s.", _names(folders), how)
         return folders
