@@ -327,11 +327,12 @@ def openvino(people: list[Portrait]) -> str:
     gain = statistics.median(seconds["opencv"]) / statistics.median(seconds["openvino"])
     plain, added = _start("opencv"), _start("openvino")
     return f"""OpenVINO: the same network at 640x640 pixels is {gain:.2f} times as fast in OpenVINO (float32) as in
-OpenCV, forward pass alone; over {len(people)} portraits the outputs differ by at most {max(apart):.1g}. It is not used. A
-decoder and its face detector start in {plain[0]:.1f} s with {plain[1]:.0f} MB of memory and {plain[2]:.0f} MB of
-address space; with OpenVINO beside it in {added[0]:.1f} s with {added[1]:.0f} MB and {added[2]:.0f} MB, in each of the
-decoders. A network is compiled for one shape, and photographs have many. With the search above no part of the aim
-needs it, and every installation finds the same faces."""
+OpenCV, forward pass alone; over {len(people)} portraits the outputs differ by at most {max(apart):.1g}.
+It is not used. A decoder and its face detector start in {plain[0]:.1f} s with {plain[1]:.0f} MB of
+memory and {plain[2]:.0f} MB of address space; with OpenVINO beside it in {added[0]:.1f} s with
+{added[1]:.0f} MB and {added[2]:.0f} MB, in each of the decoders. A network is compiled for one shape,
+and photographs have many. With the search above no part of the aim needs it, and every installation
+finds the same faces."""
 
 
 def _start(engine: str) -> list[float]:
