@@ -98,7 +98,7 @@ def test_a_name_without_weights_is_refused(tmp_path: Path, settings: Params) -> 
         weights.provide("meso4", PUBLISHED, tmp_path / "f", tmp_path / "out")
     with pytest.raises(UserError, match="unknown detector 'imagenet'"):
         weights.provide("imagenet", PUBLISHED, tmp_path / "f", tmp_path / "out")
-    with pytest.raises(UserError, match=r"unknown weights 'meso4' in params\.yaml; it has: scratch"):
+    with pytest.raises(UserError, match=r"unknown weights 'meso4'\. params\.yaml has: scratch"):
         settings.published_weights("meso4")
     assert not list(tmp_path.iterdir())
 
