@@ -173,7 +173,7 @@ def test_a_preset_takes_settings_and_refuses_what_it_does_not_know(tmp_path: Pat
     ("settings", "said"),
     [
         ([], r"folder is imported from a local folder, and none is named\. In params.yaml, set `archives`"),
-        (["datasets.own.archives=nowhere"], "there is no folder nowhere"),
+        (["datasets.own.archives=nowhere"], r"there is no folder nowhere.* --set datasets\.own\.archives=FOLDER$"),
     ],
 )
 def test_the_preset_of_an_own_folder_is_refused_without_one(tmp_path: Path, settings: list[str], said: str) -> None:

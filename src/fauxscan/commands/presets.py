@@ -34,11 +34,18 @@ def apply(name: str, folder: Path, target: Path, settings: Sequence[str]) -> Non
         _set(document, setting, yaml)
     yaml.dump(document, target)
     try:
-        for dataset in params.validate(target).datasets.values():
-            refuse_without_folder(dataset)
+        for key, dataset in params.validate(target).datasets.items():
+            _refuse_without_folder(key, dataset)
     except UserError:
         target.write_text(before, encoding="utf-8")
         raise
+
+
+def _refuse_without_folder(key: str, dataset: params.DatasetParams) -> None:
+    try:
+        refuse_without_folder(dataset)
+    except UserError as error:
+        raise UserError(f"{error} With a preset: --set datasets.{key}.archives=FOLDER") from error
 
 
 def _unknown_preset(name: str, folder: Path) -> UserError:
