@@ -19,9 +19,9 @@ YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4
 SAME_FACE_IOU = 0.3
 NEAR, NEAR_SIZE = 2.5, 160  # a region this many faces wide is searched at this many pixels: 64 for the face
 # How a photograph is searched; benchmarks/photographs.py measures what other values find and cost.
-REDUCED = 5  # a large photograph is reduced by this factor, unless that makes it larger than LARGER working sizes
+REDUCED = 4.5  # a large photograph is reduced by this factor, unless that makes it larger than LARGER working sizes
 LARGER = 2
-WEAK = 0.25  # boxes from this share of faces.score on are candidates for a second search
+WEAK = 1 / 6  # boxes from this share of faces.score on are candidates for a second search
 SMALL, LARGE = 24, 200  # pixels at the working size: YuNet gives narrower and wider faces low scores
 SECOND_SEARCHES = 8  # per photograph, for the candidates with the highest scores
 PART = 3  # a box in the middle of one that is so many times as wide is an eye or a mouth
@@ -53,7 +53,9 @@ class FaceFinder:
         Faces that are small or large for the search get a low score in it. They are searched again, one by one, at the
         size at which YuNet knows faces best.
         """
-        size = min(max(self.params.working_size, max(image.shape[:2]) // REDUCED), LARGER * self.params.working_size)
+        size = min(
+            max(self.params.working_size, int(max(image.shape[:2]) / REDUCED)), LARGER * self.params.working_size
+        )
         boxes = self._detect(image, size, WEAK * self.params.score)
         faces = [f for f in boxes if f.score >= self.params.score]
         if len(faces) < self.params.max_faces:
