@@ -80,6 +80,13 @@ class Origin(Strict):
     fake_is: int  # the source's label for fakes; 0: its output was P(real), which the import turned into P(fake)
 
 
+class OpenvinoFiles(Strict):
+    """The SHA-256 of the files in a model folder that OpenVINO runs."""
+
+    xml: str
+    bin: str
+
+
 class ModelCard(Strict):
     """The description of a model, which lies beside its weights."""
 
@@ -99,6 +106,7 @@ class ModelCard(Strict):
     calibration: Calibration | None = None
     classes: tuple[str, str] = ("real", "fake")  # the names that its user gave to reals and fakes
     origin: Origin | None = None  # None: trained here
+    openvino: OpenvinoFiles | None = None  # None: the folder has no such files
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,7 @@ MODEL: Names = {
     "calibration": "calibration",
     "classes": None,
     "origin": None,
+    "openvino": None,
 }
 
 

@@ -11,7 +11,7 @@ from support import ROOT
 from support.preparing import picture, save
 from support.scanning import tiny_params, write_params
 
-from fauxscan import cli, models
+from fauxscan import cli, models, openvino_export
 from fauxscan.calibrating import recalibrate
 from fauxscan.judging import calibration
 from fauxscan.models import ModelCard
@@ -23,11 +23,11 @@ REALS, FAKES = 24, 22
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, tiny_models: list[Path]) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory, exported_models: list[Path]) -> Path:
     """Return a folder with params.yaml, an uncalibrated model, and labelled pictures, some of one source."""
     home = tmp_path_factory.mktemp("recalibrate")
     write_params(home / "params.yaml")
-    shutil.copytree(tiny_models[1], home / "imported")
+    shutil.copytree(exported_models[1], home / "imported")
     card = models.read_card(home / "imported")
     models.write_card(home / "imported", card.model_copy(update={"calibration": None, "name": "imported"}))
     for n in range(REALS):
@@ -72,6 +72,17 @@ def test_an_imported_model_is_calibrated_on_files_of_the_user(home: Path, calibr
     assert evidence.noise is not None and evidence.noise > 0 and evidence.auc is not None
     assert models.load(calibrated).card.model_digest == models.read_card(home / "imported").model_digest
     assert models.read_card(home / "imported").calibration is None, "the model itself is not changed"
+
+
+def test_the_copy_has_openvino_files_also_of_a_model_of_an_older_version(
+    home: Path, calibrated: Path, tiny_models: list[Path], tmp_path: Path
+) -> None:
+    files = models.read_card(home / "imported").openvino
+    assert files and models.read_card(calibrated).openvino == files == openvino_export.digests(calibrated)
+    shutil.copytree(tiny_models[1], tmp_path / "older")
+    shutil.copy(calibrated / "validation.parquet", tmp_path / "older")
+    assert run(home, str(tmp_path / "older"), "--out", str(tmp_path / "m")) == 0
+    assert models.read_card(tmp_path / "m").openvino == files == openvino_export.digests(tmp_path / "m")
 
 
 def test_the_logits_are_those_of_a_scan_and_are_stored(home: Path, calibrated: Path) -> None:

@@ -23,7 +23,7 @@ from fauxscan.media.images import pixels
 from fauxscan.models import ModelCard, TrainedOn
 from fauxscan.params import Params
 from fauxscan.records import Recipe, UserError, View
-from fauxscan.weights import importing
+from fauxscan.weights import loading
 
 NAMES = detectors.names()
 LARGE = {"efficientnet_lite0", "inception_v3", "resnet50", "xception"}  # seconds each to build
@@ -284,7 +284,7 @@ def test_a_trunk_takes_a_weight_file_as_keras_publishes_them(name: str, tmp_path
     trunk = network.get_layer("trunk")
     seen = (pictures(SMALL) / 127.5 - 1).astype(np.float32)
     assert not np.allclose(trunk(seen, training=False), pretrained(seen, training=False))
-    importing.load_into(network, tmp_path / "notop.h5", trunk=True)
+    loading.load_into(network, tmp_path / "notop.h5", trunk=True)
     np.testing.assert_array_equal(trunk(seen, training=False), pretrained(seen, training=False))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image as Pillow
 from skimage import data
 
-from fauxscan import models, params
+from fauxscan import models, openvino_export, params
 from fauxscan.judging import ensemble
 from fauxscan.judging.ensemble import Ensemble
 from fauxscan.models import Calibration, ModelCard, TrainedOn
@@ -86,6 +86,14 @@ def save_model(folder: Path, detector: str, seed: int, looks_at: View, spoil: bo
     if spoil:
         weight.assign(np.full(weight.shape, np.nan))
     models.save(folder, network, card(folder.name, detector, 64, looks_at, models.digest(network)))
+    return folder
+
+
+def add_openvino_files(folder: Path) -> Path:
+    """Write the OpenVINO files into a model folder that has none, and list them on its card."""
+    model = models.load(folder)
+    files = openvino_export.add(folder, model.network)
+    models.write_card(folder, model.card.model_copy(update={"openvino": files}))
     return folder
 
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from support import ROOT
 from support.preparing import made_faces, mix, picture, save, shard_files, split_files
 
-from fauxscan import detectors, models
+from fauxscan import detectors, models, openvino_export
 from fauxscan.judging import publishing, scoring
 from fauxscan.judging.ensemble import Ensemble
 from fauxscan.media.images import codec as media_images
@@ -76,6 +76,7 @@ def test_a_trained_calibrated_model_calls_fakes_fake(prepared: Path, tmp_path: P
     p_fake = [Ensemble((model,)).judge({"tiny": logit}).p_fake for logit in media["logit"]]
     assert np.mean((np.array(p_fake) > 0.5) == (media["label"] == FAKE)) > 0.9
     assert model.card.calibration is not None and model.card.figures["epoch"] <= 25
+    assert model.card.openvino == openvino_export.digests(tmp_path / "model")
     assert model.card.trained_on.split_digest == Shards(prepared / "shards" / "demo").manifest.split_digest
     check_curves(tmp_path / "plots", 25)
 

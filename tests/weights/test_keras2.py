@@ -18,7 +18,7 @@ from fauxscan import cli, detectors, models
 from fauxscan.media.images import pixels
 from fauxscan.params import Params
 from fauxscan.records import FAKE, REAL, UserError
-from fauxscan.weights import assign, importing
+from fauxscan.weights import assign, importing, loading
 
 PICTURES = ("df/df00204.jpg", "df/df01254.jpg", "real/real00240.jpg", "real/real00772.jpg")
 PUBLISHED = [0.04, 0.05, 0.99, 1.00]  # P(real), as the README of the test data says of Meso4_DF
@@ -284,13 +284,13 @@ def good_file(tiny: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def test_spoiled_weight_files_are_refused(
     tmp_path: Path, tiny: keras.Model, good_file: Path, spoil: Callable[[h5py.File], None]
 ) -> None:
-    importing.load_into(tiny, good_file)
+    loading.load_into(tiny, good_file)
     before = models.digest(tiny)
     bad = shutil.copy(good_file, tmp_path / "bad.h5")
     with h5py.File(bad, "r+") as file:
         spoil(file)
     with pytest.raises(UserError, match=rf"bad\.h5: .*{SPOILS[spoil]}"):
-        importing.load_into(tiny, bad)
+        loading.load_into(tiny, bad)
     assert models.digest(tiny) == before
 
 
@@ -298,13 +298,13 @@ def test_spoiled_weight_files_are_refused(
 def test_truncated_files_are_refused(tmp_path: Path, tiny: keras.Model, good_file: Path, kept: int) -> None:
     (tmp_path / "cut").write_bytes(good_file.read_bytes()[:kept])
     with pytest.raises(UserError, match=r"cut: it (is|cannot)"):
-        importing.load_into(tiny, tmp_path / "cut")
+        loading.load_into(tiny, tmp_path / "cut")
 
 
 def test_a_trunk_of_a_keras_file(tiny: keras.Model, good_file: Path) -> None:
     filled = detectors.build("meso4", {"size": 64}, seed=1)
     before = filled.layers[-1].get_weights()[0]
-    importing.load_into(filled, good_file, trunk=True)
+    loading.load_into(filled, good_file, trunk=True)
     np.testing.assert_array_equal(filled.layers[2].get_weights()[0], tiny.layers[2].get_weights()[0])
     np.testing.assert_array_equal(filled.layers[-1].get_weights()[0], before)
 

@@ -14,7 +14,7 @@ from support import ROOT
 
 from fauxscan import detectors
 from fauxscan.records import UserError
-from fauxscan.weights import importing
+from fauxscan.weights import loading
 
 TORCH = ROOT / "tests" / "golden" / "torch"
 
@@ -34,16 +34,16 @@ def small_network(outputs: int = 1, head: str = "fc") -> keras.Model:
 def test_state_dicts_that_torch_wrote_give_its_logits(file: str) -> None:
     golden = json.loads((TORCH / "logits.json").read_text())
     network = small_network()
-    importing.load_into(network, TORCH / file)
+    loading.load_into(network, TORCH / file)
     logits = np.asarray(network(np.asarray(golden["pictures"], np.float32) / 255))[:, 0]
     np.testing.assert_allclose(logits, golden["logits"], atol=1e-5)
 
 
 def test_a_trunk_leaves_the_dense_layers_as_they_are() -> None:
     whole, trunk = small_network(), small_network(outputs=3, head="other")
-    importing.load_into(whole, TORCH / "old.pth")
+    loading.load_into(whole, TORCH / "old.pth")
     before = [weight.numpy() for weight in trunk.layers[-1].weights]
-    importing.load_into(trunk, TORCH / "old.pth", trunk=True)
+    loading.load_into(trunk, TORCH / "old.pth", trunk=True)
     for ours, same in zip(trunk.layers[:-1], whole.layers[:-1], strict=True):
         for array, expected in zip(ours.get_weights(), same.get_weights(), strict=True):
             np.testing.assert_array_equal(array, expected)
@@ -53,9 +53,9 @@ def test_a_trunk_leaves_the_dense_layers_as_they_are() -> None:
 
 def test_names_that_do_not_match_are_told() -> None:
     with pytest.raises(UserError, match=r"lacks other\.bias, other\.weight and has, unused, fc\.bias, fc\.weight"):
-        importing.load_into(small_network(head="other"), TORCH / "old.pth")
+        loading.load_into(small_network(head="other"), TORCH / "old.pth")
     with pytest.raises(UserError, match=r"fc\.weight has the shape \(4, 1\), and fc/kernel .* takes \(4, 2\)"):
-        importing.load_into(small_network(outputs=2), TORCH / "old.pth")
+        loading.load_into(small_network(outputs=2), TORCH / "old.pth")
 
 
 PROTO, STOP = b"\x80\x02", pickle.STOP
@@ -132,7 +132,7 @@ def test_code_in_a_pickle_is_refused_and_never_run(
         canary.unlink()
     write(tmp_path / "bad.pth", pickled)
     with pytest.raises(UserError, match=r"bad\.pth: it is refused, and nothing of it was run"):
-        importing.load_into(one_bias(), tmp_path / "bad.pth")
+        loading.load_into(one_bias(), tmp_path / "bad.pth")
     assert not canary.exists()
 
 
@@ -174,22 +174,22 @@ HOSTILE = {
 @pytest.mark.parametrize("write", [zipped, old])
 def test_hostile_pickles_are_refused(tmp_path: Path, what: str, write: Callable[[Path, bytes], Path]) -> None:
     with pytest.raises(UserError, match="it is refused, and nothing of it was run"):
-        importing.load_into(one_bias(), write(tmp_path / "bad.pth", HOSTILE[what]))
+        loading.load_into(one_bias(), write(tmp_path / "bad.pth", HOSTILE[what]))
 
 
 def test_hostile_archives_are_refused(tmp_path: Path) -> None:
     good = state(tensor(), plain("out.bias"))
     with pytest.raises(UserError, match=r"lacks out\.weight"):
-        importing.load_into(one_bias(), zipped(tmp_path / "good", good))
+        loading.load_into(one_bias(), zipped(tmp_path / "good", good))
     with pytest.raises(UserError, match="compressed"):
-        importing.load_into(one_bias(), zipped(tmp_path / "bomb", good, bytes(16), zipfile.ZIP_DEFLATED))
+        loading.load_into(one_bias(), zipped(tmp_path / "bomb", good, bytes(16), zipfile.ZIP_DEFLATED))
     both = b"(" + plain("out.bias") + tensor() + plain("out.weight") + tensor(size=(4, 4), stride=(0, 1)) + b"u"
     whole = PROTO + pickle.EMPTY_DICT + both + STOP
-    importing.load_into(one_bias(), zipped(tmp_path / "whole", whole))
+    loading.load_into(one_bias(), zipped(tmp_path / "whole", whole))
     with pytest.raises(UserError, match="not as long as its tensors say"):
-        importing.load_into(one_bias(), zipped(tmp_path / "long", whole, bytes(1 << 20)))
+        loading.load_into(one_bias(), zipped(tmp_path / "long", whole, bytes(1 << 20)))
     with pytest.raises(UserError, match="not numbers"):
-        importing.load_into(one_bias(), zipped(tmp_path / "nan", whole, b"\xff" * 16))
+        loading.load_into(one_bias(), zipped(tmp_path / "nan", whole, b"\xff" * 16))
 
 
 @pytest.mark.parametrize("kept", [20, 700, 2500, -1])
@@ -197,7 +197,7 @@ def test_hostile_archives_are_refused(tmp_path: Path) -> None:
 def test_truncated_state_dicts_are_refused(tmp_path: Path, file: str, kept: int) -> None:
     (tmp_path / "cut.pth").write_bytes((TORCH / file).read_bytes()[:kept])
     with pytest.raises(UserError, match=r"cut\.pth: it is damaged"):
-        importing.load_into(small_network(), tmp_path / "cut.pth")
+        loading.load_into(small_network(), tmp_path / "cut.pth")
 
 
 def test_changed_numbers_are_refused(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_changed_numbers_are_refused(tmp_path: Path) -> None:
     whole[info.header_offset + 200] ^= 0xFF
     (tmp_path / "bad.pth").write_bytes(whole)
     with pytest.raises(UserError, match="Bad CRC-32"):
-        importing.load_into(small_network(), tmp_path / "bad.pth")
+        loading.load_into(small_network(), tmp_path / "bad.pth")
 
 
 # === An independent ResNet-50 ===
@@ -285,7 +285,7 @@ def test_a_resnet50_of_torch_agrees_with_ours_at_the_logit(torch: Any, tmp_path:
     checkpoint = {"model": state, "optimizer": {"state": {}, "param_groups": [{"lr": 1e-4}]}, "total_steps": 3}
     torch.save(checkpoint, tmp_path / "w.pth", _use_new_zipfile_serialization=in_zip)
     network = detectors.build("resnet50", {"size": 224})
-    importing.load_into(network, tmp_path / "w.pth")
+    loading.load_into(network, tmp_path / "w.pth")
     images = np.random.default_rng(4).integers(0, 256, (4, 224, 224, 3)).astype(np.float32)
     images[2:] *= np.linspace(0, 1, 224, dtype=np.float32)[:, None]
     mean, deviation = (torch.tensor(values)[:, None, None] for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fauxscan import models
+from fauxscan import models, openvino_export
 from fauxscan.judging import calibration, ensemble
 from fauxscan.judging.calibration import Share
 from fauxscan.judging.ensemble import Ensemble
@@ -132,6 +132,9 @@ def _write(model: Path, out: Path, card: ModelCard, media: pd.DataFrame) -> None
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".calibrating-") as aside:
         copy = Path(shutil.copytree(model, Path(aside) / out.name))
+        if card.openvino is None:  # a model of an older version
+            files = openvino_export.add(copy, models.load(model).network)
+            card = card.model_copy(update={"openvino": files})
         models.write_card(copy, card)
         media.to_parquet(copy / LOGITS, index=False)
         copy.rename(out)

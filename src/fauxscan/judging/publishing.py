@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from fauxscan import models
+from fauxscan import models, openvino_export
 from fauxscan.judging import calibration, ensemble, scoring
 from fauxscan.judging.ensemble import Member
 from fauxscan.judging.manifest import LOGITS
@@ -18,18 +18,19 @@ log = logging.getLogger(__name__)
 
 
 def calibrate(trained: Path, mixture: Path, shards: Path, out: Path, params: CalibrateParams) -> None:
-    """Write the network of `trained` to `out`, with its calibration on the validation splits and the logits behind it.
+    """Write the network of `trained` to `out`, for Keras and OpenVINO, with its calibration and the logits behind it.
 
-    The splits are those of all datasets in the mixture. A model trained on self-blended images is calibrated on their
-    reals and the self-blends made of them. If the calibration shows that the model knows too little for verdicts, a
-    warning says so.
+    It is calibrated on the validation splits of all datasets in the mixture. A model trained on self-blended images is
+    calibrated on their reals and the self-blends made of them. If the calibration shows that the model knows too little
+    for verdicts, a warning says so.
     """
     model, mixed = models.load(trained), open_mixture(mixture, shards)
     media = scoring.with_shifted(_validation_logits(model, mixed), _validation_logits(scoring.Shifted(model), mixed))
     fitted = calibration.fit_media(media, params)
     out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(trained / models.NETWORK, out / models.NETWORK)
-    models.write_card(out, model.card.model_copy(update={"calibration": fitted}))
+    files = openvino_export.add(out, model.network)
+    models.write_card(out, model.card.model_copy(update={"calibration": fitted, "openvino": files}))
     media.to_parquet(out / LOGITS, index=False)
     warning = ensemble.advice(model.card.name, fitted)
     if warning and not model.card.trained_on.proof_of_machinery:  # which gives no verdicts in any case

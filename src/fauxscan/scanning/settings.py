@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 EVALUATIONS = ("evaluations", "*/figures.parquet")  # in a project: what the stage `evaluate` writes, as in dvc.yaml
 SCORING = 4  # raise it when the same file, model and params would get another score
 FINDING = 3  # raise it when other faces would be found in the same file
+REMEDIES = {"openvino": "pip install fauxscan", "tensorflow": 'pip install "fauxscan[train]"'}  # by engine
 GPU = Path("/dev/nvidiactl")  # made by the driver; asking TensorFlow would take seconds
 
 
@@ -84,11 +85,18 @@ def read(params: Params, named: Sequence[Path] = (), mode: Framing = "auto", pro
 
 
 def choose_engine(engine: Engines) -> str:
-    """Return the engine named, or for `auto` OpenVINO if it is installed and there is no GPU. Raise ModelError."""
-    installed = importlib.util.find_spec("openvino") is not None
-    if engine == "openvino" and not installed:
-        raise ModelError("scan.engine is openvino, which is not installed: `make setup-extras`, or set it to auto")
-    return ("openvino" if installed and not GPU.exists() else "tensorflow") if engine == "auto" else engine
+    """Return the engine named. Raise ModelError if it is not installed.
+
+    For `auto` it is TensorFlow if that is installed and there is a GPU, or if it alone is installed; else OpenVINO.
+    """
+    installed = [name for name in REMEDIES if importlib.util.find_spec(name)]
+    if engine == "auto":
+        if not installed:
+            raise ModelError(f"neither OpenVINO nor TensorFlow is installed: {REMEDIES['openvino']}")
+        return installed[-1 if GPU.exists() else 0]
+    if engine not in installed:
+        raise ModelError(f"scan.engine is {engine}, which is not installed: {REMEDIES[engine]}, or set it to auto")
+    return engine
 
 
 def _default(params: Params, project: Path) -> tuple[Path, ...]:

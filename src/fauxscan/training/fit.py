@@ -25,7 +25,7 @@ from fauxscan.training.data.inputs import Batches
 from fauxscan.training.data.phases import Subset
 from fauxscan.training.loop import Data, fit
 from fauxscan.training.recipes import recipe_of
-from fauxscan.weights import importing
+from fauxscan.weights import loading
 
 CHECKPOINT = "progress.npz"
 
@@ -95,7 +95,7 @@ def build_network(job: Job) -> tuple[keras.Model, dict[str, Any]]:
         options["featurewise"] = _featurewise_moments(job)
     network = detectors.build(job.model.detector, options, job.params.seed, mirrored=True)
     if job.pretrained:
-        importing.load_into(network, job.pretrained, trunk=True)
+        loading.load_into(network, job.pretrained, trunk=True)
     return network, options
 
 

@@ -1,37 +1,16 @@
-"""Import weights from elsewhere into our own networks: the file is read as bare arrays, and nothing else in it is."""
+"""Make model folders of weights from elsewhere."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fauxscan import detectors, disk, models
+from fauxscan import detectors, disk, models, openvino_export
 from fauxscan.models import ModelCard, Origin, TrainedOn
 from fauxscan.params import FaceParams
 from fauxscan.records import REAL, UserError, View
-from fauxscan.weights import activations, assign, keras2, torch_state
+from fauxscan.weights import assign, loading
 
-READERS = {  # chosen by the first bytes of a file, never by its name
-    keras2.MAGIC: keras2,
-    torch_state.ZIP_MAGIC: torch_state,
-    torch_state.OLD_MAGIC: torch_state,
-}
 ELSEWHERE = "elsewhere"
-
-
-def load_into(network: Any, file: Path, trunk: bool = False) -> None:
-    """Put the weights in `file` into the network. With `trunk`, leave its dense layers as they are.
-
-    Raise UserError, with the network unchanged, if it is not a weight file or belongs to another architecture.
-    """
-    layers = assign.weighted_layers(network, trunk)
-    try:
-        reader = _reader(file)
-        fitting = reader.fillings(file, layers, trunk)
-        if reader is keras2 and not trunk:
-            activations.check(file, network)
-        assign.fill(fitting)
-    except UserError as error:
-        raise UserError(f"{file}: {error}") from error
 
 
 def import_weights(
@@ -46,7 +25,7 @@ def import_weights(
         raise UserError(f"{out} is already there: name another folder with --out")
     origin = Origin(file=file.name, sha256=_sha256(file), fake_is=fake_is)
     network = detectors.build(detector, options)
-    load_into(network, file)
+    loading.load_into(network, file)
     if fake_is == REAL:
         assign.negate_output(network)
     known = detectors.get(detector).CARD
@@ -68,6 +47,7 @@ def import_weights(
         licence=licence or "not stated: ask whoever published the weights",
         model_digest=models.digest(network),
         origin=origin,
+        openvino=openvino_export.add(out, network),
     )
     models.save(out, network, card)
     return card
@@ -82,19 +62,6 @@ def describe_import(card: ModelCard, out: Path) -> str:
         "It is not calibrated: it gives p_fake, and every verdict is `uncertain`.\n"
         "Next: fauxscan calibrate --help, to calibrate it on files of your own; or "
         f"fauxscan check FILE --models {out}"
-    )
-
-
-def _reader(file: Path) -> Any:
-    """Return the module that reads this kind of file. Raise UserError that names the kinds that can be read."""
-    with file.open("rb") as stream:
-        start = stream.read(max(map(len, READERS)))
-    for magic, reader in READERS.items():
-        if start.startswith(magic):
-            return reader
-    raise UserError(
-        "it is neither a Keras 2 weight file (.h5, .hdf5) nor a PyTorch state dict (.pth, .pt), "
-        "the only kinds that can be imported"
     )
 
 

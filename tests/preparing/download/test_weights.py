@@ -15,7 +15,7 @@ from fauxscan import detectors
 from fauxscan.params import Params, WeightsParams
 from fauxscan.preparing.download import checksums, sources, weights
 from fauxscan.records import Archive, UserError
-from fauxscan.weights import importing
+from fauxscan.weights import loading
 
 DATA = b"weights" * 1000
 SHA256, MD5 = hashlib.sha256(DATA).hexdigest(), hashlib.md5(DATA).hexdigest()
@@ -117,7 +117,7 @@ def lite0(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_imagenet_weights_go_into_efficientnet_lite0(lite0: Path) -> None:
     network = detectors.build("efficientnet_lite0", {})
     head = network.layers[-1].get_weights()[0]
-    importing.load_into(network, lite0, trunk=True)
+    loading.load_into(network, lite0, trunk=True)
     convolutions = [layer for layer in network.layers if hasattr(layer, "kernel")][:-1]
     stored = lite0.read_bytes()  # not compressed, and still in TensorFlow's order, from which it was made
     assert len(convolutions) == 49 and all(c.get_weights()[0].tobytes() in stored for c in convolutions)
@@ -133,7 +133,7 @@ def test_with_them_it_knows_a_cat(lite0: Path) -> None:
     network = detectors.build("efficientnet_lite0", {})
     classes = keras.layers.Dense(1000, name="_fc")(network.layers[-2].output)
     whole = keras.Model(network.input, classes)
-    importing.load_into(whole, lite0)
+    loading.load_into(whole, lite0)
     cat = pixels.resize(np.ascontiguousarray(data.chelsea()[:, 75:375]), 224)
     best = np.argsort(-np.asarray(whole(cat[None].astype(np.float32)))[0])[:3]
     assert best[0] in range(281, 286), best  # tabby, tiger, Persian, Siamese and Egyptian cat

@@ -1,5 +1,6 @@
 """Engines behind one interface: OpenVINO gives TensorFlow's logits within a stated tolerance."""
 
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from support.scanning import tiny_params, write_folder, write_params
 
 from fauxscan import models
 from fauxscan.judging import ensemble
-from fauxscan.records import UserError
+from fauxscan.records import ModelError, UserError
 from fauxscan.scanning import scan, settings
 from fauxscan.scanning.engine.engine import Engine
 from fauxscan.scanning.inference import backends
@@ -140,16 +141,82 @@ def test_precision_is_a_setting_of_openvino_alone(tiny_models: list[Path]) -> No
         assert len(digests) == count
 
 
-def test_auto_takes_openvino_where_it_is_and_no_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(settings, "GPU", tmp_path / "none")
-    assert settings.choose_engine("auto") == "openvino"
-    monkeypatch.setattr(settings, "GPU", tmp_path)
-    assert settings.choose_engine("auto") == "tensorflow"
-    monkeypatch.setattr(settings.importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(settings, "GPU", tmp_path / "none")
-    assert settings.choose_engine("auto") == "tensorflow"
-    with pytest.raises(UserError, match="openvino, which is not installed: `make setup-extras`"):
+def without(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
+    """Let these packages seem not to be installed."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in missing else find(name))
+
+
+@pytest.mark.parametrize(
+    ("missing", "gpu", "chosen"),
+    [
+        ((), False, "openvino"),
+        ((), True, "tensorflow"),
+        (("tensorflow",), True, "openvino"),
+        (("tensorflow",), False, "openvino"),
+        (("openvino",), False, "tensorflow"),
+    ],
+)
+def test_auto_takes_tensorflow_only_where_it_is_installed_and_a_gpu_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, missing: tuple[str, ...], gpu: bool, chosen: str
+) -> None:
+    monkeypatch.setattr(settings, "GPU", tmp_path if gpu else tmp_path / "none")
+    without(monkeypatch, *missing)
+    assert settings.choose_engine("auto") == chosen
+
+
+def test_an_engine_that_is_not_installed_is_refused_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    without(monkeypatch, "tensorflow", "openvino")
+    with pytest.raises(ModelError, match="openvino, which is not installed: pip install fauxscan, or set it to auto"):
         settings.choose_engine("openvino")
+    with pytest.raises(ModelError, match=r'tensorflow, which is not installed: pip install "fauxscan\[train\]"'):
+        settings.choose_engine("tensorflow")
+    with pytest.raises(ModelError, match="neither OpenVINO nor TensorFlow is installed: pip install fauxscan"):
+        settings.choose_engine("auto")
+
+
+# === OpenVINO files in the model folder ===
+
+
+def test_files_in_the_model_folder_are_run_as_they_are_and_give_the_logits_of_an_export(
+    tiny_models: list[Path], exported_models: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = pictures(8)
+    expected = [logits(member, images) for member in backends.load(chosen(tiny_models)).members]
+    monkeypatch.setattr(backends.subprocess, "run", lambda *_, **__: pytest.fail("it was exported"))
+    without(monkeypatch, "tensorflow")
+    members = backends.load(chosen(exported_models)).members
+    assert [member.file for member in members] == [folder / "openvino.xml" for folder in exported_models]
+    for member, cached in zip(members, expected, strict=True):
+        np.testing.assert_array_equal(logits(member, images), cached)
+
+
+def test_the_files_change_no_digest_of_the_settings(tiny_models: list[Path], exported_models: list[Path]) -> None:
+    assert chosen(exported_models).digest == chosen(tiny_models).digest
+
+
+@pytest.mark.parametrize("name", ["openvino.xml", "openvino.bin"])
+def test_files_that_the_card_does_not_list_are_refused(tmp_path: Path, exported_models: list[Path], name: str) -> None:
+    folder = shutil.copytree(exported_models[0], tmp_path / "torn")
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(ModelError, match=r"are not the files that \S*card.json lists; copy the model folder again"):
+        backends.load(chosen([folder]))
+    (folder / name).unlink()
+    with pytest.raises(ModelError, match=rf"{name}: No such file or directory; copy the model folder again"):
+        backends.load(chosen([folder]))
+
+
+def test_a_folder_without_them_is_refused_where_tensorflow_is_not_installed(
+    tiny_models: list[Path], exported_models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    without(monkeypatch, "tensorflow")
+    with pytest.raises(
+        ModelError, match=r"wholes: the folder has no OpenVINO files.*pip install .fauxscan\[train\]"
+    ):
+        backends.load(chosen([exported_models[0], tiny_models[1]]))
 
 
 def test_a_scan_with_an_exported_model_does_not_import_tensorflow(tmp_path: Path, tiny_models: list[Path]) -> None:

@@ -1,6 +1,10 @@
-"""Models behind one interface: run by TensorFlow, or on a CPU by OpenVINO, for which each model is exported once."""
+"""Models behind one interface: run by TensorFlow, or on a CPU by OpenVINO.
+
+OpenVINO runs the files in the model folder. A model of an older version has none, and is exported to the cache once.
+"""
 
 import atexit
+import importlib.util
 import logging
 import shutil
 import subprocess
@@ -16,10 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fauxscan import disk, models
+from fauxscan import disk, models, openvino_export
 from fauxscan.judging import ensemble
-from fauxscan.judging.ensemble import Ensemble, Members
+from fauxscan.judging.ensemble import Ensemble
 from fauxscan.models import ModelCard
+from fauxscan.openvino_export import EXIT_BAD_MODEL, FULL_PRECISION_KEY
 from fauxscan.params.cores import count_cores
 from fauxscan.records import ModelError
 from fauxscan.scanning.inference.batching import Forward
@@ -29,9 +34,11 @@ log = logging.getLogger(__name__)
 NO_CACHE = (
     "Exported models are kept for this run only, because %s cannot be written (%s). Set XDG_CACHE_HOME to keep them."
 )
-EXPORT_MODULE = "fauxscan.scanning.inference.openvino_export"
-FULL_PRECISION_KEY = "full_precision"  # in an export's runtime information: run it in 32 bits
-EXIT_BAD_MODEL = 3  # the exit status of an export if the model is at fault
+NO_TENSORFLOW = (
+    "%s: the folder has no OpenVINO files, which only TensorFlow can write. Run `fauxscan calibrate` or `fauxscan"
+    " import-weights` where TensorFlow is installed, and copy the new model folder here; or install it here:"
+    ' pip install "fauxscan[train]"'
+)
 
 
 def load(settings: Settings) -> Ensemble:
@@ -39,8 +46,12 @@ def load(settings: Settings) -> Ensemble:
     if settings.engine == "tensorflow":
         return ensemble.load(settings.folders)
     members = ensemble.read_members(settings.folders)
-    files = zip(members.cards, _exports(members), strict=True)
-    exported = [Exported(card, file, settings.scan.precision) for card, file in files]
+    cards = dict(zip(members.folders, members.cards, strict=True))
+    files = _exports({folder: card for folder, card in cards.items() if card.openvino is None})
+    exported = [
+        Exported(card, files.get(folder) or _file_in(folder, card), settings.scan.precision)
+        for folder, card in cards.items()
+    ]
     return Ensemble(tuple(exported), members.ensemble)
 
 
@@ -88,17 +99,30 @@ class Exported:
         return core.compile_model(steps.build(), "CPU", options)
 
 
-def _exports(members: Members) -> list[Path]:
-    """Return the file of each model's export, made where it is missing or damaged. Raise ModelError."""
-    files = _files(members, _user_cache())
-    if not all(map(_is_whole, files)):
-        files = _files(members, _writable(_user_cache()))
-        _export({folder: file for folder, file in zip(members.folders, files, strict=True) if not _is_whole(file)})
+def _file_in(folder: Path, card: ModelCard) -> Path:
+    """Return the OpenVINO file in a model folder. Raise ModelError unless the files are those that its card lists."""
+    file = folder / openvino_export.NETWORK
+    try:
+        changed = openvino_export.digests(folder) != card.openvino
+    except OSError as error:
+        raise ModelError(f"{error.filename}: {error.strerror}; copy the model folder again, as a whole") from error
+    if changed:
+        remedy = "copy the model folder again, as a whole, or calibrate the model again"
+        raise ModelError(f"{file} and its .bin are not the files that {folder / models.CARD} lists; {remedy}")
+    return file
+
+
+def _exports(cards: Mapping[Path, ModelCard]) -> dict[Path, Path]:
+    """Return the file in the cache of each model folder, made where it is missing or damaged. Raise ModelError."""
+    files = _files(cards, _user_cache())
+    if not all(map(_is_whole, files.values())):
+        files = _files(cards, _writable(_user_cache()))
+        _export({folder: file for folder, file in files.items() if not _is_whole(file)})
     return files
 
 
-def _files(members: Members, cache_folder: Path) -> list[Path]:
-    return [cache_folder / _name(folder, card) for folder, card in zip(members.folders, members.cards, strict=True)]
+def _files(cards: Mapping[Path, ModelCard], cache_folder: Path) -> dict[Path, Path]:
+    return {folder: cache_folder / _name(folder, card) for folder, card in cards.items()}
 
 
 def _user_cache() -> Path:
@@ -144,6 +168,8 @@ def _export(files: Mapping[Path, Path]) -> None:
 
     Another process does it: TensorFlow takes half a gigabyte and threads that a scan does not need.
     """
+    if not importlib.util.find_spec("tensorflow"):
+        raise ModelError(NO_TENSORFLOW % ", ".join(map(str, files)))
     cache_folder = next(iter(files.values())).parent
     try:
         with tempfile.TemporaryDirectory(dir=cache_folder) as aside:
@@ -160,7 +186,7 @@ def _export(files: Mapping[Path, Path]) -> None:
 
 def _run_export(arguments: Sequence[str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-P", "-m", EXPORT_MODULE, *arguments], capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-m", openvino_export.__name__, *arguments], capture_output=True, text=True, check=False
     )
     if done.returncode == EXIT_BAD_MODEL:
         raise ModelError(done.stderr.strip().rpartition("\n")[2])
