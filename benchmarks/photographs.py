@@ -207,8 +207,8 @@ def close_ups(people: list[Portrait]) -> str:
             found = [f"{np.mean(np.array(count) > 0):.1%}" for count in counts]
             rows.append([f"{margin:.0%}", size, *found, *(sum(np.array(count) > 1) for count in counts)])
     head = ["margin", "longer side", "found before", "after", "more than one before", "after"]
-    return f"""Close-ups: {len(people[::3])} portraits cut to the face's box with a margin on each side; a negative margin
-cuts into the face. `more than one` counts the pictures with a second box.
+    return f"""Close-ups: {len(people[::3])} portraits cut to the face's box with a margin on each side; a negative
+margin cuts into the face. `more than one` counts the pictures with a second box.
 
 {page.table(head, rows)}"""
 
