@@ -42,7 +42,10 @@ class Interrupts:
     def _stop(self, *_: Any) -> None:
         """Stop in order, which takes a few seconds, and ignore further Ctrl-C meanwhile."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if self._process is None:
+        if self._process:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(1)  # it ends with the answer, which comes before all other lines
+        else:
             with suppress(AttributeError, OSError):  # there is no standard error
                 os.write(sys.stderr.fileno(), _answer().encode())  # unbuffered: another write may be under way
         raise KeyboardInterrupt

@@ -23,9 +23,11 @@ NOISE = "|".join((
     "^To enable the following instructions",
 ))  # fmt: skip
 
+IMPORTED = ("tensorflow", "keras")  # whichever comes first; Keras imports TensorFlow
+
 
 def quiet_libraries(on_tensorflow: Callable[[], None]) -> None:
-    """Drop warnings of libraries, and what their C++ code prints once TensorFlow is imported.
+    """Drop warnings of libraries, and what their C++ code prints once TensorFlow or Keras is imported.
 
     `on_tensorflow` is called immediately before that import, in whichever thread.
     """
@@ -48,7 +50,7 @@ class _TensorFlowWatch(MetaPathFinder):
 
     def find_spec(self, name: str, *_: Any) -> None:
         """Return None, so that other finders find the module."""
-        while name == "tensorflow" and self._functions:
+        while name in IMPORTED and self._functions:
             self._functions.pop(0)()
 
 
