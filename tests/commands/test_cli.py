@@ -189,33 +189,6 @@ def test_ctrl_c_pressed_again_breaks_nothing_off(home: Path) -> None:
     assert scanning.returncode == 130
 
 
-STOPPED_WHILE_BUSY = """
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from fauxscan import cli
-def run():
-    print("busy", flush=True)
-    try:
-        signal.pause()
-    except KeyboardInterrupt:
-        input()  # an orderly stop that takes as long as the test likes
-        return 130
-cli.run = run
-cli.main()
-"""
-
-
-def test_ctrl_c_is_answered_before_the_command_has_stopped(tmp_path: Path) -> None:
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", STOPPED_WHILE_BUSY], **pipes) as running:
-        assert running.stdout and running.stderr and running.stdout.readline() == "busy\n"
-        running.send_signal(signal.SIGINT)
-        assert running.stderr.readline() == "fauxscan: stopping ...\n"
-        assert running.poll() is None
-        running.communicate("\n")
-    assert running.returncode == 130
-
-
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["--version"]) == 0
     assert capsys.readouterr().out == f"fauxscan {version('fauxscan')}\n"
