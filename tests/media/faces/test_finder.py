@@ -139,9 +139,17 @@ def test_a_second_search_must_be_surer_than_the_first(settings: Params) -> None:
 def test_a_face_found_twice_counts_once_and_its_parts_not_at_all(settings: Params) -> None:
     sure, eye = box(1000, 1000, 300, 0.9), box(1050, 1080, 60, 0.7)
     beside = box(1310, 1000, 60, 0.7)
-    finder = Scripted(settings, [sure, eye, beside, box(1250, 1000, 70, 0.3)], [box(-162, -72, 300, 0.95)])
+    again = [box(-200, 0, 300, 0.95)]  # the second search reaches the sure face
+    finder = Scripted(settings, [sure, eye, beside, box(1270, 1050, 70, 0.3), box(1100, 1100, 70, 0.3)], again)
     assert finder.find_faces(LARGE_PICTURE) == [sure, beside]
-    assert len(finder.asked) == 2
+    assert len(finder.asked) == 2  # none for the box within the sure face
+
+
+def test_a_part_found_first_does_not_hide_its_face(settings: Params) -> None:
+    nose, whole = box(1900, 1400, 200, 0.7), box(500, 300, 2500, 0.4)
+    finder = Scripted(settings, [nose, whole], [box(500, 300, 2500, 0.9)])
+    (face,) = finder.find_faces(LARGE_PICTURE)
+    assert face.w == 2500
 
 
 def test_a_picture_with_as_many_faces_as_are_kept_is_searched_once(settings: Params) -> None:
