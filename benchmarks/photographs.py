@@ -293,7 +293,7 @@ def false_boxes() -> str:
 # === OpenVINO ===
 
 START = """
-import resource, sys, time
+import sys, time
 start = time.perf_counter()
 import cv2
 from fauxscan.media.faces.finder import FaceFinder, yunet_file
@@ -303,8 +303,8 @@ if sys.argv[1] == "openvino":
     import openvino
     core = openvino.Core()
     core.compile_model(core.read_model(str(yunet_file())), "CPU", {"INFERENCE_NUM_THREADS": 1})
-print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
-      int(open("/proc/self/statm").read().split()[0]) * 4096 / 1e6)
+pages = list(map(int, open("/proc/self/statm").read().split()))
+print(time.perf_counter() - start, pages[1] * 4096 / 1e6, pages[0] * 4096 / 1e6)
 """
 
 

@@ -59,7 +59,9 @@ def test_what_was_asked_for_stands_in_the_card(trained: Path) -> None:
 
 def test_a_folder_is_told_apart(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     new = tree(tmp_path, 1000, 40)
-    code = cli.run(["predict", str(trained), str(new), "--probabilities", "--report", *CLASSES, *PARAMS])
+    code = cli.run(
+        ["predict", str(trained), str(new), "--faces", "whole", "--probabilities", "--report", *CLASSES, *PARAMS]
+    )
     table, report = capsys.readouterr().out.split("\n\n", 1)
     rows = list(csv.DictReader(io.StringIO(table)))
     right = [(row["class"] == "made") == ("made" in row["path"]) for row in rows]
@@ -73,7 +75,7 @@ def test_the_threshold_changes_the_verdicts_and_unjudged_files_are_named(
 ) -> None:
     new = tree(tmp_path, 2000, 6)
     (new / "notes.txt").write_text("no picture")
-    assert cli.run(["predict", str(trained), str(new), "--threshold", "0", *PARAMS]) == 0
+    assert cli.run(["predict", str(trained), str(new), "--faces", "whole", "--threshold", "0", *PARAMS]) == 0
     found = {row["path"]: row["class"] for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
     assert found.pop(str(new / "notes.txt")) == "unsupported" and set(found.values()) == {"made"}
 
@@ -90,7 +92,12 @@ def test_a_model_from_few_sources_predicts_nothing_and_training_says_so(
     evidence = models.read_card(out).calibration.evidence  # type: ignore[union-attr]
     assert evidence is not None and evidence.real_sources == 4 and evidence.noise is not None and evidence.noise > 0
     capsys.readouterr()
-    assert cli.run(["predict", str(out), str(folder), "--probabilities", "--report", *CLASSES, *PARAMS]) == 0
+    assert (
+        cli.run(
+            ["predict", str(out), str(folder), "--faces", "whole", "--probabilities", "--report", *CLASSES, *PARAMS]
+        )
+        == 0
+    )
     table, report = capsys.readouterr().out.split("\n\n", 1)
     rows = list(csv.DictReader(io.StringIO(table)))
     assert len(rows) == 40 and {row["class"] for row in rows} == {"uncertain"} and all(row["p_fake"] for row in rows)
@@ -103,9 +110,11 @@ def test_a_report_needs_folders_that_are_there(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     new = tree(tmp_path, 3000, 4)
-    assert cli.run(["predict", str(trained), str(new), "--report", *PARAMS]) == 3
+    assert cli.run(["predict", str(trained), str(new), "--faces", "whole", "--report", *PARAMS]) == 3
     assert "--real FOLDER and --fake FOLDER" in capsys.readouterr().err
-    assert cli.run(["predict", str(trained), str(new), "--report", "--real", "cameras", *PARAMS]) == 3
+    assert (
+        cli.run(["predict", str(trained), str(new), "--faces", "whole", "--report", "--real", "cameras", *PARAMS]) == 3
+    )
     assert "no folder cameras" in capsys.readouterr().err
 
 

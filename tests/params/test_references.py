@@ -238,6 +238,10 @@ def test_every_stage_and_make_repro_begin_with_the_check(tmp_path: Path) -> None
         (start,) = [node for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, ast.If)]
         assert [ast.unparse(line) for line in start.body] == [f"stage.run({file.stem})"]
     recipe = subprocess.run(
-        ["make", "-n", "-o", "setup", "repro"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "-n", "--no-print-directory", "-o", "setup", "repro"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert recipe.stdout.splitlines() == ["fauxscan validate", "dvc repro", "fauxscan results"]

@@ -89,6 +89,8 @@ def test_a_face_that_fills_the_picture_is_found_at_every_size(
         crop = photograph[80 + y : 159 + y, 191 + x : 254 + x]
         (face,) = finder.find_faces(resized(crop, round(63 * size / 79), size))
         assert face.h > 0.7 * size
+    head = photograph[60:180, 170:275]  # halves of it get a score of their own in large searches
+    assert len(finder.find_faces(resized(head, round(105 * size / 120), size))) == 1
 
 
 # === No boxes where no face is ===
@@ -100,7 +102,7 @@ def test_no_face_in_large_pictures_without_one(name: str, finder: FaceFinder) ->
 
 
 class Scripted(FaceFinder):
-    """A finder whose searches return what the test says: first the whole picture, then each second search."""
+    """A finder whose searches return what the test says: first of 4000x3000 pixels, then each second search."""
 
     def __init__(self, settings: Params, *searches: list[Face]) -> None:
         super().__init__(settings.faces)
@@ -108,7 +110,8 @@ class Scripted(FaceFinder):
 
     def _detect(self, image: Pixels, size: int, score: float) -> list[Face]:
         self.asked.append((image.shape[:2], size))
-        return [face for face in (self.searches.pop(0) if self.searches else []) if face.score >= score]
+        found = [face for face in (self.searches.pop(0) if self.searches else []) if face.score >= score]
+        return [finding._scaled(face, max(image.shape) / 4000) for face in found] if len(self.asked) == 1 else found
 
 
 def box(x: float, y: float, size: float, score: float) -> Face:
@@ -123,7 +126,7 @@ def test_only_boxes_too_small_or_too_large_are_searched_again_and_only_eight(set
     boxes = [box(200 * n, 100, size, 0.5 - 0.01 * n) for size, count in sizes.items() for n in range(count)]
     finder = Scripted(settings, boxes)
     assert finder.find_faces(LARGE_PICTURE) == []
-    assert finder.asked[0] == ((3000, 4000), 888)
+    assert finder.asked[0] == ((666, 888), 888)
     assert all(size == finding.NEAR_SIZE for _, size in finder.asked[1:])
     regions = [max(shape) for shape, _ in finder.asked[1:]]
     assert len(regions) == finding.SECOND_SEARCHES and regions.count(160) == 6 and 750 not in regions
@@ -139,9 +142,17 @@ def test_a_second_search_must_be_surer_than_the_first(settings: Params) -> None:
 def test_a_face_found_twice_counts_once_and_its_parts_not_at_all(settings: Params) -> None:
     sure, eye = box(1000, 1000, 300, 0.9), box(1050, 1080, 60, 0.7)
     beside = box(1310, 1000, 60, 0.7)
-    finder = Scripted(settings, [sure, eye, beside, box(1250, 1000, 70, 0.3)], [box(-162, -72, 300, 0.95)])
-    assert finder.find_faces(LARGE_PICTURE) == [sure, beside]
-    assert len(finder.asked) == 2
+    again = [box(-200, 0, 300, 0.95)]  # the second search reaches the sure face
+    finder = Scripted(settings, [sure, eye, beside, box(1270, 1050, 70, 0.3), box(1100, 1100, 70, 0.3)], again)
+    assert [face.w for face in finder.find_faces(LARGE_PICTURE)] == pytest.approx([300, 60])
+    assert len(finder.asked) == 2  # none for the box within the sure face
+
+
+def test_a_part_found_first_does_not_hide_its_face(settings: Params) -> None:
+    nose, whole = box(1900, 1400, 200, 0.7), box(500, 300, 2500, 0.4)
+    finder = Scripted(settings, [nose, whole], [box(111, 66.6, 555, 0.9)])
+    (face,) = finder.find_faces(LARGE_PICTURE)
+    assert face.w == pytest.approx(2500)
 
 
 def test_a_picture_with_as_many_faces_as_are_kept_is_searched_once(settings: Params) -> None:
@@ -161,7 +172,7 @@ def test_a_video_frame_is_searched_once_at_the_working_size(settings: Params) ->
 def test_large_photographs_are_searched_at_a_larger_size(longer: int, size: int, settings: Params) -> None:
     finder = Scripted(settings)
     finder.find_faces(np.zeros((100, longer, 3), np.uint8))
-    assert finder.asked == [((100, longer), size)]
+    assert finder.asked[0][1] == size
 
 
 # === The picture that is searched ===

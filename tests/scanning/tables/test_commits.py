@@ -25,7 +25,8 @@ MEDIA = [
     "height", "duration_s", "seconds_seen", "status", "detail", "faces", "p_fake", "verdict", "settings",
 ]  # fmt: skip
 SCORES = [
-    "sha256", "model", "model_digest", "frame", "time_s", "track", "face", "x", "y", "w", "h", "det_score", "logit",
+    "sha256", "model", "model_digest", "frame", "time_s", "track", "face", "x", "y", "w", "h", "det_score",
+    "framing", "logit",
     "p_fake", "settings",
 ]  # fmt: skip
 

@@ -22,7 +22,7 @@ NEAR, NEAR_SIZE = 2.5, 160  # a region this many faces wide is searched at this 
 REDUCED = 4.5  # a large photograph is reduced by this factor, unless that makes it larger than LARGER working sizes
 LARGER = 2
 WEAK = 1 / 6  # boxes from this share of faces.score on are candidates for a second search
-SMALL, LARGE = 24, 200  # pixels at the working size: YuNet gives narrower and wider faces low scores
+SMALL, LARGE = 32, 200  # pixels at the working size: YuNet gives narrower and wider faces low scores
 SECOND_SEARCHES = 8  # per photograph, for the candidates with the highest scores
 PART = 3  # a box in the middle of one that is so many times as wide is an eye or a mouth
 
@@ -53,16 +53,16 @@ class FaceFinder:
         Faces that are small or large for the search get a low score in it. They are searched again, one by one, at the
         size at which YuNet knows faces best.
         """
-        size = min(
-            max(self.params.working_size, int(max(image.shape[:2]) / REDUCED)), LARGER * self.params.working_size
-        )
-        boxes = self._detect(image, size, WEAK * self.params.score)
-        faces = [f for f in boxes if f.score >= self.params.score]
+        reduced, scale = halve_to(image, self._search_size(image))
+        boxes = [_scaled(f, 1 / scale) for f in self._detect(reduced, max(reduced.shape), WEAK * self.params.score)]
+        sure = [f for f in boxes if f.score >= self.params.score]
+        huge = [f for f in sure if f.w * scale > LARGE and max(reduced.shape) > self.params.working_size]
+        faces = [f for f in sure if all(f is not other for other in huge)]
+        for face in huge:  # at more than the working size, halves of a face look like faces
+            _add(self._second_search(image, reduced, scale, face) or face, faces)
         if len(faces) < self.params.max_faces:
-            for candidate in _candidates(boxes, self.params.score, min(1.0, size / max(image.shape[:2]))):
-                face = self._second_search(image, candidate)
-                if face and all(box_overlap(face, other) < SAME_FACE_IOU for other in faces):
-                    faces.append(face)
+            for candidate in self._candidates(boxes, faces, scale):
+                _add(self._second_search(image, reduced, scale, candidate), faces)
         return self._largest([f for f in faces if not any(_is_part(f, other) for other in faces)])
 
     def find_faces_in_frame(self, image: Image) -> list[Face]:
@@ -79,16 +79,33 @@ class FaceFinder:
             faces.append(best)
         return sorted(faces, key=lambda f: (-f.w * f.h, f.x, f.y))
 
+    def _search_size(self, image: Image) -> int:
+        """Return the longer side at which a photograph is searched."""
+        size = self.params.working_size
+        return min(max(size, int(max(image.shape[:2]) / REDUCED)), LARGER * size)
+
     def _largest(self, faces: list[Face]) -> list[Face]:
         large = [f for f in faces if min(f.w, f.h) >= self.params.min_size]
         return sorted(large, key=lambda f: (-f.w * f.h, f.x, f.y))[: self.params.max_faces]
 
-    def _second_search(self, image: Image, candidate: Face) -> Face | None:
+    def _candidates(self, boxes: list[Face], faces: list[Face], scale: float) -> list[Face]:
+        """Return the boxes outside known faces that may be faces too small or too large for a search at `scale`."""
+        unsure = [f for f in boxes if f.score < self.params.score and not any(_is_within(f, face) for face in faces)]
+        small = [f for f in unsure if scale < 1 and f.w * scale < SMALL]
+        large = [f for f in unsure if f.w * scale > LARGE]
+        return sorted(small + large, key=lambda f: (-f.score, f.x, f.y))[:SECOND_SEARCHES]
+
+    def _second_search(self, image: Image, reduced: Image, scale: float, candidate: Face) -> Face | None:
         """Return the face at a candidate's place, or None. Its score must be halfway from `faces.score` to 1 at least.
 
-        Real faces reach that score at this size, and nearly all other patterns do not.
+        Real faces reach that score at this size, and nearly all other patterns do not. Large faces need no more than
+        the reduced image.
         """
-        face = self._nearest(image, candidate)
+        if candidate.w * scale > LARGE:
+            face = self._nearest(reduced, _scaled(candidate, scale))
+            face = face and _scaled(face, 1 / scale)
+        else:
+            face = self._nearest(image, candidate)
         return face if face and face.score >= (1 + self.params.score) / 2 else None
 
     def _nearest(self, image: Image, face: Face) -> Face | None:
@@ -111,18 +128,28 @@ class FaceFinder:
         return [_face(row, scale) for row in (rows if rows is not None else ())]
 
 
-def _candidates(boxes: list[Face], score: float, scale: float) -> list[Face]:
-    """Return the boxes below the score that may be faces too small or too large for a search at `scale`."""
-    unsure = [f for f in boxes if f.score < score]
-    small = [f for f in unsure if scale < 1 and f.w * scale < SMALL]
-    large = [f for f in unsure if f.w * scale > LARGE]
-    return sorted(small + large, key=lambda f: (-f.score, f.x, f.y))[:SECOND_SEARCHES]
+def _scaled(face: Face, factor: float) -> Face:
+    """Return a face in the pixels of an image that is so many times as large."""
+    x, y, w, h = (value * factor for value in (face.x, face.y, face.w, face.h))
+    return replace(face, x=x, y=y, w=w, h=h, landmarks=(face.landmarks * factor).astype(np.float32))
+
+
+def _add(face: Face | None, faces: list[Face]) -> None:
+    """Add a face unless it is already known."""
+    if face and not any(_is_within(face, other) for other in faces):
+        faces.append(face)
+
+
+def _is_within(face: Face, other: Face) -> bool:
+    """Return whether a box is the same as another face, or lies in the middle of it."""
+    x, y = face.x + face.w / 2, face.y + face.h / 2
+    inside = other.x < x < other.x + other.w and other.y < y < other.y + other.h
+    return (inside and face.w < PART * other.w) or box_overlap(face, other) >= SAME_FACE_IOU
 
 
 def _is_part(face: Face, other: Face) -> bool:
     """Return whether a box is a part of another, much larger face."""
-    x, y = face.x + face.w / 2, face.y + face.h / 2
-    return PART * face.w <= other.w and other.x < x < other.x + other.w and other.y < y < other.y + other.h
+    return PART * face.w <= other.w and _is_within(face, other)
 
 
 def _face(row: NDArray[np.float32], scale: float) -> Face:
