@@ -20,7 +20,7 @@ setup: .venv/$(DEVICE).txt ## install into .venv what the pipeline needs (DEVICE
 
 setup-dev: .venv/$(DEVICE).txt .venv/dev.txt
 
-setup-extras: .venv/$(DEVICE).txt .venv/extras.txt ## add OpenVINO, which scans faster on CPUs, and HEIC
+setup-extras: .venv/$(DEVICE).txt .venv/extras.txt ## add what reads HEIC, s3:// and gs://
 
 repro: setup ## check params.yaml, run the pipeline (dvc repro) and print what came out
 	fauxscan validate
@@ -47,12 +47,17 @@ check: setup-dev ## lint, format, types, and which part imports which
 	mypy
 	lint-imports --no-logo --no-cache
 
+COMPILE := uv pip compile -q --universal --generate-hashes
+PIPELINE := --extra pipeline --extra flows
+EXTRAS := --extra s3 --extra gs --extra heic
+
 lock: setup ## resolve the hashed requirements anew
-	uv pip compile -q pyproject.toml --universal --generate-hashes --extra cpu -o requirements/cpu.txt
-	uv pip compile -q pyproject.toml --universal --generate-hashes --extra gpu -c requirements/cpu.txt -o requirements/gpu.txt
-	uv pip compile -q pyproject.toml --universal --generate-hashes --group dev -c requirements/cpu.txt -o requirements/dev.txt
-	uv pip compile -q pyproject.toml --universal --generate-hashes --extra extras -c requirements/dev.txt -o requirements/extras.txt
-	uv pip compile -q --universal --generate-hashes --group fuzz -c requirements/dev.txt -o requirements/fuzz.txt
+	$(COMPILE) pyproject.toml --extra cpu $(PIPELINE) -o requirements/cpu.txt
+	$(COMPILE) pyproject.toml --extra gpu $(PIPELINE) -c requirements/cpu.txt --override requirements/gpu.override \
+	  -o requirements/gpu.txt
+	$(COMPILE) pyproject.toml $(EXTRAS) --group dev -c requirements/cpu.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml $(EXTRAS) -c requirements/dev.txt -o requirements/extras.txt
+	$(COMPILE) --group fuzz -c requirements/dev.txt -o requirements/fuzz.txt
 
 .venv/bin/uv: requirements/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

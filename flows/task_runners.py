@@ -61,7 +61,7 @@ def _open_dask(cluster: str | int) -> Iterator[Any]:
     try:
         from prefect_dask.task_runners import DaskTaskRunner
     except ImportError as error:
-        raise UserError("a cluster needs prefect-dask: `make setup-extras` installs it") from error
+        raise UserError('a cluster needs prefect-dask: pip install "fauxscan[flows]"') from error
     if isinstance(cluster, int):
         local = {"n_workers": cluster, "threads_per_worker": AT_ONCE, "dashboard_address": "127.0.0.1:0"}
         runner = DaskTaskRunner(cluster_kwargs=local)

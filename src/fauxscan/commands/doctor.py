@@ -25,13 +25,19 @@ from fauxscan.records import UserError
 FINDING_COLUMNS = ("name", "state", "detail")
 
 MIN_PYTHON = (3, 11)
-SETUP, EXTRAS = "make setup", "make setup-extras"
-# Modules that a scan imports, and their packages. TensorFlow and Keras, slow to import, are only located.
+SETUP = "pip install fauxscan, or `make setup` in a clone"
+# Modules that a scan imports, and their packages.
 MODULES = {
     "av": "av", "cv2": "opencv-python-headless", "duckdb": "duckdb", "filelock": "filelock", "numpy": "numpy",
-    "PIL": "pillow", "pyarrow": "pyarrow", "pydantic": "pydantic", "rich": "rich", "tqdm": "tqdm", "yaml": "pyyaml",
+    "openvino": "openvino", "PIL": "pillow", "pyarrow": "pyarrow", "pydantic": "pydantic", "rich": "rich", "tqdm": "tqdm", "yaml": "pyyaml",
 }  # fmt: skip
-LOCATED = {"keras": ("keras",), "tensorflow": ("tensorflow", "tensorflow-cpu")}
+# What other commands need, and by which extra it is installed. It is slow to import, so it is only located.
+LOCATED = {
+    "Keras": ("keras", ("keras",), "train"),
+    "TensorFlow": ("tensorflow", ("tensorflow", "tensorflow-cpu"), "train"),
+    "DVC": ("dvc", ("dvc",), "pipeline"),
+    "Prefect": ("prefect", ("prefect",), "flows"),
+}
 DEVICES = "import tensorflow as tf; print(', '.join(d.name for d in tf.config.list_physical_devices()))"
 GIB = 1 << 30
 
@@ -82,24 +88,25 @@ def examine(params_file: Path | None, models: Sequence[Path], results: Path | No
     yield _check("Python", _python, "install a newer Python and run `make setup PYTHON=...`")
     for module, package in MODULES.items():
         yield _check(package, partial(_import, module, package), SETUP)
-    for module, packages in LOCATED.items():
-        yield _check(module, partial(_locate, module, packages), SETUP)
     if deep:
-        yield _check("TensorFlow's devices", _devices, SETUP)
+        yield _check("TensorFlow's devices", _devices, _extra("train"), needed=False)
     yield _check("face detector YuNet", _yunet, SETUP)
     yield _check("JPEG and PNG", partial(_still, "JPEG", "PNG"), SETUP)
     yield _check("video", _video, SETUP)
     yield _check("AVIF", partial(_still, "AVIF"), SETUP, needed=False)
-    yield _check("HEIC", _heic, EXTRAS, needed=False)
-    yield _check("OpenVINO", partial(_import, "openvino", "openvino"), f"scans are slower: {EXTRAS}", needed=False)
-    yield _check("DVC", partial(_locate, "dvc", ["dvc"]), f"needed by `make repro`: {SETUP}", needed=False)
-    yield _check("Prefect", partial(_locate, "prefect", ["prefect"]), f"needed by flows: {SETUP}", needed=False)
+    yield _check("HEIC", _heic, _extra("heic", "setup-extras"), needed=False)
+    for name, (module, packages, extra) in LOCATED.items():
+        yield _check(name, partial(_locate, module, packages), _extra(extra), needed=False)
     yield _check("parameters", partial(_params, params_file), "name another file with --params")
     yield _check("models", partial(_models, params_file, models), "name another folder with --models")
     yield Finding("cores and memory", State.OK, _machine())
     if results:
         yield _check("results", partial(_writable, results), "name another folder with --results")
         yield _check("tables", partial(_tables, results), "name another folder with --results")
+
+
+def _extra(name: str, target: str = "setup") -> str:
+    return f'pip install "fauxscan[{name}]", or `make {target}` in a clone'
 
 
 def _check(name: str, attempt: Callable[[], str], remedy: str, needed: bool = True) -> Finding:

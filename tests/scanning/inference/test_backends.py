@@ -213,9 +213,7 @@ def test_a_folder_without_them_is_refused_where_tensorflow_is_not_installed(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     without(monkeypatch, "tensorflow")
-    with pytest.raises(
-        ModelError, match=r"wholes: the folder has no OpenVINO files.*pip install .fauxscan\[train\]"
-    ):
+    with pytest.raises(ModelError, match=r"wholes: the folder has no OpenVINO files.*pip install .fauxscan\[train\]"):
         backends.load(chosen([exported_models[0], tiny_models[1]]))
 
 

@@ -59,7 +59,7 @@ def _know_heic() -> None:
     try:
         import pi_heif
     except ImportError as error:
-        raise MediaError(Status.UNSUPPORTED, "HEIC needs the package pi-heif: `make setup-extras`") from error
+        raise MediaError(Status.UNSUPPORTED, 'HEIC needs the package pi-heif: pip install "fauxscan[heic]"') from error
     pi_heif.register_heif_opener()
 
 

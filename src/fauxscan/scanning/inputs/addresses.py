@@ -10,7 +10,6 @@ from typing import NamedTuple
 from fauxscan.records import InputError
 
 SCHEME = re.compile(r"[^/]*://")
-EXTRAS = "`make setup-extras` installs it"
 
 
 class StoreKind(NamedTuple):
@@ -18,18 +17,19 @@ class StoreKind(NamedTuple):
 
     package: str
     setup: str  # the settings that give access, as an error message names them
-    remedy: str = EXTRAS
+    remedy: str  # what installs the package
     pinned: bool = False  # an open object that is replaced cannot be read any further
     reserved: str | None = None  # text that no readable key may contain, because the package interprets it
 
 
 AMAZON = "AWS_PROFILE or AWS_ACCESS_KEY_ID, and AWS_ENDPOINT_URL for a store that is not Amazon's"
+GOOGLE = "GOOGLE_APPLICATION_CREDENTIALS or `gcloud auth application-default login`"
 AZURE = StoreKind("adlfs", "AZURE_STORAGE_ACCOUNT_NAME and its credentials", "install adlfs beside fauxscan")
 # An allow-list: fsspec also reads local files, web servers, archives and chains of them, which an address from an
 # untrusted source must not reach.
 KINDS: Mapping[str, StoreKind] = {
-    "s3": StoreKind("s3fs", AMAZON, pinned=True, reserved="?versionId="),
-    "gs": StoreKind("gcsfs", "GOOGLE_APPLICATION_CREDENTIALS or `gcloud auth application-default login`"),
+    "s3": StoreKind("s3fs", AMAZON, 'pip install "fauxscan[s3]"', pinned=True, reserved="?versionId="),
+    "gs": StoreKind("gcsfs", GOOGLE, 'pip install "fauxscan[gs]"'),
     "az": AZURE,
     "abfs": AZURE,
 }
