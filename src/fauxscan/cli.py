@@ -31,10 +31,10 @@ PANELS = {
 # The extras of pyproject.toml, and the modules that commands import from each.
 EXTRAS = {
     "train": (
-        "dvclive", "gdown", "h5py", "imagehash", "jinja2", "keras", "matplotlib", "multivolumefile", "pandas", "py7zr",
+        "gdown", "h5py", "imagehash", "jinja2", "keras", "matplotlib", "multivolumefile", "pandas", "py7zr",
         "requests", "scipy", "sklearn", "tensorflow", "urllib3",
     ),
-    "pipeline": ("ruamel",),
+    "pipeline": ("dvclive", "ruamel"),
 }  # fmt: skip
 app = typer.Typer(
     cls=PlainGroup,

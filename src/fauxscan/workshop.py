@@ -157,7 +157,7 @@ def _train(run: Run, tensorboard: Path | None) -> "Checkpointer":
     """Run the stage `train`, and return the checkpointer, which the caller has to finish."""
     from fauxscan.training import fit
 
-    paths = [run.work / name for name in ("mixture.json", "shards", "weights", "checkpoint", "model", "plots")]
+    paths = [run.work / name for name in ("mixture.json", "shards", "weights", "checkpoint", "model")]
     return fit.train(run.model, run.params, *paths, tensorboard=tensorboard)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.scanning import card, stub_cards, write_params
 
-from fauxscan import cli, models
+from fauxscan import cli, models, openvino_export
 from fauxscan.models import TrainedOn
 from fauxscan.records import View
 
@@ -75,6 +75,8 @@ def test_packages_that_a_scan_needs_are_missed_and_it_is_two(home: Path) -> None
 
 def test_packages_that_a_scan_can_do_without_are_told_and_it_is_zero(home: Path) -> None:
     write_params(home / "params.yaml", engine="auto")
+    for name in ("faces", "wholes"):
+        write_openvino_files(home / "models" / name)
     done = hiding(OPTIONAL)
     assert done.returncode == 0, done.stdout + done.stderr
     found = lines(done.stdout)
@@ -86,6 +88,26 @@ def test_packages_that_a_scan_can_do_without_are_told_and_it_is_zero(home: Path)
         "Prefect",
     }
     assert 'pip install "fauxscan[heic]"' in found["HEIC"] and 'pip install "fauxscan[train]"' in found["Keras"]
+
+
+def write_openvino_files(model: Path) -> None:
+    """Write stand-ins for the OpenVINO files of a model, and list them on its card."""
+    for suffix in (".xml", ".bin"):
+        (model / openvino_export.NETWORK).with_suffix(suffix).write_text(suffix)
+    files = openvino_export.digests(model)
+    models.write_card(model, models.read_card(model).model_copy(update={"openvino": files}))
+
+
+def test_models_that_cannot_be_run_here_are_told_with_what_to_do(home: Path) -> None:
+    write_params(home / "params.yaml", engine="auto")
+    write_openvino_files(home / "models" / "wholes")
+    done = hiding(["tensorflow"])
+    found = lines(done.stdout)["models"]
+    assert done.returncode == 2 and found.startswith("missing models/faces: the folder has no OpenVINO files")
+    write_openvino_files(home / "models" / "faces")
+    (home / "models" / "wholes" / "openvino.bin").write_text("torn")
+    found = lines(hiding(["tensorflow"]).stdout)["models"]
+    assert found.startswith("missing models/wholes/openvino.xml and its .bin are not the files that")
 
 
 @pytest.mark.parametrize("results", ["/proc/results", "params.yaml/results"])

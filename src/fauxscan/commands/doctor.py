@@ -29,7 +29,8 @@ SETUP = "pip install fauxscan, or `make setup` in a clone"
 # Modules that a scan imports, and their packages.
 MODULES = {
     "av": "av", "cv2": "opencv-python-headless", "duckdb": "duckdb", "filelock": "filelock", "numpy": "numpy",
-    "openvino": "openvino", "PIL": "pillow", "pyarrow": "pyarrow", "pydantic": "pydantic", "rich": "rich", "tqdm": "tqdm", "yaml": "pyyaml",
+    "openvino": "openvino", "PIL": "pillow", "pyarrow": "pyarrow", "pydantic": "pydantic",
+    "rich": "rich", "tqdm": "tqdm", "yaml": "pyyaml",
 }  # fmt: skip
 # What other commands need, and by which extra it is installed. It is slow to import, so it is only located.
 LOCATED = {
@@ -206,8 +207,10 @@ def _models(params_file: Path | None, named: Sequence[Path]) -> str:
     """Return the models that a scan would use, and the engine that runs them."""
     from fauxscan import params
     from fauxscan.scanning import settings
+    from fauxscan.scanning.inference import backends
 
     scan_settings = settings.read(params.load(params_file), named)
+    backends.check(scan_settings)
     names = [
         f"{card.name} (demo: every verdict is `uncertain`)" if card.trained_on.proof_of_machinery else card.name
         for card in scan_settings.cards

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import keras
 import tensorflow as tf
-from dvclive import Live
 
 VALIDATION = "val_"
 
@@ -13,6 +12,8 @@ class Curves(keras.callbacks.Callback):  # type: ignore[misc]
     """Writes the figures of each epoch as DVCLive curves, after those of the run that this one resumes."""
 
     def __init__(self, folder: Path, earlier: list[dict[str, float]]) -> None:
+        from dvclive import Live  # which requires DVC
+
         super().__init__()
         self.live = Live(str(folder), save_dvc_exp=False, dvcyaml=None, monitor_system=False)
         for figures in earlier:

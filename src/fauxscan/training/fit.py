@@ -50,15 +50,15 @@ class Job:
 
 
 def train(
-    name: str, params: Params, mixture: Path, shards: Path, weights: Path, checkpoint: Path, out: Path, plots: Path,
-    *, tensorboard: Path | None = None,
+    name: str, params: Params, mixture: Path, shards: Path, weights: Path, checkpoint: Path, out: Path,
+    plots: Path | None = None, *, tensorboard: Path | None = None,
 ) -> Checkpointer:  # fmt: skip
     """Train the model `name`, write its network and card to `out`, and return its checkpointer.
 
     `mixture` is the manifest of the model's datasets, whose shards are in sub-folders of `shards`; `weights` is the
-    folder of published weights, if the model begins with those. The figures of each epoch go to `plots` as curves for
-    DVC, and to the folder `tensorboard` as event files if it is given. `checkpoint` holds what an interrupted training
-    resumes from, until the caller calls `finish`. Raise UserError.
+    folder of published weights, if the model begins with those. The figures of each epoch go to the folder `plots`
+    as curves for DVC, and to `tensorboard` as event files, if these are given. `checkpoint` holds what an interrupted
+    training resumes from, until the caller calls `finish`. Raise UserError.
     """
     job = _job(name, params, open_mixture(mixture, shards), weights)
     with devices.prepare(params.train.precision):

@@ -28,20 +28,22 @@ class Data:
 
 
 def fit(
-    network: keras.Model, recipe: Recipe, data: Data, checkpointer: Checkpointer, plots: Path, tensorboard: Path | None
-) -> dict[str, float]:
+    network: keras.Model, recipe: Recipe, data: Data, checkpointer: Checkpointer,
+    plots: Path | None, tensorboard: Path | None,
+) -> dict[str, float]:  # fmt: skip
     """Train in place through all phases, set the best weights, and return the figures of their epoch.
 
     With `validate_every` in the recipe, an epoch is the stretch between two validations.
     """
-    curves = Curves(plots, checkpointer.history)
-    drawn = [curves, *([EventFiles(tensorboard, checkpointer.history)] if tensorboard else [])]
+    curves = [Curves(plots, checkpointer.history)] if plots else []
+    drawn = [*curves, *([EventFiles(tensorboard, checkpointer.history)] if tensorboard else [])]
     for number, phase in enumerate(phases.phases(recipe)):
         if phase.unfrozen:
             network.trainable = True
         if number >= checkpointer.phase:  # an earlier run has finished those before
             _fit_phase(network, recipe, phase, number, data, checkpointer, drawn)
-    curves.live.end()
+    for one in curves:
+        one.live.end()
     network.set_weights(checkpointer.best)
     return {"epoch": float(checkpointer.chosen + 1), **checkpointer.history[checkpointer.chosen]}
 

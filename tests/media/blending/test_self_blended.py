@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from support import ROOT
 from support.preparing import made_faces, mix, picture, save, shard_files, split_files
 
-from fauxscan import cli, models
+from fauxscan import cli, models, openvino_export
 from fauxscan.datasets.making import camera, files, pictures
 from fauxscan.judging import combining, evaluation, manifest, scoring
 from fauxscan.media.blending import blend as blending
@@ -243,6 +243,8 @@ def test_self_blended_members_are_joined_and_others_refused(trained: Path, tmp_p
     manifest.write_manifest(both.members, tmp_path, listed)
     combining.combine("both", both, tmp_path, listed, tmp_path / "both", settings.calibrate, 1)
     joint = json.loads((tmp_path / "both" / "ensemble.json").read_text())["calibration"]
+    for name in ("a", "b"):  # copies with the files that OpenVINO runs
+        assert openvino_export.digests(tmp_path / "both" / "members" / name) == card.openvino
     assert card.calibration is not None
     assert (joint["reals"], joint["fakes"]) == (card.calibration.reals, card.calibration.fakes)
     with pytest.raises(UserError, match="a of a, other learned from self-blended images"):

@@ -189,3 +189,16 @@ def test_halving_gives_nearly_what_averaging_gives(shape: tuple[int, int], photo
     assert max(abs(a - b) for a, b in zip(small.shape, right.shape, strict=True)) <= 1
     if small.shape == right.shape and min(shape) > 100:
         assert np.abs(small.astype(int) - right).mean() < 3
+
+
+@pytest.mark.parametrize("size", [(400, 16), (16, 400), (32, 32), (1, 1), (640, 31), (33, 32)])
+def test_very_small_images_always_get_the_same_boxes(
+    finder: FaceFinder, photograph: Pixels, size: tuple[int, int]
+) -> None:
+    small, found = resized(photograph, *size), []
+    for number in range(20):
+        foreign = [np.full(1000 * 3**power, 1e20 * number, np.float32) for power in range(8)]
+        del foreign  # its memory is used again
+        finder.find_faces(photograph)
+        found.append(len(finder.find_faces(small)))
+    assert found == [found[0]] * 20 and found[0] <= 1

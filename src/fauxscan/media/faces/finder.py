@@ -17,6 +17,7 @@ from fauxscan.records import UserError
 
 YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 SAME_FACE_IOU = 0.3
+LEAST = 64  # pixels: OpenCV's detector gives random boxes for an input of at most 32 pixels in height or width
 NEAR, NEAR_SIZE = 2.5, 160  # a region this many faces wide is searched at this many pixels: 64 for the face
 # How a photograph is searched; benchmarks/photographs.py measures what other values find and cost.
 REDUCED = 4.5  # a large photograph is reduced by this factor, unless that makes it larger than LARGER working sizes
@@ -122,6 +123,7 @@ class FaceFinder:
     def _detect(self, image: Image, size: int, score: float) -> list[Face]:
         """Return the boxes with at least a score, found with the longer side of the image reduced to `size` pixels."""
         small, scale = halve_to(image, size)
+        small = _with_border(small)
         self._yunet.setInputSize((small.shape[1], small.shape[0]))
         self._yunet.setScoreThreshold(score)
         _, rows = self._yunet.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
@@ -150,6 +152,14 @@ def _is_within(face: Face, other: Face) -> bool:
 def _is_part(face: Face, other: Face) -> bool:
     """Return whether a box is a part of another, much larger face."""
     return PART * face.w <= other.w and _is_within(face, other)
+
+
+def _with_border(image: Image) -> Image:
+    """Return the image with black pixels on the right and below, if it is so small that OpenCV reads foreign memory."""
+    below, right = (max(0, LEAST - side) for side in image.shape[:2])
+    if not below and not right:
+        return image
+    return np.asarray(cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT), np.uint8)
 
 
 def _face(row: NDArray[np.float32], scale: float) -> Face:

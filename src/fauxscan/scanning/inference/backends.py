@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -53,6 +53,19 @@ def load(settings: Settings) -> Ensemble:
         for folder, card in cards.items()
     ]
     return Ensemble(tuple(exported), members.ensemble)
+
+
+def check(settings: Settings) -> None:
+    """Raise ModelError if OpenVINO cannot run the settings' models, or only TensorFlow could. Load no network."""
+    if settings.engine != "openvino":
+        return
+    members = ensemble.read_members(settings.folders)
+    cards = dict(zip(members.folders, members.cards, strict=True))
+    for folder, card in cards.items():
+        if card.openvino:
+            _file_in(folder, card)
+    files = _files({folder: card for folder, card in cards.items() if card.openvino is None}, _user_cache())
+    _refuse_without_tensorflow([folder for folder, file in files.items() if not _is_whole(file)])
 
 
 @dataclass(frozen=True)
@@ -163,13 +176,18 @@ def _sums(file: Path) -> str:
     return " ".join(disk.digest(part) for part in parts)
 
 
+def _refuse_without_tensorflow(folders: Collection[Path]) -> None:
+    """Raise ModelError if there are folders to export, and TensorFlow is not installed."""
+    if folders and not importlib.util.find_spec("tensorflow"):
+        raise ModelError(NO_TENSORFLOW % ", ".join(map(str, folders)))
+
+
 def _export(files: Mapping[Path, Path]) -> None:
     """Write the export of each model folder, whole or not at all. Raise ModelError.
 
     Another process does it: TensorFlow takes half a gigabyte and threads that a scan does not need.
     """
-    if not importlib.util.find_spec("tensorflow"):
-        raise ModelError(NO_TENSORFLOW % ", ".join(map(str, files)))
+    _refuse_without_tensorflow(files)
     cache_folder = next(iter(files.values())).parent
     try:
         with tempfile.TemporaryDirectory(dir=cache_folder) as aside:
