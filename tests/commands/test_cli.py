@@ -175,6 +175,7 @@ def test_ctrl_c_pressed_again_breaks_nothing_off(home: Path) -> None:
     command += ["--models", "models/faces", "--models", "models/wholes"]  # by default a line says that they are new
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as scanning:
         assert scanning.stderr
+        assert scanning.stderr.readline().startswith("Parameters: ")
         assert scanning.stderr.readline().startswith("Scanned 0 of 300 ")
         wait_until(psutil.Process(scanning.pid).children, "decoders run: a scan with nearly all to do", every_s=0.01)
         for _ in range(3):

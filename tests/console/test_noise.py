@@ -55,7 +55,10 @@ def test_noise_of_tensorflow_is_dropped_and_errors_are_not(tmp_path: Path, endin
     assert done.returncode == (0 if ending == "well" else -signal.SIGABRT)
 
 
-OURS = re.compile(r"(faces|shards): \d+ of \d+ |Extracted \d+ |epoch \d+: |Scanned \d+ of \d+ |\S+: kept$")
+OURS = re.compile(
+    r"Parameters: |(faces|shards): \d+ of \d+ |Extracted \d+ |epoch \d+: |Every verdict of \S+ is |Scanned \d+ of \d+ |"
+    r"\S+: kept$"
+)
 
 
 @pytest.mark.slow
