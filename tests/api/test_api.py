@@ -98,6 +98,8 @@ def test_errors_are_caught_by_kind(tmp_path: Path, tiny_models: list[Path]) -> N
     (tmp_path / "wrong.yaml").write_text("sede: 7")
     with pytest.raises(fauxscan.ParamsError, match="sede"):
         fauxscan.Detector(tiny_models, params=tmp_path / "wrong.yaml")
+    with pytest.raises(fauxscan.ParamsError, match="faces is 'bogus': use one of auto, detect, whole"):
+        fauxscan.Detector(tiny_models, faces="bogus", params=tiny_params())  # type: ignore[arg-type]
     with pytest.raises(fauxscan.ModelError, match="nowhere"):
         fauxscan.check(b"", tmp_path / "nowhere", params=tiny_params())
     with pytest.raises(fauxscan.InputError, match="does not exist"):

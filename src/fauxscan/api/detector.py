@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fauxscan import params as parameters
 from fauxscan.media.images import codec
 from fauxscan.params import Params
-from fauxscan.records import Framing, InputError, Status
+from fauxscan.records import Framing, InputError, ParamsError, Status
 from fauxscan.records import Verdict as Conclusion
 from fauxscan.scanning import settings
 from fauxscan.scanning.engine import outcomes
@@ -82,6 +82,8 @@ def check(source: Source, models: Models, *, faces: Framing = "auto", params: Pa
 
 def read_settings(models: Models, faces: Framing, params: ParamsLike) -> settings.Settings:
     """Return the settings of the models and parameters that are named. Raise ModelError and ParamsError."""
+    if faces not in get_args(Framing):
+        raise ParamsError(f"faces is {faces!r}: use one of {', '.join(get_args(Framing))}")
     folders = [models] if isinstance(models, str | os.PathLike) else models
     given = params if isinstance(params, Params) else parameters.load(None if params is None else Path(params))
     return settings.read(given, [Path(folder) for folder in folders], faces)
