@@ -61,6 +61,11 @@ def test_a_turned_pillow_image_is_judged_as_viewers_show_it(detector: fauxscan.D
         )
 
 
+def test_a_detector_outside_of_a_with_block_says_so(detector: fauxscan.Detector) -> None:
+    with pytest.raises(RuntimeError, match="use it in a `with` block"):
+        detector.judge(b"")
+
+
 def test_a_broken_file_has_a_status_and_a_wrong_source_an_error(tmp_path: Path, detector: fauxscan.Detector) -> None:
     with detector:
         broken = detector.judge(b"no picture")

@@ -123,7 +123,8 @@ def test_models_without_a_combiner_are_joined_by_the_mean_of_their_calibrated_lo
 def test_a_model_trained_on_the_demo_is_always_uncertain_and_says_why() -> None:
     judged = Ensemble((member("a", proof=True),)).judge({"a": 40.0})
     assert judged.verdict is Verdict.UNCERTAIN and "demo" in judged.reason
-    assert Ensemble((member("a", fitted=None),)).judge({"a": 40.0}).verdict is Verdict.UNCERTAIN
+    unfitted = Ensemble((member("a", fitted=None),)).judge({"a": 40.0})
+    assert unfitted.verdict is Verdict.UNCERTAIN and unfitted.reason.startswith("not calibrated: a (see ")
 
 
 def test_an_ensemble_weighs_its_members_and_fills_in_for_the_absent() -> None:

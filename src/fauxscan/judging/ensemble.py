@@ -101,7 +101,8 @@ class Ensemble:
         if any(card.trained_on.proof_of_machinery for card in self._cards.values()):
             return Judgement(p_fake, Verdict.UNCERTAIN, "trained on the demo, which proves nothing but the machinery")
         if thresholds is None:
-            return Judgement(p_fake, Verdict.UNCERTAIN, "a model of the ensemble is not calibrated")
+            names = ", ".join(name for name in calibrated if self._cards[name].calibration is None)
+            return Judgement(p_fake, Verdict.UNCERTAIN, f"not calibrated: {names} (see `fauxscan calibrate --help`)")
         if withheld := [self._withheld[name] for name in (*calibrated, ENSEMBLE) if name in self._withheld]:
             return Judgement(p_fake, Verdict.UNCERTAIN, "; ".join(withheld))
         return Judgement(p_fake, verdict_for(p_fake, *thresholds), "")

@@ -134,7 +134,7 @@ def test_after_an_error_nothing_is_left_either(tmp_path: Path) -> None:
 
 def test_an_engine_judges_only_inside_a_block_and_may_be_opened_again(tmp_path: Path) -> None:
     folder, engine = noise(tmp_path / "in", range(3)), stub_engine(tmp_path / "models")
-    with pytest.raises(RuntimeError, match="use it as `with Engine"):
+    with pytest.raises(RuntimeError, match="use it in a `with` block"):
         judge(engine, folder)
     with engine:
         first = judge(engine, folder)

@@ -280,6 +280,13 @@ def test_a_run_is_named_by_the_beginning_of_its_id_or_by_a_word(tmp_path: Path) 
             asked.differences(before, after)
 
 
+def test_without_an_earlier_run_there_is_no_previous_one(tmp_path: Path) -> None:
+    write(tmp_path, [row(0, ROOTS[0], b"a", "new")])
+    said = f"there is no run before {stamp(0)}, the only one"
+    with queries.open_tables(tmp_path) as asked, pytest.raises(UserError, match=said):
+        asked.differences("previous", "latest")
+
+
 def test_the_previous_run_is_the_last_that_ended(tmp_path: Path) -> None:
     write(tmp_path, [row(run, ROOTS[0], b"a", "changed", p_fake=run / 10) for run in range(4)])
     ended = {"run_id": stamp(1), "root": ROOTS[0], "finished_at": datetime(2026, 1, 2, tzinfo=UTC)}

@@ -82,7 +82,7 @@ class Engine:
         """
         session = self._session
         if session is None:
-            raise RuntimeError("the engine is not open: use it as `with Engine(settings) as engine:`")
+            raise RuntimeError("it is not open: use it in a `with` block")
         return session.judge(root, entries, history or NoHistory(), cancellation or Cancellation())
 
     def check(self, files: Sequence[Path | bytes], cancellation: Cancellation | None = None) -> list[Outcome]:

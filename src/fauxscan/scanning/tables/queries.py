@@ -221,6 +221,8 @@ def _run_id(word: str, known: Mapping[str, bool]) -> str:
         matches = ([run for run in runs[:-1] if known[run]] or runs[:-1])[-1:]
     else:
         matches = [run for run in runs if run.startswith(word)]
+    if word == "previous" and len(runs) == 1:
+        raise ResultsError(f"there is no run before {runs[0]}, the only one in the results")
     if len(matches) != 1:
         fault = "matches several runs" if matches else "matches no run"
         listed = ", ".join((matches or runs)[-20:]) or "none"
