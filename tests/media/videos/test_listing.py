@@ -1,6 +1,7 @@
 """Videos that begin without a key frame, that outlast their pictures, or whose last frame stays long."""
 
 import io
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from fauxscan.media.videos import reader, truncation
 from fauxscan.params import Params
 from fauxscan.records import MediaError, Status
 
+CLUSTER = bytes.fromhex("1f43b675")  # the name of the Matroska element that holds a few seconds
 WAYS: list[dict[str, Any]] = [
     {"sampling": "key_frames", "max_frames": 1000}, {"sampling": "per_second", "frames_per_second": 5.0},
     {"sampling": "per_second", "frames_per_second": 1000.0, "max_frames": 1000},
@@ -170,15 +172,18 @@ def test_a_cut_file_with_longer_sound_is_truncated(tmp_path: Path, settings: Par
     live = live[:at] + b"\xec\x89" + bytes(9) + live[at + 11 :]  # without Duration
     (tmp_path / "live.mkv").write_bytes(live)
     assert len(sampled(tmp_path / "live.mkv", settings)) == 5
-    for percent in (50, 70, 90):
-        (tmp_path / "cut.mkv").write_bytes(live[: len(live) * percent // 100])
+    clusters = [found.start() for found in re.finditer(re.escape(CLUSTER), live)]
+    assert len(clusters) > 3
+    for offset in (1, 3, 5, 100):  # within its name, its length and its pictures or sound
+        (tmp_path / "cut.mkv").write_bytes(live[: clusters[2] + offset])
         assert refusal(tmp_path / "cut.mkv", settings).status is Status.TRUNCATED
+    (tmp_path / "cut.mkv").write_bytes(live[: clusters[2]])  # nothing says that a recording went on after this
+    assert len(sampled(tmp_path / "cut.mkv", settings)) == 5
 
 
 def test_a_cluster_that_ends_early_is_seen_without_stated_lengths(tmp_path: Path, settings: Params) -> None:
     live = clip(tmp_path / "a.mkv", moving(50), rate=10, container={"live": "1"}).read_bytes()
-    cluster = bytes.fromhex("1f43b675")
-    at = live.index(cluster) + 4
+    at = live.index(CLUSTER) + 4
     width = 9 - live[at].bit_length()
     endless = (
         live[:at] + bytes([(1 << (8 - width)) | ((1 << (8 - width)) - 1)]) + b"\xff" * (width - 1) + live[at + width :]

@@ -62,11 +62,14 @@ def _length_of_segment(file: BinaryIO, size: int) -> int:
 
 
 def _end_of_elements(file: BinaryIO, at: int, end: int) -> int:
-    """Return the offset at which the last known element between two offsets ends."""
+    """Return the offset at which the last known element between two offsets ends, or its name if that is cut."""
     for _ in range(MOST_ELEMENTS):
         file.seek(at)
-        head = file.read(12) + bytes(12)
+        left = file.read(12)
+        head = left + bytes(12)
         width = 9 - head[0].bit_length()
+        if at < end and left and any(len(left) < len(name) and name.startswith(left) for name in ELEMENTS):
+            return at + width
         if at >= end or head[:width] not in ELEMENTS:
             break
         length, start = _number(head, width)
