@@ -9,3 +9,5 @@ from .records import ParamsError as ParamsError
 from .records import ResultsError as ResultsError
 from .records import UserError as UserError
 from .scanning.scan import Summary as Summary
+
+__version__: str

@@ -4,12 +4,12 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from io import TextIOWrapper
 from typing import Annotated
 
 import typer
 
+import fauxscan
 from fauxscan.commands import doctor, experiments, reports, scans, training
 from fauxscan.commands.help import PlainCommand, PlainGroup
 from fauxscan.commands.options import OK, STOPPED, WRONG
@@ -49,7 +49,7 @@ for panel, commands in PANELS.items():
 
 def _print_version(requested: bool) -> None:
     if requested:
-        typer.echo(f"fauxscan {version('fauxscan')}")
+        typer.echo(f"fauxscan {fauxscan.__version__}")
         raise typer.Exit
 
 
@@ -69,11 +69,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
     3: wrong use or configuration. 130: stopped by Ctrl-C.
     """
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(arguments, prog_name="fauxscan", standalone_mode=False)
     except UserError as error:
         return _report_error(str(error))
     except typer.TyperException as error:
-        return _report_error(f"{error.format_message()}\nSee `fauxscan --help`.")
+        context = getattr(error, "ctx", None)  # of the command that was used in a wrong way
+        command = context.command_path if context else "fauxscan"
+        message = error.format_message().replace("Value error, ", "")  # which pydantic puts before choices
+        return _report_error(f"{message}\nSee `{command} --help`.")
     except ModuleNotFoundError as error:
         return _report_error(_missing_extra(error))
     except OSError as error:

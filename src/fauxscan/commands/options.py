@@ -10,6 +10,7 @@ import typer
 
 from fauxscan import params
 from fauxscan.params import Params
+from fauxscan.params.known import unknown
 from fauxscan.records import FaceMode, Framing, Status, UserError
 from fauxscan.scanning.inputs import addresses
 from fauxscan.scanning.rows import failures
@@ -117,8 +118,8 @@ def pairs(option: str, arguments: Sequence[str], form: str = "FOLDER=VALUE") -> 
 def statuses(option: str, text: str) -> frozenset[Status]:
     """Return the statuses in a list with commas. Raise UserError for an unknown one."""
     names = [name.strip() for name in text.split(",") if name.strip()]
-    if unknown := [name for name in names if name not in list(Status)]:
-        raise UserError(f"{option} {unknown[0]!r} is not a status. Statuses: {', '.join(Status)}")
+    if wrong := [name for name in names if name not in list(Status)]:
+        raise UserError(f"{option}: {unknown('status', wrong[0], map(str, Status), 'Statuses')}")
     return frozenset(map(Status, names))
 
 

@@ -1,14 +1,14 @@
 """Commands that read the result tables, and publish what the pipeline measured."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from fauxscan.commands.options import Format, FormatOption, Results
+from fauxscan.commands.options import Format, FormatOption, Results, statuses
 from fauxscan.records import Status, Verdict
 
 if TYPE_CHECKING:
@@ -26,11 +26,12 @@ VerdictOption = Annotated[
     Verdict | None, typer.Option("--verdict", help="Show only files with this verdict. Default: all verdicts.")
 ]
 StatusOption = Annotated[
-    Status | None,
+    str,
     typer.Option(
         "--status",
-        metavar="STATUS",
-        help=f"Show only files with this status: {', '.join(Status)}. Default: all statuses.",
+        metavar="STATUS,...",
+        show_default=False,
+        help=f"Show only files with one of these statuses: {', '.join(Status)}. Default: all statuses.",
     ),
 ]
 Count = Annotated[
@@ -76,6 +77,8 @@ Reports = Annotated[
 ]
 Rows = Iterable[dict[str, Any]]
 HISTORY_COLUMNS = ("run_id", "started_at", "root", "path", "change", "status", "verdict", "p_fake", "detail")
+# The columns of `history` that are kept first if a terminal is too narrow for all.
+HISTORY_FIRST = ("started_at", "verdict", "p_fake", "change", "path", "status", "detail")
 TOP_COLUMNS = ("p_fake", "verdict", "root", "path")
 RUN_COLUMNS = ("run_id", "finished_at", "root", "verdicts", "statuses")
 DIFF_COLUMNS = ("difference", "root", "path", "before", "after")
@@ -85,15 +88,18 @@ def latest(
     results: Results,
     root: Root = None,
     verdict: VerdictOption = None,
-    status: StatusOption = None,
+    status: StatusOption = "",
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Show the current result of every file."""
     from fauxscan.reporting import scans
     from fauxscan.scanning.tables import queries
 
+    shown = statuses("--status", status)
     with queries.open_tables(results) as tables:
-        _show(form, tables.latest(root, verdict, status), scans.FILE_COLUMNS)
+        files = tables.latest(root, verdict, shown)
+        matching = " that match these options" if root or verdict or status else ""
+        _show(form, files, scans.FILE_COLUMNS, empty=f"No files{matching} in {results}.")
 
 
 def top(results: Results, count: Count = 20, root: Root = None, form: FormatOption = Format.TABLE) -> None:
@@ -101,7 +107,7 @@ def top(results: Results, count: Count = 20, root: Root = None, form: FormatOpti
     from fauxscan.scanning.tables import queries
 
     with queries.open_tables(results) as tables:
-        _show(form, tables.top(count, root), TOP_COLUMNS)
+        _show(form, tables.top(count, root), TOP_COLUMNS, empty=f"No files with a p_fake in {results}.")
 
 
 def history(path: FilePath, results: Results, form: FormatOption = Format.TABLE) -> None:
@@ -109,7 +115,7 @@ def history(path: FilePath, results: Results, form: FormatOption = Format.TABLE)
     from fauxscan.scanning.tables import queries
 
     with queries.open_tables(results) as tables:
-        _show(form, tables.history(path), HISTORY_COLUMNS)
+        _show(form, tables.history(path), HISTORY_COLUMNS, _history_line, first=HISTORY_FIRST)
 
 
 def runs(results: Results, form: FormatOption = Format.TABLE) -> None:
@@ -117,7 +123,7 @@ def runs(results: Results, form: FormatOption = Format.TABLE) -> None:
     from fauxscan.scanning.tables import queries
 
     with queries.open_tables(results) as tables:
-        _show(form, tables.runs(), RUN_COLUMNS, _run_line)
+        _show(form, tables.runs(), RUN_COLUMNS, _run_line, empty=f"No scans in {results}.")
 
 
 def diff(
@@ -131,7 +137,9 @@ def diff(
     from fauxscan.scanning.tables import queries
 
     with queries.open_tables(results) as tables:
-        _show(form, tables.differences(before, after, root), DIFF_COLUMNS, _difference_line)
+        files = tables.differences(before, after, root)
+        empty = "No files whose result changed or that moved between these two runs."
+        _show(form, files, DIFF_COLUMNS, _difference_line, empty=empty)
 
 
 def models(results: Results, form: FormatOption = Format.TABLE) -> None:
@@ -140,7 +148,7 @@ def models(results: Results, form: FormatOption = Format.TABLE) -> None:
     from fauxscan.scanning.tables import queries
 
     with queries.open_tables(results) as tables:
-        _show(form, tables.models(), scans.MODEL_COLUMNS, scans.model_line)
+        _show(form, tables.models(), scans.MODEL_COLUMNS, scans.model_line, empty=f"No models in {results}.")
 
 
 def publish(results: Results, project: Project = Path()) -> None:
@@ -153,8 +161,18 @@ def publish(results: Results, project: Project = Path()) -> None:
     typer.echo(f"{outcome}. See: fauxscan models --results {results}")
 
 
-def _show(form: Format, batches: "pa.RecordBatchReader", columns: Sequence[str], line: Any = lambda row: row) -> None:
-    """Print rows: all columns as CSV or JSON, or `columns` of what `line` makes of each row as a table."""
+def _show(
+    form: Format,
+    batches: "pa.RecordBatchReader",
+    columns: Sequence[str],
+    line: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+    first: Sequence[str] = (),
+    empty: str = "",
+) -> None:
+    """Print rows: all columns as CSV or JSON, or `columns` of the table line of each row as a table.
+
+    `first` and `empty` are those of `scans.print_table`.
+    """
     from fauxscan.reporting import scans
 
     rows: Rows = (row for batch in batches for row in batch.to_pylist())
@@ -162,10 +180,16 @@ def _show(form: Format, batches: "pa.RecordBatchReader", columns: Sequence[str],
         sys.stdout.writelines(scans.json_lines(rows))
     elif form is Format.CSV:  # typer.echo would remove from names what looks like a colour code
         sys.stdout.writelines(scans.csv_lines(rows, batches.schema.names))
-    elif scans.print_table(Console(), map(line, rows), columns):
+    elif scans.print_table(Console(), map(line, rows), columns, first, empty):
         typer.echo(
             f"Only the first {scans.MAX_LINES} rows are shown. Use --format csv or --format json for all.", err=True
         )
+
+
+def _history_line(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the table line of a recorded result. A removed file has none."""
+    gone = ("status", "verdict", "p_fake", "detail") if row["change"] == "removed" else ()
+    return row | dict.fromkeys(gone)
 
 
 def _run_line(row: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from rich.filesize import decimal
 from rich.table import Column, Table
 from rich.text import Text
 
-from fauxscan.reporting import fitting
+from fauxscan.reporting import fitting, wrapping
 from fauxscan.scanning.rows import Outcome, Row
 
 if TYPE_CHECKING:  # `fauxscan latest` need not wait for decoders to load
@@ -92,15 +92,20 @@ def outcomes(console: Console, files: Sequence[Path], results: Sequence[Outcome]
     print_table(console, rows, FILE_COLUMNS)
 
 
-def print_table(console: Console, rows: Iterable[Row], columns: Sequence[str]) -> bool:
+def print_table(
+    console: Console, rows: Iterable[Row], columns: Sequence[str], first: Sequence[str] = (), empty: str = ""
+) -> bool:
     """Print the first MAX_LINES rows as a table; return whether there are more.
 
-    In a terminal the table fits its width. Elsewhere no cell is shortened or wrapped.
+    In a terminal the table fits its width, the columns in `first` are the last to be left out, and `empty` is printed
+    if there are no rows. Elsewhere no cell is shortened or wrapped.
     """
     rest = iter(rows)
     lines = [{name: cell(row[name]) for name in columns} for row in islice(rest, MAX_LINES)]
-    if console.is_terminal:
-        _print_fitted(console, fitting.fit(columns, lines, console.width))
+    if console.is_terminal and empty and not lines:
+        _print_line(console, empty)
+    elif console.is_terminal:
+        _print_fitted(console, fitting.fit(columns, lines, console.width, first))
     else:
         console.width = PIPE_WIDTH
         table = Table(*columns, box=None)
@@ -111,14 +116,17 @@ def print_table(console: Console, rows: Iterable[Row], columns: Sequence[str]) -
 
 
 def _print_fitted(console: Console, fitted: fitting.Fitted) -> None:
-    """Print a table that fits a terminal, what all its rows share, and which columns are left out."""
+    """Print a table that fits a terminal, what its rows share, and which columns are left out."""
     for name, text in fitted.shared.items():
-        console.print(Text(f"{name}: {text}", overflow="fold"))
+        console.print(Text(wrapping.wrap(name, f"{name}: {text}", console.width), overflow="fold"))
     headings = [Column(name, width=width, overflow="fold") for name, width in fitted.widths.items()]
     table = Table(*headings, box=SIMPLE_HEAD, padding=(0, fitting.GAP - 1, 0, 0), pad_edge=False, show_edge=False)
     for line in fitted.lines:
-        table.add_row(*(Text(line[name], overflow="fold") for name in fitted.widths))
+        cells = (wrapping.wrap(name, line[name], width) for name, width in fitted.widths.items())
+        table.add_row(*(Text(text, overflow="fold") for text in cells))
     console.print(table)
+    for number, note in enumerate(fitted.notes, 1):
+        console.print(Text(f"[{number}] {note}", overflow="fold"))
     if fitted.left_out:
         console.print(Text(f"Columns left out: {', '.join(fitted.left_out)}"))
 

@@ -5,7 +5,7 @@ Data that exceeds its memory limit is spilled to a temporary folder.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from fauxscan.records import ResultsError
+from fauxscan.records import ResultsError, Status
 from fauxscan.scanning.inputs import addresses
 from fauxscan.scanning.tables import moves, parquet
 from fauxscan.scanning.tables.moves import NAME, PATH, RUN
@@ -42,15 +42,15 @@ class Tables:
     media: ds.Dataset
 
     def latest(
-        self, root: str | None = None, verdict: str | None = None, status: str | None = None
+        self, root: str | None = None, verdict: str | None = None, statuses: Collection[str] = ()
     ) -> pa.RecordBatchReader:
-        """Return the latest row of each file that is not removed, by root and path."""
+        """Return the latest row of each file that is not removed, by root and path. No statuses: files with any."""
         self._last("now", self.media)
         return self._query(
             """SELECT * EXCLUDE name FROM now WHERE change <> 'removed' AND root = coalesce($root, root)
-            AND ($verdict IS NULL OR verdict = $verdict) AND ($status IS NULL OR status = $status)
+            AND ($verdict IS NULL OR verdict = $verdict) AND list_contains($statuses, status)
             ORDER BY root, path, path_bytes""",
-            root=self._known_root(root), verdict=verdict, status=status,
+            root=self._known_root(root), verdict=verdict, statuses=sorted(statuses or Status),
         )  # fmt: skip
 
     def top(self, count: int, root: str | None = None) -> pa.RecordBatchReader:
