@@ -4,6 +4,7 @@ import io
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,10 @@ def test_importing_the_package_loads_nothing_and_names_are_found_when_used() -> 
     assert all(getattr(fauxscan, name).__doc__ for name in fauxscan.__all__)
     with pytest.raises(AttributeError, match="No fauxscan attribute judge"):
         _ = fauxscan.judge  # type: ignore[attr-defined]
+
+
+def test_the_package_knows_its_version() -> None:
+    assert fauxscan.__version__ == version("fauxscan")
 
 
 def test_a_path_bytes_a_pillow_image_and_an_array_get_one_verdict(tmp_path: Path, detector: fauxscan.Detector) -> None:

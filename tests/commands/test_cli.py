@@ -84,8 +84,13 @@ def test_all_well_is_zero(home: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (["scan", "in", "--results", "in/face.jpg/r"], "cannot write results to in/face.jpg/r"),
         (["scan", "in", "--results", "/proc/r"], "cannot write results to /proc/r"),
         (["check", "in"], "fauxscan scan"),
-        (["check", "in/face.jpg", "--ignore", "no_face,noface"], "'noface' is not a status. Statuses: ok, no_face"),
-        (["scan", "in", "--results", "r", "--ignore", "none"], "'none' is not a status"),
+        (
+            ["check", "in/face.jpg", "--ignore", "no_face,noface"],
+            "--ignore: unknown status 'noface': did you mean 'no_",
+        ),
+        (["scan", "in", "--results", "r", "--ignore", "none"], "--ignore: unknown status 'none'"),
+        (["latest", "--results", "r", "--status", "ok,noface"], "--status: unknown status 'noface': did you mean 'no_"),
+        (["latest", "--results", "r", "--verdict", "fake"], "Invalid value for '--verdict': 'fake' is not one of"),
         (["latest", "--results", "nowhere"], "no results at nowhere"),
         (["scam"], "scam"),
     ],
@@ -99,6 +104,21 @@ def test_an_error_is_printed_without_a_traceback_and_exits_with_three(
     assert captured.err.startswith("fauxscan: ")
     assert said in captured.err
     assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (["latest"], "fauxscan latest"),
+        (["import-weights", "--size"], "fauxscan import-weights"),
+        (["--no"], "fauxscan"),
+    ],
+)
+def test_wrong_use_refers_to_the_help_of_the_command(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], command: str
+) -> None:
+    assert cli.run(arguments) == 3
+    assert capsys.readouterr().err.endswith(f"\nSee `{command} --help`.\n")
 
 
 def test_a_full_disk_is_printed_without_a_traceback_and_exits_with_three(
@@ -144,6 +164,18 @@ def test_latest_prints_every_path_as_table_csv_and_json(home: Path, capsys: pyte
     recorded = [row["path"] for row in csv.DictReader(io.StringIO(printed["csv"]))]
     assert recorded == [f"'{path}" if path.startswith("=") else path for path in paths]
     assert all(line in printed["table"] for line in ("new\\nline.png", "likely_synthetic", "the file is empty"))
+
+
+def test_latest_prints_the_files_with_any_of_several_statuses(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.run(["scan", "in", "--results", "results"])
+    listed = {}
+    for status in ("", "truncated", "too_small, truncated"):
+        capsys.readouterr()
+        assert cli.run(["latest", "--results", "results", "--format", "json", "--status", status]) == 0
+        listed[status] = json.loads(capsys.readouterr().out)
+    assert listed[""] == queries.latest(home / "results").to_pylist()
+    assert {row["status"] for row in listed["truncated"]} == {"truncated"}
+    assert {row["status"] for row in listed["too_small, truncated"]} == {"too_small", "truncated"}
 
 
 @pytest.mark.parametrize("form", ["table", "csv", "json"])

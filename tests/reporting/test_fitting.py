@@ -16,7 +16,7 @@ from rich.cells import cell_len
 from support import ROOT
 from support.scanning import stub_engine, write_folder
 
-from fauxscan.reporting import fitting
+from fauxscan.reporting import fitting, wrapping
 from fauxscan.scanning import scan
 from fauxscan.scanning.tables import queries
 
@@ -45,6 +45,45 @@ def test_what_all_rows_share_is_printed_once() -> None:
     assert fitting.fit(columns, rows[:1], 80).shared == {"detail": "demo only"}
     assert fitting.fit(columns, [rows[0], {**rows[1], "detail": ""}], 80).shared == {"root": "/in"}
     assert fitting.fit(columns, [], 80).shared == {}
+
+
+def test_a_detail_that_some_rows_share_is_printed_once_as_a_note() -> None:
+    demo = "the model was trained on the demo only, so it gives no verdicts"
+    details = (demo, "the file is empty", demo, "")
+    rows = lines(FILES, *((f"{number}.jpg", "uncertain", "0.500", "ok", text) for number, text in enumerate(details)))
+    fitted = fitting.fit(FILES, rows, 80)
+    assert fitted.notes == [demo]
+    assert [line["detail"] for line in fitted.lines] == ["[1]", "the file is empty", "[1]", ""]
+    assert fitting.fit(FILES, rows, 200).notes == ()
+    narrow = fitting.fit(FILES, rows, 40)
+    assert "detail" in narrow.left_out and narrow.notes == ()
+
+
+def test_a_command_decides_which_columns_matter_most() -> None:
+    columns = ("run_id", "path", "verdict", "p_fake")
+    rows = lines(columns, (IDS[0], "a/b.jpg", "uncertain", "0.500"), (IDS[1], "c/d.jpg", "", "0.400"))
+    assert list(fitting.fit(columns, rows, 30).widths) == ["run_id", "path"]
+    assert list(fitting.fit(columns, rows, 30, ("verdict", "p_fake")).widths) == ["path", "verdict", "p_fake"]
+
+
+def test_words_stay_whole_and_long_ones_break_where_a_name_does() -> None:
+    assert wrapping.wrap("detail", "size or time changed while it was read", 18).splitlines() == [
+        "size or time ", "changed while it ", "was read",
+    ]  # fmt: skip
+    assert wrapping.wrap("detail", "a self-blended face", 13).splitlines() == ["a ", "self-blended ", "face"]
+    assert wrapping.wrap("path", "holiday/IMG_0930.jpg", 14).splitlines() == ["holiday/IMG_", "0930.jpg"]
+    assert wrapping.wrap("verdicts", "1 likely_synthetic, 3 uncertain", 20).splitlines() == [
+        "1 likely_synthetic, ", "3 uncertain",
+    ]  # fmt: skip
+    for text in ("", " ", "-/_", " a  b ", "/very/long-name_of/a.file and more", "顔/写真 の/顔顔顔顔顔"):
+        assert wrapping.wrap("path", text, 5).replace("\n", "") == text.rstrip(" ") or not text.strip()
+
+
+def test_a_column_is_as_wide_as_its_widest_word_unless_words_may_be_long() -> None:
+    columns = ("path", "before", "after")
+    row = ("a" * 60, "likely_synthetic 0.990", "changed_during_read")
+    fitted = fitting.fit(columns, lines(columns, row), 54)
+    assert fitted.widths == {"path": 15, "before": 16, "after": 19}
 
 
 def test_the_least_important_columns_are_left_out_and_a_status_takes_the_place_of_a_verdict() -> None:
@@ -114,6 +153,7 @@ def _read(terminal: int) -> bytes:
         return b""
 
 
+FORMS = ("table", "csv", "json")
 COMMANDS = {
     "latest": "path", "top": "p_fake", "history": "verdict", "runs": "verdicts", "diff": "path", "models": "model",
 }  # fmt: skip
@@ -129,6 +169,25 @@ def test_every_table_fits_a_terminal(results: Path, command: str, columns: int) 
     assert len(headings.split()) >= 2
     if command == "diff":
         assert re.search(r"a/cat\.png\s+->", " ".join(shown)) and "removed" in "".join(shown)
+
+
+def test_history_shows_when_and_what_was_found_even_in_a_narrow_terminal(results: Path) -> None:
+    shown = in_terminal(40, "history", "--results", str(results), "a/a long name for a picture.png")
+    headings = next(line for line in shown if "verdict" in line)
+    assert headings.split() == ["started_at", "change", "verdict", "p_fake"]
+    assert re.search(r"removed\s*$", next(line for line in shown if "removed" in line))  # and no result beside it
+
+
+def test_a_sentence_stands_for_an_empty_table_in_a_terminal_only(results: Path) -> None:
+    nothing = ["latest", "--results", str(results), "--status", "timeout,crashed"]
+    assert in_terminal(80, *nothing)[0].startswith("No files that match these options in ")
+    with queries.open_tables(results) as tables:
+        last = tables.runs().read_all()["run_id"].to_pylist()[-1]
+    same = in_terminal(80, "diff", last, last, "--results", str(results))
+    assert same == ["No files whose result changed or that moved between these two runs."]
+    command = [sys.executable, "-c", "from fauxscan.cli import main; main()", *nothing, "--format"]
+    printed = [subprocess.run([*command, form], capture_output=True, text=True, check=True).stdout for form in FORMS]
+    assert [text.split()[0].partition(",")[0] for text in printed] == ["path", "run_id", "[]"]
 
 
 def test_the_doctors_table_fits_a_terminal() -> None:

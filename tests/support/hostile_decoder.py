@@ -13,7 +13,7 @@ import numpy as np
 from fauxscan.scanning.decoding import worker
 
 ONCE = Path(os.environ.get("HOSTILE_ONCE", os.devnull))
-BEGUN = Path(os.environ.get("HOSTILE_BEGUN", os.devnull))  # there once a file that lasts is begun
+BEGUN = Path(os.environ.get("HOSTILE_BEGUN", os.devnull))  # a byte for each time that a file that lasts is begun
 
 
 def look(content: Any, *rest: Any) -> Iterator[Any]:
@@ -23,7 +23,8 @@ def look(content: Any, *rest: Any) -> Iterator[Any]:
         ONCE.touch()
         os.kill(os.getpid(), signal.SIGSEGV)
     if order in (b"HANG", b"SLOW"):
-        BEGUN.touch()
+        with BEGUN.open("ab") as begun:
+            begun.write(b".")
     if order == b"HANG":
         while True:
             pass
