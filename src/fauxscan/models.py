@@ -16,7 +16,7 @@ from pydantic import AliasChoices, Field, ValidationError
 
 from fauxscan import disk
 from fauxscan.params import FaceParams, ReencodeParams
-from fauxscan.records import ModelError, Recipe, Strict, View
+from fauxscan.records import InputError, ModelError, Recipe, Strict, View
 
 CARD, NETWORK = "card.json", "model.keras"
 PACKAGE = "fauxscan"  # under which our layers are registered with Keras
@@ -168,6 +168,13 @@ def _frozen(config: Any) -> Any:
     if registered.startswith(f"{PACKAGE}>"):
         frozen |= {"module": WIRE_MODULES.get(registered, WIRE_MODULE), "class_name": registered.partition(">")[2]}
     return frozen
+
+
+def refuse_existing(out: Path) -> Path:
+    """Return the model folder that is to be written. Raise InputError if it exists."""
+    if out.exists():
+        raise InputError(f"{out} already exists: name another folder for the model, or remove it")
+    return out
 
 
 def save(folder: Path, network: Any, card: ModelCard) -> None:

@@ -108,8 +108,7 @@ def _model(
 
 def _check_folders(tree: Path, out: Path) -> None:
     """Raise UserError if the model folder exists, or the folder of images does not."""
-    if out.exists():
-        raise UserError(f"{out} already exists: name another folder for the model")
+    models.refuse_existing(out)
     if not tree.is_dir():
         raise UserError(f"there is no folder {tree}")
 

@@ -257,7 +257,7 @@ def test_an_existing_model_folder_is_refused_before_anything_is_loaded(tmp_path:
     arguments = [sys.executable, "-c", NO_KERAS, *command, "--out", str(tmp_path)]
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     said, code = done.stderr.splitlines()
-    assert said == f"fauxscan: {tmp_path} already exists: name another folder with --out, or remove it"
+    assert said == f"fauxscan: {tmp_path} already exists: name another folder for the model, or remove it"
     assert code == "3 []"
 
 

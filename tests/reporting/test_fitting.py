@@ -75,8 +75,8 @@ def test_words_stay_whole_and_long_ones_break_where_a_name_does() -> None:
     assert wrapping.wrap("verdicts", "1 likely_synthetic, 3 uncertain", 20).splitlines() == [
         "1 likely_synthetic, ", "3 uncertain",
     ]  # fmt: skip
-    for text in ("", " ", "-/_", " a  b ", "/very/long-name_of/a.file and more", "顔/写真 の/顔顔顔顔顔"):
-        assert wrapping.wrap("path", text, 5).replace("\n", "") == text.rstrip(" ") or not text.strip()
+    for text in ("", "-/_", " a  b ", "/very/long-name_of/a.file and more", "顔/写真 の/顔顔顔顔顔"):
+        assert wrapping.wrap("path", text, 5).replace("\n", "") == text
 
 
 def test_a_column_is_as_wide_as_its_widest_word_unless_words_may_be_long() -> None:

@@ -84,8 +84,7 @@ def recalibrate(
 
 def _calibratable(model: Path, out: Path) -> ModelCard:
     """Return the card of the model. Raise UserError if it is an ensemble, or if `out` exists."""
-    if out.exists():
-        raise UserError(f"{out} already exists: name another folder for the calibrated model")
+    models.refuse_existing(out)
     if (model / ensemble.CARD_FILE).is_file():
         raise UserError(f"{model} is an ensemble: calibrate its members, then combine them again with `make repro`")
     return models.read_card(model)

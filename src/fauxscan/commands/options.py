@@ -102,10 +102,10 @@ def load_params(file: Path | None) -> Params:
 
 
 def new_folder(out: Path) -> Path:
-    """Return the folder that a command is to write. Raise UserError if it exists, before any work is done."""
-    if out.exists():
-        raise UserError(f"{out} already exists: name another folder with --out, or remove it")
-    return out
+    """Return the model folder that a command is to write. Raise InputError if it exists, before any work is done."""
+    from fauxscan import models
+
+    return models.refuse_existing(out)
 
 
 def pairs(option: str, arguments: Sequence[str], form: str = "FOLDER=VALUE") -> dict[str, str]:

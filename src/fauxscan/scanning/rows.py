@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from operator import attrgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fauxscan.records import Status
@@ -24,6 +25,14 @@ HARMLESS = frozenset({Status.OK, Status.UNSUPPORTED})
 def failures(statuses: Mapping[str, int], ignored: Collection[str] = ()) -> int:
     """Return the number of files with a status that is a failure and is not ignored."""
     return sum(count for status, count in statuses.items() if status not in HARMLESS and status not in ignored)
+
+
+def utf8(path: Path) -> str | None:
+    """Return a path as tables hold it, or None if its bytes are not UTF-8."""
+    try:
+        return os.fsencode(path).decode("utf-8")
+    except UnicodeDecodeError:
+        return None
 
 
 class Change(StrEnum):

@@ -21,8 +21,7 @@ def import_weights(
     `fake_is` is the label that the source gives to fakes. If it is 0, the output is P(real) and is turned into P(fake).
     Raise UserError if `out` exists or the file does not fit.
     """
-    if out.exists():
-        raise UserError(f"{out} is already there: name another folder with --out")
+    models.refuse_existing(out)
     origin = Origin(file=file.name, sha256=_sha256(file), fake_is=fake_is)
     network = detectors.build(detector, options)
     loading.load_into(network, file)

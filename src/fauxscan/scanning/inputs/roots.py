@@ -15,7 +15,7 @@ from fauxscan.scanning.inputs import addresses, filters
 from fauxscan.scanning.inputs.filters import Filters
 from fauxscan.scanning.inputs.local import Walk
 from fauxscan.scanning.inputs.object_store import Store
-from fauxscan.scanning.rows import Entry
+from fauxscan.scanning.rows import Entry, utf8
 
 
 class Listing(Protocol):
@@ -62,12 +62,11 @@ class LocalFolder:
     @property
     def text(self) -> str:
         """Return the path. Raise InputError for a name that tables cannot hold."""
-        try:
-            return os.fsencode(self.path).decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"the name of the folder {os.fsencode(self.path)!r} is not UTF-8: rename it, or scan its parent folder"
-            ) from error
+        text = utf8(self.path)
+        if text is None:
+            name = os.fsencode(self.path)
+            raise InputError(f"the name of the folder {name!r} is not UTF-8: rename it, or scan its parent folder")
+        return text
 
     def check(self) -> None:
         """Raise InputError if the folder does not exist."""

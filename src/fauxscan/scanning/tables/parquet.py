@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from fauxscan import disk
 from fauxscan.records import ResultsError
+from fauxscan.scanning.rows import utf8
 from fauxscan.scanning.tables.schemas import ADDED, ALL, EVALUATIONS, MEDIA, SCORES, VERSION, name_of
 
 if TYPE_CHECKING:  # importing it loads pandas, which takes too long for a scan
@@ -57,7 +58,7 @@ def _acquire_lock(results: Path) -> filelock.BaseFileLock:
 
 def _check_name(results: Path) -> None:
     """Raise ResultsError if Arrow and DuckDB cannot open files in a folder of this name."""
-    if os.fsencode(results.absolute()).decode("utf-8", "replace") != str(results.absolute()):
+    if utf8(results.absolute()) != str(results.absolute()):
         name = os.fsencode(results)
         raise ResultsError(f"the name of the results folder {name!r} is not UTF-8: name another folder with --results")
 
