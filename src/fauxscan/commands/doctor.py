@@ -64,7 +64,9 @@ def doctor(
     results: Annotated[
         Path | None,
         typer.Option(
-            "--results", metavar="FOLDER", help="Also check that scans can write to FOLDER, and the tables in it."
+            "--results",
+            metavar="FOLDER",
+            help="Also check that scans can write to FOLDER, and that its tables are not damaged.",
         ),
     ] = None,
     models: Models = None,

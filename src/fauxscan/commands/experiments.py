@@ -24,7 +24,7 @@ Labels = Annotated[
     typer.Option(
         "--label",
         metavar="FOLDER=CLASS",
-        help="Class of a subfolder: real, or the name of what made its fakes. Repeatable.",
+        help="Class of a subfolder: real, or the generator of its fakes. Repeatable.",
     ),
 ]
 Splits = Annotated[
@@ -42,14 +42,17 @@ NewModel = Annotated[
         "--out",
         metavar="FOLDER",
         callback=new_folder,
-        help="Model folder to write; its name becomes the model's.",
+        help="Model folder to write. The model gets the folder's name.",
     ),
 ]
 
 
 def audit(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Prepared dataset, such as data/demo, or any folder of images.")
+        Path,
+        typer.Argument(
+            metavar="FOLDER", help="Prepared dataset, such as data/demo, or with --label any folder of images."
+        ),
     ],
     labels: Labels = None,
     splits: Splits = None,
@@ -106,7 +109,7 @@ def preset(
 
 
 def validate(params_file: ParamsFile = None) -> None:
-    """Check params.yaml as a whole. `make repro` and every stage of the pipeline do so before any work."""
+    """Check all of params.yaml. `make repro` and every stage of the pipeline also do this first."""
     from fauxscan.preparing.download.dataset import refuse_without_folder
 
     file = params_file or params.DEFAULT_FILE

@@ -71,19 +71,29 @@ IgnoreOption = Annotated[
         metavar="STATUS,...",
         rich_help_panel=RESULTS,
         show_default=False,
-        help="Statuses that do not set the exit code 2, such as no_face,too_small. `unsupported` never does. Default: "
-        "none.",
+        help="Do not exit with 2 because of files with these statuses, such as no_face,too_small. `unsupported` never "
+        "causes it. Default: none.",
     ),
 ]
-_FACES = 'Detect faces for models that look at faces ("detect"), or use every image as one face crop ("whole").'
-_AUTO = 'Or use an image that is itself a face crop as it is, and detect faces in others ("auto").'
 FacesOption = Annotated[
     Framing,
-    typer.Option("--faces", rich_help_panel=MODEL, show_default=False, help=f"{_FACES} {_AUTO} Default: auto."),
+    typer.Option(
+        "--faces",
+        rich_help_panel=MODEL,
+        show_default=False,
+        help="For models that look at faces, find the faces in each image (detect), take the whole image as one face "
+        "(whole), or take it whole only if it is itself a face crop (auto). Default: auto.",
+    ),
 ]
 CropsOption = Annotated[  # of commands that work on crops
     FaceMode,
-    typer.Option("--faces", rich_help_panel=MODEL, show_default=False, help=f"{_FACES} Default: whole."),
+    typer.Option(
+        "--faces",
+        rich_help_panel=MODEL,
+        show_default=False,
+        help="For models that look at faces, find the faces in each image (detect), or take the whole image as one "
+        "face (whole). Default: whole.",
+    ),
 ]
 FormatOption = Annotated[
     Format,

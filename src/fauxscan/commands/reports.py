@@ -103,7 +103,7 @@ def latest(
 
 
 def top(results: Results, count: Count = 20, root: Root = None, form: FormatOption = Format.TABLE) -> None:
-    """Show the files with the highest p_fake, highest first."""
+    """Show the files with the highest p_fake (probability of being fake), highest first."""
     from fauxscan.scanning.tables import queries
 
     with queries.open_tables(results) as tables:
@@ -111,7 +111,7 @@ def top(results: Results, count: Count = 20, root: Root = None, form: FormatOpti
 
 
 def history(path: FilePath, results: Results, form: FormatOption = Format.TABLE) -> None:
-    """Show every recorded result for a file, oldest first, also under the names that it had before it moved."""
+    """Show every recorded result for a file, oldest first, including those under its earlier names."""
     from fauxscan.scanning.tables import queries
 
     with queries.open_tables(results) as tables:
@@ -215,7 +215,7 @@ def _result(row: dict[str, Any], when: str) -> str | None:
 
 
 def results(reports: Reports = Path("reports")) -> None:
-    """Show the accuracy of each evaluated model, and where its report is."""
+    """Show the accuracy of each evaluated model, and the path of the report."""
     from fauxscan.reporting import terminal
 
     terminal.show(Console(), reports)

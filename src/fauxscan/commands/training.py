@@ -133,14 +133,14 @@ def predict(
     threshold: Annotated[
         float,
         typer.Option(
-            min=0, max=1, metavar="P", show_default=False, help="Lowest P(fake) of files called fake. Default: 0.5."
+            min=0, max=1, metavar="P", show_default=False, help="Call files fake from this P(fake) on. Default: 0.5."
         ),
     ] = 0.5,
-    probabilities: Annotated[bool, typer.Option("--probabilities", help="Also print P(fake).")] = False,
+    probabilities: Annotated[bool, typer.Option("--probabilities", help="Also print P(fake) of each file.")] = False,
     faces: FacesOption = "auto",
     params_file: ParamsFile = None,
 ) -> None:
-    """Print the class of each file as CSV: path, class, P(fake) with --probabilities, and detail.
+    """Print the path, the class and remarks (`detail`) of each file as CSV.
 
     The class is `uncertain` for every file if the model knows too little for a verdict.
     """

@@ -23,13 +23,13 @@ class DataOptions:
     real: Annotated[
         list[str],
         typer.Option(
-            "--real", metavar="FOLDER", rich_help_panel=DATA, help="Folder of real images, below TREE. Repeatable."
+            "--real", metavar="FOLDER", rich_help_panel=DATA, help="Subfolder of TREE with real images. Repeatable."
         ),
     ]
     fake: Annotated[
         list[str] | None,
         typer.Option(
-            "--fake", metavar="FOLDER", rich_help_panel=DATA, help="Folder of fake images, below TREE. Repeatable."
+            "--fake", metavar="FOLDER", rich_help_panel=DATA, help="Subfolder of TREE with fake images. Repeatable."
         ),
     ] = None
     self_blended: Annotated[
@@ -156,7 +156,7 @@ class RecipeOptions:
         typer.Option(
             metavar="N",
             rich_help_panel=TRAINING,
-            help="Stop after N epochs without a better one; 0 trains to the end. Default: the recipe's.",
+            help="Stop after N epochs without improvement; 0 never stops early. Default: the recipe's.",
         ),
     ] = None
     augmentation: Annotated[
@@ -330,11 +330,15 @@ class ReportOptions:
     ] = False
     real: Annotated[
         list[str] | None,
-        typer.Option("--real", metavar="FOLDER", rich_help_panel=REPORT, help="Folder of real images. Repeatable."),
+        typer.Option(
+            "--real", metavar="NAME", rich_help_panel=REPORT, help="Subfolder of FOLDER with real images. Repeatable."
+        ),
     ] = None
     fake: Annotated[
         list[str] | None,
-        typer.Option("--fake", metavar="FOLDER", rich_help_panel=REPORT, help="Folder of fake images. Repeatable."),
+        typer.Option(
+            "--fake", metavar="NAME", rich_help_panel=REPORT, help="Subfolder of FOLDER with fake images. Repeatable."
+        ),
     ] = None
 
     @property
@@ -342,7 +346,7 @@ class ReportOptions:
         """Return the class of each labelled folder. Raise UserError if a report lacks such folders."""
         labels = classes_of(self.real or [], self.fake or [])
         if self.report and not labels:
-            raise UserError("--report compares with folders that you name: add --real FOLDER and --fake FOLDER")
+            raise UserError("--report compares with folders that you name: add --real NAME and --fake NAME")
         return labels
 
 
