@@ -75,7 +75,7 @@ def test_words_stay_whole_and_long_ones_break_where_a_name_does() -> None:
     assert wrapping.wrap("verdicts", "1 likely_synthetic, 3 uncertain", 20).splitlines() == [
         "1 likely_synthetic, ", "3 uncertain",
     ]  # fmt: skip
-    for text in ("", "-/_", " a  b ", "/very/long-name_of/a.file and more", "顔/写真 の/顔顔顔顔顔"):
+    for text in ("", " ", "-/_", " a  b ", "/very/long-name_of/a.file and more", "顔/写真 の/顔顔顔顔顔"):
         assert wrapping.wrap("path", text, 5).replace("\n", "") == text
 
 
@@ -180,7 +180,7 @@ def test_history_shows_when_and_what_was_found_even_in_a_narrow_terminal(results
 
 def test_a_sentence_stands_for_an_empty_table_in_a_terminal_only(results: Path) -> None:
     nothing = ["latest", "--results", str(results), "--status", "timeout,crashed"]
-    assert in_terminal(80, *nothing)[0].startswith("No files that match these options in ")
+    assert in_terminal(80, *nothing)[0].startswith("No files that match these options in")
     with queries.open_tables(results) as tables:
         last = tables.runs().read_all()["run_id"].to_pylist()[-1]
     same = in_terminal(80, "diff", last, last, "--results", str(results))

@@ -103,7 +103,7 @@ def print_table(
     rest = iter(rows)
     lines = [{name: cell(row[name]) for name in columns} for row in islice(rest, MAX_LINES)]
     if console.is_terminal and empty and not lines:
-        _print_line(console, empty)
+        console.print(Text(visible(empty), overflow="fold"))
     elif console.is_terminal:
         _print_fitted(console, fitting.fit(columns, lines, console.width, first))
     else:

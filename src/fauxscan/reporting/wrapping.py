@@ -18,6 +18,8 @@ def widest_word(column: str, texts: Iterable[str]) -> int:
 
 def wrap(column: str, text: str, width: int) -> str:
     """Return the text of a cell with line breaks. A line is wider than `width` only if it has no place to break."""
+    if cell_len(text) <= width:
+        return text
     lines = [""]
     for word in _words(column, text):
         for piece in [word] if cell_len(word.strip()) <= width else PART.findall(word):
