@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export DO_NOT_TRACK ?= 1
 
-.PHONY: help setup setup-dev setup-extras repro serve test test-slow fuzz check lock
+.PHONY: help setup setup-dev setup-extras repro serve test test-slow fuzz check docs lock
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -47,6 +47,9 @@ check: setup-dev ## lint, format, types, and which part imports which
 	mypy
 	lint-imports --no-logo --no-cache
 
+docs: setup-dev ## build the documentation as a site that can be read offline: site/index.html
+	sphinx-build --quiet --nitpicky --fail-on-warning --keep-going -d site/.doctrees -c docs . site
+
 COMPILE := uv pip compile -q --universal --generate-hashes
 PIPELINE := --extra pipeline --extra flows
 EXTRAS := --extra s3 --extra gs --extra heic
@@ -66,7 +69,7 @@ lock: setup ## resolve the hashed requirements anew
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt
 	@touch $@
 
-.venv/$(DEVICE).txt: requirements/$(DEVICE).txt pyproject.toml .venv/bin/uv
+.venv/$(DEVICE).txt: requirements/$(DEVICE).txt pyproject.toml setup.py .venv/bin/uv
 	$(INSTALL) --require-hashes -r $<
 	$(INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@

@@ -14,6 +14,7 @@ from prefect.utilities.annotations import quote
 from pydantic import PositiveInt
 
 from fauxscan import params
+from fauxscan.installation import requirements
 from fauxscan.params import Links
 from fauxscan.records import Framing
 from fauxscan.scanning import scan as scanning
@@ -25,7 +26,8 @@ from fauxscan.scanning.inputs.selection import Selection
 from fauxscan.scanning.rows import FileBatch, Outcome
 from fauxscan.scanning.scan import Summary, Work
 from fauxscan.scanning.tables import parquet
-from flows import missed_runs, progress, task_runners
+
+from . import missed_runs, progress, task_runners
 
 Numbered = tuple[int, FileBatch]
 PERMANENT_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS)  # until a person changes permissions
@@ -118,6 +120,7 @@ def scan(
     """
     if skipped := missed_runs.skipped_state():
         return skipped
+    requirements.check_platform()
     numbers = filters.add_filters(params.load(Path(params_file)), include, exclude, hidden, links)
     numbers = params.limited(numbers, limits or {})
     chosen = settings.read(numbers, [Path(model) for model in models or ()], faces, Path(params_file).parent)
