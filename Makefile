@@ -3,6 +3,7 @@ DEVICE ?= cpu
 PYTHON ?= python3
 SECONDS ?= 600
 PORT ?= 4200
+SITE ?= site
 PARALLEL := -n logical --maxprocesses 4 --dist loadfile
 BIN := .venv/bin
 # Compiled at once: where PYTHONDONTWRITEBYTECODE is set, every process would compile what it imports, TensorFlow for 8 s.
@@ -47,8 +48,8 @@ check: setup-dev ## lint, format, types, and which part imports which
 	mypy
 	lint-imports --no-logo --no-cache
 
-docs: setup-dev ## build the documentation as a site that can be read offline: site/index.html
-	sphinx-build --quiet --nitpicky --fail-on-warning --keep-going -d site/.doctrees -c docs . site
+docs: setup-dev ## build the documentation as a site that needs no network: site/index.html
+	python -m sphinx --quiet --nitpicky --fail-on-warning --keep-going -d $(SITE)/.doctrees -c docs . $(SITE)
 
 COMPILE := uv pip compile -q --universal --generate-hashes
 PIPELINE := --extra pipeline --extra flows

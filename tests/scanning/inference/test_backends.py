@@ -167,7 +167,9 @@ def test_auto_takes_tensorflow_only_where_it_is_installed_and_a_gpu_is(
 
 def test_an_engine_that_is_not_installed_is_refused_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     without(monkeypatch, "tensorflow", "openvino")
-    with pytest.raises(MissingExtraError, match="openvino, which is not installed: pip install fauxscan, or set it to auto"):
+    with pytest.raises(
+        MissingExtraError, match="openvino, which is not installed: pip install fauxscan, or set it to auto"
+    ):
         settings.choose_engine("openvino")
     with pytest.raises(MissingExtraError, match=r'tensorflow, which is not installed: pip install "fauxscan\[train\]"'):
         settings.choose_engine("tensorflow")
@@ -213,7 +215,9 @@ def test_a_folder_without_them_is_refused_where_tensorflow_is_not_installed(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     without(monkeypatch, "tensorflow")
-    with pytest.raises(MissingExtraError, match=r"wholes: the folder has no OpenVINO files.*pip install .fauxscan\[train\]"):
+    with pytest.raises(
+        MissingExtraError, match=r"wholes: the folder has no OpenVINO files.*install .fauxscan\[train\]"
+    ):
         backends.load(chosen([exported_models[0], tiny_models[1]]))
 
 
