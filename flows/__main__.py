@@ -27,7 +27,14 @@ def scan(
             "Default: threads of this process."
         ),
     ] = None,
-    params_file: Annotated[str, typer.Option("--params", help="File with the parameters.")] = "params.yaml",
+    params_file: Annotated[
+        str | None,
+        typer.Option(
+            "--params",
+            help="File with the parameters. Default: params.yaml in the current folder, or the built-in values if there "
+            "is none.",
+        ),
+    ] = None,
 ) -> None:
     """Scan a folder on one machine or a cluster."""
     from . import scan as scan_flow
