@@ -31,8 +31,8 @@ def scan(
         str | None,
         typer.Option(
             "--params",
-            help="File with the parameters. Default: params.yaml in the current folder, or the built-in values if there "
-            "is none.",
+            help="File with the parameters. Default: params.yaml in the current folder, or the built-in values if "
+            "there is none.",
         ),
     ] = None,
 ) -> None:

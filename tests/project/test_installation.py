@@ -264,7 +264,7 @@ def test_the_source_distribution_is_complete_has_no_data_and_gives_the_same_whee
     code = {name for name in found if name.startswith(("flows/", "src/fauxscan/"))}
     made = {name for name in found if ".egg-info/" in name} | {"PKG-INFO", "setup.cfg"}
     assert found - code - made == {"LICENSE", "README.md", "pyproject.toml", "setup.py", "MANIFEST.in"}
-    assert {Path(name).suffix or Path(name).name for name in code} == {".py", ".pyi", ".html", "py.typed"}
+    assert {Path(name).suffix for name in code} == {".py", ".pyi", ".html", ".typed"}
     for name in ("LICENSE", "README.md"):
         assert (source / name).read_bytes() == (ROOT / name).read_bytes()
     assert names(built(source, tmp_path / "wheel", "wheel")) == names(wheel)

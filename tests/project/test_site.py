@@ -86,7 +86,7 @@ def test_the_site_requests_only_its_own_files(site: Path) -> None:
 
 def is_own(file: Path, address: str) -> bool:
     """Return whether an address in a file is that of a file of the site, relative to it; an empty one is its own."""
-    return not address or not re.match(r"\w+:|/", address) and (file.parent / re.split("[?#]", address)[0]).is_file()
+    return not address or (not re.match(r"\w+:|/", address) and (file.parent / re.split("[?#]", address)[0]).is_file())
 
 
 @pytest.mark.parametrize(
