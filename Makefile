@@ -3,6 +3,7 @@ DEVICE ?= cpu
 PYTHON ?= python3
 SECONDS ?= 600
 PORT ?= 4200
+SITE ?= site
 PARALLEL := -n logical --maxprocesses 4 --dist loadfile
 BIN := .venv/bin
 # Compiled at once: where PYTHONDONTWRITEBYTECODE is set, every process would compile what it imports, TensorFlow for 8 s.
@@ -11,7 +12,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export DO_NOT_TRACK ?= 1
 
-.PHONY: help setup setup-dev setup-extras repro serve test test-slow fuzz check lock
+.PHONY: help setup setup-dev setup-extras repro serve test test-slow fuzz check docs lock
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -47,6 +48,9 @@ check: setup-dev ## lint, format, types, and which part imports which
 	mypy
 	lint-imports --no-logo --no-cache
 
+docs: setup-dev ## build the documentation as a site that needs no network: site/index.html
+	python -m sphinx --quiet --nitpicky --fail-on-warning --keep-going -d $(SITE)/.doctrees -c docs . $(SITE)
+
 COMPILE := uv pip compile -q --universal --generate-hashes
 PIPELINE := --extra pipeline --extra flows
 EXTRAS := --extra s3 --extra gs --extra heic
@@ -66,7 +70,7 @@ lock: setup ## resolve the hashed requirements anew
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt
 	@touch $@
 
-.venv/$(DEVICE).txt: requirements/$(DEVICE).txt pyproject.toml .venv/bin/uv
+.venv/$(DEVICE).txt: requirements/$(DEVICE).txt pyproject.toml setup.py .venv/bin/uv
 	$(INSTALL) --require-hashes -r $<
 	$(INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@

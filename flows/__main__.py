@@ -27,10 +27,17 @@ def scan(
             "Default: threads of this process."
         ),
     ] = None,
-    params_file: Annotated[str, typer.Option("--params", help="File with the parameters.")] = "params.yaml",
+    params_file: Annotated[
+        str | None,
+        typer.Option(
+            "--params",
+            help="File with the parameters. Default: params.yaml in the current folder, or the built-in values if "
+            "there is none.",
+        ),
+    ] = None,
 ) -> None:
     """Scan a folder on one machine or a cluster."""
-    from flows import scan as scan_flow
+    from . import scan as scan_flow
 
     workers = int(cluster) if cluster and cluster.isdigit() else cluster
     try:
@@ -44,7 +51,7 @@ def scan(
 @app.command()
 def refresh(project: Annotated[str, typer.Option(help="Folder that contains dvc.yaml.")] = ".") -> None:
     """Reproduce every stale DVC stage; each stage is a task."""
-    from flows import refresh as refresh_flow
+    from . import refresh as refresh_flow
 
     refresh_flow.refresh(project)
 

@@ -18,7 +18,7 @@ from prefect.context import FlowRunContext
 from prefect.states import Completed
 from prefect.types import DateTime
 
-from flows import webhook
+from . import webhook
 
 SKIPPED = "Skipped"
 

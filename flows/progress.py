@@ -26,7 +26,8 @@ from fauxscan.reporting.scans import visible
 from fauxscan.scanning.rows import Entry, Outcome
 from fauxscan.scanning.scan import Summary, Work
 from fauxscan.scanning.tables import queries
-from flows import artifacts
+
+from . import artifacts
 
 UPDATE_INTERVAL_S = 2.0  # of the progress artifact
 T = TypeVar("T")

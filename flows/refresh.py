@@ -15,8 +15,9 @@ from prefect.states import Completed
 from fauxscan import params
 from fauxscan.scanning.inputs import addresses
 from fauxscan.scanning.tables import evaluations
-from flows import missed_runs
-from flows.scan import scan
+
+from . import missed_runs
+from .scan import scan
 
 TAIL = 30  # lines of output in an error message
 UNCHANGED = "didn't change, skipping"  # in the output of DVC

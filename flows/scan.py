@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from prefect import flow, task
+from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.futures import PrefectFuture
@@ -14,6 +14,7 @@ from prefect.utilities.annotations import quote
 from pydantic import PositiveInt
 
 from fauxscan import params
+from fauxscan.installation import requirements
 from fauxscan.params import Links
 from fauxscan.records import Framing
 from fauxscan.scanning import scan as scanning
@@ -25,7 +26,8 @@ from fauxscan.scanning.inputs.selection import Selection
 from fauxscan.scanning.rows import FileBatch, Outcome
 from fauxscan.scanning.scan import Summary, Work
 from fauxscan.scanning.tables import parquet
-from flows import missed_runs, progress, task_runners
+
+from . import missed_runs, progress, task_runners
 
 Numbered = tuple[int, FileBatch]
 PERMANENT_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS)  # until a person changes permissions
@@ -100,7 +102,7 @@ def scan(
     results: str,
     models: list[str] | None = None,
     faces: Framing = "auto",
-    params_file: str = "params.yaml",
+    params_file: str | None = None,
     *,
     paths: list[str] | None = None,
     include: list[str] | None = None,
@@ -112,15 +114,19 @@ def scan(
 ) -> Any:
     """Scan a folder into the tables at `results`, and return the number of files by status.
 
-    Without `paths`, the whole folder is scanned. Patterns are added to those in params.yaml; `limits` are values of its
-    sections `media`, `faces` and `scan` for this scan alone. `cluster` is the address of a Dask scheduler, or the
+    Without `params_file`, params.yaml of the current folder is read, or the built-in values are used if there is none.
+    Without `paths`, the whole folder is scanned. Patterns are added to those of the parameters; `limits` are values of
+    their sections `media`, `faces` and `scan` for this scan alone. `cluster` is the address of a Dask scheduler, or the
     number of processes to start on this machine.
     """
     if skipped := missed_runs.skipped_state():
         return skipped
-    numbers = filters.add_filters(params.load(Path(params_file)), include, exclude, hidden, links)
+    requirements.check_platform()
+    file = params.find(Path(params_file) if params_file else None)
+    numbers = filters.add_filters(params.load(file), include, exclude, hidden, links)
     numbers = params.limited(numbers, limits or {})
-    chosen = settings.read(numbers, [Path(model) for model in models or ()], faces, Path(params_file).parent)
+    get_run_logger().info("Parameters: %s", file or "built-in, because the folder of this run has no params.yaml")
+    chosen = settings.read(numbers, [Path(model) for model in models or ()], faces, file.parent if file else Path())
     selected = selection.select_below(folder, paths or ())
     summary = scan_selection(
         selected, addresses.local_path(results).resolve(), Engine(chosen), cluster or chosen.scan.cluster

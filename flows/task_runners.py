@@ -9,7 +9,7 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from fauxscan.records import UserError
+from fauxscan.records import MissingExtraError, UserError
 from fauxscan.scanning.scan import AT_ONCE
 
 BATCHES_PER_THREAD = 2  # of a Dask worker: one that it judges, and one that waits
@@ -44,7 +44,7 @@ class Cluster(NamedTuple):
 def open_cluster(cluster: str | int | None) -> Iterator[Cluster]:
     """Yield the cluster at a scheduler's address, or one of so many local processes; for None, a pool of threads.
 
-    Raise UserError if the scheduler does not respond, or if prefect-dask is not installed.
+    Raise UserError if the scheduler does not respond, and MissingExtraError if prefect-dask is not installed.
     """
     if cluster is None:
         threads: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=AT_ONCE)
@@ -61,7 +61,7 @@ def _open_dask(cluster: str | int) -> Iterator[Any]:
     try:
         from prefect_dask.task_runners import DaskTaskRunner
     except ImportError as error:
-        raise UserError('a cluster needs prefect-dask: pip install "fauxscan[flows]"') from error
+        raise MissingExtraError('a cluster needs prefect-dask: pip install "fauxscan[flows]"') from error
     if isinstance(cluster, int):
         local = {"n_workers": cluster, "threads_per_worker": AT_ONCE, "dashboard_address": "127.0.0.1:0"}
         runner = DaskTaskRunner(cluster_kwargs=local)

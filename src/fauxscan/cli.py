@@ -15,6 +15,7 @@ from fauxscan.commands.help import PlainCommand, PlainGroup
 from fauxscan.commands.options import OK, STOPPED, WRONG
 from fauxscan.console.interrupts import Interrupts
 from fauxscan.console.noise import quiet_libraries
+from fauxscan.installation.requirements import checked_installation
 from fauxscan.records import UserError
 
 PANELS = {
@@ -27,14 +28,6 @@ PANELS = {
         experiments.validate,
         experiments.import_weights, reports.results,
     ),
-}  # fmt: skip
-# The extras of pyproject.toml, and the modules that commands import from each.
-EXTRAS = {
-    "train": (
-        "gdown", "h5py", "imagehash", "jinja2", "keras", "matplotlib", "multivolumefile", "pandas", "py7zr",
-        "requests", "scipy", "sklearn", "tensorflow", "urllib3",
-    ),
-    "pipeline": ("dvclive", "ruamel"),
 }  # fmt: skip
 app = typer.Typer(
     cls=PlainGroup,
@@ -69,16 +62,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     3: wrong use or configuration. 130: stopped by Ctrl-C.
     """
     try:
-        code = app(arguments, prog_name="fauxscan", standalone_mode=False)
+        with checked_installation():
+            code = app(arguments, prog_name="fauxscan", standalone_mode=False)
     except UserError as error:
         return _report_error(str(error))
     except typer.TyperException as error:
-        context = getattr(error, "ctx", None)  # of the command that was used in a wrong way
-        command = context.command_path if context else "fauxscan"
-        message = error.format_message().replace("Value error, ", "")  # which pydantic puts before choices
-        return _report_error(f"{message}\nSee `{command} --help`.")
-    except ModuleNotFoundError as error:
-        return _report_error(_missing_extra(error))
+        return _report_error(_usage_error(error))
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         remedy = "Progress is saved. Fix this and run the same command again."
@@ -88,13 +77,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return int(code or OK)
 
 
-def _missing_extra(error: ModuleNotFoundError) -> str:
-    """Return what to install for a module that is not installed. Raise the error again if no extra has the module."""
-    module = (error.name or "").partition(".")[0]
-    for extra, modules in EXTRAS.items():
-        if module in modules:
-            return f'this command needs the package {module}, which is not installed: pip install "fauxscan[{extra}]"'
-    raise error
+def _usage_error(error: typer.TyperException) -> str:
+    """Return what is wrong with the arguments, and whose help to see: that of the command in question."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "fauxscan"
+    message = error.format_message().replace("Value error, ", "")  # which pydantic puts before choices
+    return f"{message}\nSee `{command} --help`."
 
 
 def _report_error(message: str) -> int:

@@ -32,6 +32,14 @@ class ResultsError(UserError):
     """A results folder that is missing, damaged, in use or cannot be written."""
 
 
+class MissingExtraError(UserError, ModuleNotFoundError):
+    """A package that is not installed; the message says what installs it, such as an extra of fauxscan."""
+
+
+class PlatformError(UserError):
+    """An operating system other than Linux."""
+
+
 class Status(StrEnum):
     """The outcome of judging a file."""
 

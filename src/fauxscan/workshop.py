@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from fauxscan import datasets, detectors, models
+from fauxscan.installation.requirements import checked_installation
 from fauxscan.models import ModelCard
 from fauxscan.params import SCRATCH, DatasetParams, ModelParams, Params, WeightsParams, faults
 from fauxscan.records import FAKE, REAL, FaceMode, Framing, Status, UserError
@@ -67,6 +68,7 @@ def work_folder(model: Path) -> Path:
 # === Training ===
 
 
+@checked_installation()
 def train(
     tree: Path, labels: Mapping[str, str], out: Path, detector: str, params: Params,
     options: Mapping[str, Any] | None = None, recipe: Mapping[str, Any] | None = None, faces: FaceMode = "whole",
@@ -186,6 +188,7 @@ def _plot(checkpointer: "Checkpointer", plot: Path) -> None:
     figures.training(pd.DataFrame(checkpointer.history), plot)
 
 
+@checked_installation()
 def held_out_figures(model: Path, params: Params) -> dict[str, dict[str, float]]:
     """Return the figures by face, media file and source of a model that `train` wrote, on its held-out sources.
 
@@ -205,6 +208,7 @@ def held_out_figures(model: Path, params: Params) -> dict[str, dict[str, float]]
 # === Predicting ===
 
 
+@checked_installation()
 def predict(
     model: Path, folder: Path, params: Params, threshold: float = 0.5, faces: Framing = "auto"
 ) -> list[Prediction]:
@@ -236,6 +240,7 @@ def _label(p_fake: float, threshold: float) -> int:
     return FAKE if p_fake >= threshold else REAL
 
 
+@checked_installation()
 def report(
     predictions: Sequence[Prediction], tree: Path, labels: Mapping[str, str],
     classes: tuple[str, str] = ("real", "fake"), threshold: float = 0.5,

@@ -17,6 +17,7 @@ from support import ROOT
 from support.scanning import stub_cards, write_params
 
 from fauxscan import params
+from fauxscan.records import PlatformError
 from fauxscan.scanning.inputs import filters
 from flows import missed_runs, serve, webhook
 from flows.scan import scan
@@ -99,6 +100,12 @@ def test_a_run_is_replaced_by_a_completed_run_with_the_same_parameters() -> None
 def test_of_ten_runs_that_begin_at_once_all_but_the_first_are_replaced() -> None:
     ten = [started_run(number // 3, StateType.RUNNING) for number in range(10)]
     assert sum(not replacements(run, *(other for other in ten if other is not run)) for run in ten) == 1
+
+
+def test_the_flow_refuses_other_systems_than_linux(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(PlatformError, match="fauxscan runs on Linux only, not on darwin"):
+        scan.fn("nowhere", "nowhere")
 
 
 # === Without Prefect ===

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fauxscan import params as parameters
+from fauxscan.installation.requirements import checked_installation
 from fauxscan.media.images import codec
 from fauxscan.params import Params
 from fauxscan.records import Framing, InputError, ParamsError, Status
@@ -45,9 +46,10 @@ class Detector:
 
     `models` names folders of models, or one of an ensemble. `faces` is "auto", "detect" or "whole", as for
     `fauxscan scan`. `params` is a parameter file or the parameters themselves; by default, params.yaml of the current
-    folder is read, or the built-in values are used. Raise ModelError and ParamsError.
+    folder is read, or the built-in values are used. Raise ModelError, ParamsError, MissingExtraError and PlatformError.
     """
 
+    @checked_installation()
     def __init__(self, models: Models, *, faces: Framing = "auto", params: ParamsLike = None) -> None:
         self._engine = Engine(read_settings(models, faces, params))
 

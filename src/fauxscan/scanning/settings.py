@@ -14,7 +14,7 @@ from fauxscan.judging import ensemble
 from fauxscan.judging.ensemble import EnsembleCard
 from fauxscan.models import ModelCard
 from fauxscan.params import Engines, FaceParams, MediaParams, Params, ScanParams
-from fauxscan.records import Framing, ModelError, View
+from fauxscan.records import Framing, MissingExtraError, ModelError, View
 
 log = logging.getLogger(__name__)
 EVALUATIONS = ("evaluations", "*/figures.parquet")  # in a project: what the stage `evaluate` writes, as in dvc.yaml
@@ -85,17 +85,18 @@ def read(params: Params, named: Sequence[Path] = (), mode: Framing = "auto", pro
 
 
 def choose_engine(engine: Engines) -> str:
-    """Return the engine named. Raise ModelError if it is not installed.
+    """Return the engine named. Raise MissingExtraError if it is not installed.
 
     For `auto` it is TensorFlow if that is installed and there is a GPU, or if it alone is installed; else OpenVINO.
     """
     installed = [name for name in REMEDIES if importlib.util.find_spec(name)]
     if engine == "auto":
         if not installed:
-            raise ModelError(f"neither OpenVINO nor TensorFlow is installed: {REMEDIES['openvino']}")
+            raise MissingExtraError(f"neither OpenVINO nor TensorFlow is installed: {REMEDIES['openvino']}")
         return installed[-1 if GPU.exists() else 0]
     if engine not in installed:
-        raise ModelError(f"scan.engine is {engine}, which is not installed: {REMEDIES[engine]}, or set it to auto")
+        remedy = f"{REMEDIES[engine]}, or set it to auto"
+        raise MissingExtraError(f"scan.engine is {engine}, which is not installed: {remedy}")
     return engine
 
 

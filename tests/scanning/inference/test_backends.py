@@ -13,7 +13,7 @@ from support.scanning import tiny_params, write_folder, write_params
 
 from fauxscan import models
 from fauxscan.judging import ensemble
-from fauxscan.records import ModelError, UserError
+from fauxscan.records import MissingExtraError, ModelError, UserError
 from fauxscan.scanning import scan, settings
 from fauxscan.scanning.engine.engine import Engine
 from fauxscan.scanning.inference import backends
@@ -167,11 +167,13 @@ def test_auto_takes_tensorflow_only_where_it_is_installed_and_a_gpu_is(
 
 def test_an_engine_that_is_not_installed_is_refused_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     without(monkeypatch, "tensorflow", "openvino")
-    with pytest.raises(ModelError, match="openvino, which is not installed: pip install fauxscan, or set it to auto"):
+    with pytest.raises(
+        MissingExtraError, match="openvino, which is not installed: pip install fauxscan, or set it to auto"
+    ):
         settings.choose_engine("openvino")
-    with pytest.raises(ModelError, match=r'tensorflow, which is not installed: pip install "fauxscan\[train\]"'):
+    with pytest.raises(MissingExtraError, match=r'tensorflow, which is not installed: pip install "fauxscan\[train\]"'):
         settings.choose_engine("tensorflow")
-    with pytest.raises(ModelError, match="neither OpenVINO nor TensorFlow is installed: pip install fauxscan"):
+    with pytest.raises(MissingExtraError, match="neither OpenVINO nor TensorFlow is installed: pip install fauxscan"):
         settings.choose_engine("auto")
 
 
@@ -213,7 +215,9 @@ def test_a_folder_without_them_is_refused_where_tensorflow_is_not_installed(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     without(monkeypatch, "tensorflow")
-    with pytest.raises(ModelError, match=r"wholes: the folder has no OpenVINO files.*pip install .fauxscan\[train\]"):
+    with pytest.raises(
+        MissingExtraError, match=r"wholes: the folder has no OpenVINO files.*install .fauxscan\[train\]"
+    ):
         backends.load(chosen([exported_models[0], tiny_models[1]]))
 
 

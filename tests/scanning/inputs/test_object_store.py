@@ -27,7 +27,7 @@ from support.stores import ENVIRONMENT, Bucket, Google, StoreServer, broken, den
 
 from fauxscan import cli
 from fauxscan.media import files
-from fauxscan.records import UserError
+from fauxscan.records import MissingExtraError, UserError
 from fauxscan.scanning import dry_run, scan, settings
 from fauxscan.scanning.engine import engine as engines
 from fauxscan.scanning.engine.engine import Engine
@@ -498,7 +498,7 @@ def test_a_store_that_cannot_be_listed_ends_the_scan_with_advice(
 
 def test_a_missing_package_is_named_with_advice(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
-    with pytest.raises(UserError, match=r"s3:// needs s3fs: pip install .fauxscan\[s3\]"):
+    with pytest.raises(MissingExtraError, match=r"s3:// needs s3fs: pip install .fauxscan\[s3\]"):
         scan.scan(roots.root_at("s3://bucket/in"), results_of(engine), engine)
     monkeypatch.setitem(sys.modules, "adlfs", None)
     with pytest.raises(UserError, match="az:// needs adlfs: install adlfs beside fauxscan"):

@@ -26,7 +26,7 @@ from fauxscan.judging.ensemble import Ensemble
 from fauxscan.models import ModelCard
 from fauxscan.openvino_export import EXIT_BAD_MODEL, FULL_PRECISION_KEY
 from fauxscan.params.cores import count_cores
-from fauxscan.records import ModelError
+from fauxscan.records import MissingExtraError, ModelError
 from fauxscan.scanning.inference.batching import Forward
 from fauxscan.scanning.settings import Settings
 
@@ -42,7 +42,7 @@ NO_TENSORFLOW = (
 
 
 def load(settings: Settings) -> Ensemble:
-    """Return the ensemble of the settings' models, run by their engine. Raise ModelError."""
+    """Return the ensemble of the settings' models, run by their engine. Raise ModelError and MissingExtraError."""
     if settings.engine == "tensorflow":
         return ensemble.load(settings.folders)
     members = ensemble.read_members(settings.folders)
@@ -56,7 +56,10 @@ def load(settings: Settings) -> Ensemble:
 
 
 def check(settings: Settings) -> None:
-    """Raise ModelError if OpenVINO cannot run the settings' models, or only TensorFlow could. Load no network."""
+    """Raise ModelError if OpenVINO cannot run the settings' models, MissingExtraError if TensorFlow is needed for that.
+
+    Load no network.
+    """
     if settings.engine != "openvino":
         return
     members = ensemble.read_members(settings.folders)
@@ -177,9 +180,9 @@ def _sums(file: Path) -> str:
 
 
 def _refuse_without_tensorflow(folders: Collection[Path]) -> None:
-    """Raise ModelError if there are folders to export, and TensorFlow is not installed."""
+    """Raise MissingExtraError if there are folders to export, and TensorFlow is not installed."""
     if folders and not importlib.util.find_spec("tensorflow"):
-        raise ModelError(NO_TENSORFLOW % ", ".join(map(str, folders)))
+        raise MissingExtraError(NO_TENSORFLOW % ", ".join(map(str, folders)))
 
 
 def _export(files: Mapping[Path, Path]) -> None:

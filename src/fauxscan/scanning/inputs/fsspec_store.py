@@ -10,7 +10,7 @@ from typing import Any
 from fauxscan.media import files
 from fauxscan.media.files import Content
 from fauxscan.params import MediaParams
-from fauxscan.records import InputError, MediaError, Status, UserError
+from fauxscan.records import InputError, MediaError, MissingExtraError, Status, UserError
 from fauxscan.scanning.inputs.addresses import Address
 from fauxscan.scanning.rows import Looks
 
@@ -110,12 +110,15 @@ def _is_object(info: Info, address: Address) -> bool:
 
 
 def _file_system(address: Address) -> Any:
-    """Return fsspec's file system for a store. fsspec keeps one per process, with its credentials."""
+    """Return fsspec's file system for a store. fsspec keeps one per process, with its credentials.
+
+    Raise MissingExtraError.
+    """
     try:
         import_module(address.kind.package)
         import fsspec  # type: ignore[import-untyped]
     except ImportError as error:
-        raise InputError(f"{address.scheme}:// needs {address.kind.package}: {address.kind.remedy}") from error
+        raise MissingExtraError(f"{address.scheme}:// needs {address.kind.package}: {address.kind.remedy}") from error
     return fsspec.filesystem(address.scheme, use_listings_cache=False)
 
 

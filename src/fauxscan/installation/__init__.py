@@ -1,0 +1,1 @@
+"""What this installation lacks, said at the entries to the library."""
