@@ -108,8 +108,9 @@ class ScanReporter:
         if warning := artifacts.unpublished_warning(models, self._settings, self._results):
             self._log.warning(warning)
         page = artifacts.summary_page(ended, self._settings, models, self._results)
+        title = f"Most suspicious files with a face below {root}"
         self._ask_server(lambda: create_markdown_artifact(page, f"{key}-summary", f"Summary of {root}"))
-        self._ask_server(lambda: create_table_artifact(top, f"{key}-top", f"Most suspicious files below {root}"))
+        self._ask_server(lambda: create_table_artifact(top, f"{key}-top", title))
 
     def _log_unjudged(self, entry: Entry, outcome: Outcome) -> None:
         self._unjudged[outcome.status] += 1
