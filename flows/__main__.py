@@ -1,5 +1,7 @@
 """Run the flows from a terminal: `python -m flows scan FOLDER --results DIR` starts a Prefect server if none runs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -7,6 +9,7 @@ from prefect.exceptions import ParameterTypeError
 
 from fauxscan.records import Framing, UserError
 from fauxscan.scanning.rows import failures
+from flows import server
 
 app = typer.Typer(help="Run scans and refreshes with Prefect.", no_args_is_help=True, add_completion=False)
 OK, UNJUDGED, WRONG = 0, 2, 3  # the exit codes of `fauxscan scan`
@@ -40,11 +43,8 @@ def scan(
     from . import scan as scan_flow
 
     workers = int(cluster) if cluster and cluster.isdigit() else cluster
-    try:
+    with _errors_shown(), server.found_or_started():
         statuses: Any = scan_flow.scan(folder, results, models, faces, params_file, cluster=workers)
-    except (UserError, ParameterTypeError) as error:
-        typer.echo(f"fauxscan: {error}", err=True)
-        raise typer.Exit(WRONG) from error
     raise typer.Exit(UNJUDGED if failures(statuses) else OK)
 
 
@@ -53,7 +53,18 @@ def refresh(project: Annotated[str, typer.Option(help="Folder that contains dvc.
     """Reproduce every stale DVC stage; each stage is a task."""
     from . import refresh as refresh_flow
 
-    refresh_flow.refresh(project)
+    with _errors_shown(), server.found_or_started():
+        refresh_flow.refresh(project)
+
+
+@contextmanager
+def _errors_shown() -> Iterator[None]:
+    """Show a person's mistake in the block without a traceback, and exit."""
+    try:
+        yield
+    except (UserError, ParameterTypeError) as error:
+        typer.echo(f"fauxscan: {error}", err=True)
+        raise typer.Exit(WRONG) from error
 
 
 if __name__ == "__main__":

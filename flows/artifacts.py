@@ -10,7 +10,6 @@ import re
 import shlex
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,6 +20,7 @@ from fauxscan.reporting.scans import visible
 from fauxscan.scanning.rows import HARMLESS, Row, key_of
 from fauxscan.scanning.scan import Summary
 from fauxscan.scanning.settings import Settings
+from fauxscan.scanning.tables import evaluations
 
 VARIABLE = "FAUXSCAN_LINKS"  # FOLDER=URL: files below the folder are served below the URL
 REPORT = Path("reports", "report.html")  # of a project, as in dvc.yaml
@@ -29,22 +29,47 @@ NAME_LENGTH = 40  # characters of a folder's name in a key
 
 
 def summary_page(ended: Summary, settings: Settings, models: Sequence[Row], results: Path) -> str:
-    """Return the summary of a scan as Markdown; `models` are the rows of `queries.Tables.models`."""
+    """Return the summary of a scan as Markdown; `models` are its rows from `queries.Tables.models`."""
     changes = {"unchanged, so skipped": ended.unchanged, **ended.changes}
     parts = [
-        f"# {code_span(ended.root)}",
+        f"# {code_span(short(ended.root))}",
+        f"Folder: {code_span(ended.root)}",
         _count_table("verdict", ended.verdicts),
         _count_table("status", {status: count for status, count in ended.statuses.items() if count}),
         _count_table("in this run", changes),
         "## Models and their measured accuracy",
         scans.uncertain_warning(settings) or "",
-        _table(MODEL_COLUMNS, (scans.model_line(row) for row in models if row["root"] == ended.root)),
+        _table(MODEL_COLUMNS, map(scans.model_line, models)),
+        unpublished_warning(models, settings, results) or "",
         "## Results and commands",
         *_result_links(settings, results),
         _commands(ended, results),
         f"Run {code_span(ended.run_id)}",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def unpublished_warning(models: Iterable[Row], settings: Settings, results: Path) -> str | None:
+    """Return a warning that names the models without a published evaluation, and what to do, or None.
+
+    `models` are the rows of one root from `queries.Tables.models`.
+    """
+    names = [row["model"] for row in models if row["run_id"] is None]
+    if not names:
+        return None
+    project = next(iter(evaluations.projects(settings.folders)), "PROJECT")
+    command = f"fauxscan publish --project {shlex.quote(str(project))} --results {shlex.quote(str(results))}"
+    return (
+        f"No evaluation is published for: {', '.join(map(code_span, names))}. If their project has not evaluated them, "
+        f"run `make repro` there. Then run {code_span(command)}. The flow `refresh` does both for the scans in its "
+        "parameters."
+    )
+
+
+def short(root: str) -> str:
+    """Return the last two names of a path or address."""
+    path = root.partition("://")[2] or root
+    return "/".join(path.rstrip("/").split("/")[-2:]) or root
 
 
 def suspicious_files(rows: Iterable[Row]) -> list[dict[str, str]]:
@@ -92,8 +117,8 @@ def path_link(path: Path) -> str:
 
 def _result_links(settings: Settings, results: Path) -> list[str]:
     """Return links to the tables, and to the report on the models if their project has one."""
-    parents = chain.from_iterable(folder.resolve().parents for folder in settings.folders)
-    reports = dict.fromkeys(project / REPORT for project in parents if (project / REPORT).is_file())
+    projects = evaluations.projects(settings.folders)
+    reports = [project / REPORT for project in projects if (project / REPORT).is_file()]
     return [f"- tables: {path_link(results)}", *(f"- report on the models: {path_link(report)}" for report in reports)]
 
 

@@ -102,13 +102,16 @@ class ScanReporter:
 
     def _create_artifacts(self, ended: Summary) -> None:
         """Create the summary and the table under keys of the folder: each run adds to their history."""
-        key, root = artifacts.artifact_key(ended.root, self._results), artifacts.code_span(ended.root)
+        key, root = artifacts.artifact_key(ended.root, self._results), artifacts.code_span(artifacts.short(ended.root))
         with queries.open_tables(self._results) as tables:
-            top = artifacts.suspicious_files(tables.top(TOP, ended.root).read_all().to_pylist())
-            models = tables.models().read_all().to_pylist()
+            top = artifacts.suspicious_files(tables.top(TOP, ended.root, with_faces=True).read_all().to_pylist())
+            models = [row for row in tables.models().read_all().to_pylist() if row["root"] == ended.root]
+        if warning := artifacts.unpublished_warning(models, self._settings, self._results):
+            self._log.warning(warning)
         page = artifacts.summary_page(ended, self._settings, models, self._results)
+        title = f"Most suspicious files with a face below {root}"
         self._ask_server(lambda: create_markdown_artifact(page, f"{key}-summary", f"Summary of {root}"))
-        self._ask_server(lambda: create_table_artifact(top, f"{key}-top", f"Most suspicious files below {root}"))
+        self._ask_server(lambda: create_table_artifact(top, f"{key}-top", title))
 
     def _log_unjudged(self, entry: Entry, outcome: Outcome) -> None:
         self._unjudged[outcome.status] += 1

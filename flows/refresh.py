@@ -13,6 +13,8 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from fauxscan import params
+from fauxscan.reporting.scans import visible
+from fauxscan.scanning import settings
 from fauxscan.scanning.inputs import addresses
 from fauxscan.scanning.tables import evaluations
 
@@ -45,9 +47,18 @@ def stages(project: Path) -> list[str]:
 
 
 @task(task_run_name="publish evaluations at {results}", cache_policy=NO_CACHE)
-def publish(project: Path, results: Path) -> int:
-    """Publish the evaluations of the models beside the scans at `results`, and return the number of new rows."""
-    return evaluations.publish(project, results, evaluations.revision(project))
+def publish(project: Path, results: Path, models: Sequence[str], params_file: Path) -> int:
+    """Publish the evaluations of the project, and of the others whose models a scan uses, beside its tables.
+
+    Return the number of new rows.
+    """
+    log, home = get_run_logger(), params_file.parent
+    used = settings.read(params.load(params_file), [Path(model) for model in models], project=home).folders
+    projects = dict.fromkeys([project.resolve(), *evaluations.projects(used)])
+    new = {source: evaluations.publish(source, results, evaluations.revision(source)) for source in projects}
+    for source, rows in new.items():
+        log.info("%s: %s", visible(str(source)), f"published {rows} rows" if rows else "already published")
+    return sum(new.values())
 
 
 def run_name() -> str:
@@ -70,9 +81,11 @@ def refresh(project: str = ".", scans: list[dict[str, Any]] | None = None) -> An
     for stage in stages(home):
         reproduce(home, stage)
     states: list[Any] = []
-    for parameters in scans or ():
-        states.append(publish(home, addresses.local_path(parameters["results"]), return_state=True))
-        states.append(scan(**{"params_file": str(home / "params.yaml")} | parameters, return_state=True))
+    for named in scans or ():
+        parameters = {"params_file": str(home / "params.yaml")} | named
+        results, numbers = addresses.local_path(parameters["results"]), Path(parameters["params_file"])
+        states.append(publish(home, results, parameters.get("models") or (), numbers, return_state=True))
+        states.append(scan(**parameters, return_state=True))
     for state in states:  # raise the first error only after all scans have run
         state.result()
     return None

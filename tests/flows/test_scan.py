@@ -245,6 +245,20 @@ def test_refresh_runs_the_stages_in_dvc_yamls_order_publishes_and_scans(
     assert [run.state_name for run in stage_runs()] == ["Unchanged"] * 3
 
 
+def test_refresh_publishes_the_evaluations_of_all_models_that_a_scan_uses(project: Path) -> None:
+    other = write_evaluations(project / "other", {"wholes": "b" * 64})
+    write_evaluations(project, {"faces": "a" * 64})
+    stub_cards(other / "models")
+    models = [str(project / "models" / "faces"), str(other / "models" / "wholes")]
+    scans = [{"folder": str(project / "in"), "results": str(project / "results"), "models": models}]
+    for _ in range(2):  # the second time no stage is stale
+        refreshing.refresh(str(project), scans)
+        with queries.open_tables(project / "results") as tables:
+            rows = tables.models().read_all().to_pylist()
+        assert {row["model"]: row["auc"] for row in rows} == {"faces": 0.875, "wholes": 0.875}
+        assert len(parquet.parts(project / "results", schemas.EVALUATIONS)) == 2
+
+
 def test_a_stage_that_fails_ends_the_refresh_with_its_output(project: Path) -> None:
     (project / "broken").touch()
     with pytest.raises(RuntimeError, match=r"(?s)`dvc repro each@b`.*failed to run"):

@@ -102,7 +102,13 @@ def test_make_serve_runs_schedules_and_stops_everything_it_started(served: Path,
             lambda: {run.name for run in service.started()} >= {"scan few", "scan many"},
             "runs have names",
         )
-        assert f"http://127.0.0.1:{port}" in log.read_text().partition("The schedules are active.")[2]
+        messages = served.parent / "prefect" / "fauxscan" / f"serve-{port}.log"
+        assert log.read_text() == (
+            f"Starting a Prefect server. It writes its messages to {messages}\n"
+            f"The schedules are active. Watch them at http://127.0.0.1:{port}\n"
+            "Ctrl-C stops the server and the worker.\n"
+        )
+        assert "Deployment 'scan/many' successfully created" in messages.read_text()
         service.start("many", results="results/cut", limits=SLOW)
         wait_until(lambda: has_commits(results / "cut"), "a scan is running")
         started = family(process.pid)

@@ -30,7 +30,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import State
 from prefect.workers.process import ProcessWorker
 
-from flows.serve import LEASES
+from flows.server import LEASES
 from support import ROOT
 from support.scanning import write_many, write_params
 from support.waiting import DEADLINE_S, wait_until

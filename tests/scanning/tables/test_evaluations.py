@@ -101,6 +101,19 @@ def test_the_same_is_published_once(project: Path, results: Path, capsys: pytest
     assert len(files(results)) == 3
 
 
+def test_two_projects_publish_into_the_same_results_once_each(tmp_path: Path, results: Path) -> None:
+    one, other = (write_evaluations(tmp_path / name, of) for name, of in {"one": FACES, "other": WHOLES}.items())
+    rows = [evaluations.publish(project, results, None) for project in (one, other, one, other)]
+    assert rows == [4, 4, 0, 0]
+    write_evaluations(one, FACES, auc=0.9)
+    assert [evaluations.publish(project, results, None) for project in (one, other)] == [4, 0]
+
+
+def test_the_projects_of_models_are_those_above_them_that_have_evaluations(project: Path, tmp_path: Path) -> None:
+    models = [project / "models" / "faces", project / "ensembles" / "both", tmp_path / "elsewhere" / "wholes"]
+    assert evaluations.projects(models) == [project]
+
+
 def test_a_figure_that_could_not_be_told_is_published_once(project: Path, results: Path) -> None:
     write_evaluations(project, FACES, auc_low=float("nan"), auc_high=None)
     assert [evaluations.publish(project, results, None) for _ in range(2)] == [4, 0]

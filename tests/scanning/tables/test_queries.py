@@ -49,7 +49,8 @@ def judged(chance: random.Random) -> dict[str, Any]:
     if chance.random() < 0.2:
         return {"sha256": sha256, "status": "corrupt", "settings": settings}
     p_fake = chance.choice([0.1, 0.5, 0.9])
-    return {"sha256": sha256, "p_fake": p_fake, "verdict": chance.choice(["uncertain", "no_indication"])}
+    verdict, faces = chance.choice(["uncertain", "no_indication"]), chance.choice([None, 0, 2])
+    return {"sha256": sha256, "p_fake": p_fake, "verdict": verdict, "faces": faces}
 
 
 def write(results: Path, media: Sequence[Row], groups: int = 1) -> Path:
@@ -144,8 +145,11 @@ def test_answers_are_those_of_a_plain_reading(tmp_path: Path, seed: int) -> None
     assert queries.latest(results).to_pylist() == in_order(now.values())
     with queries.open_tables(results) as asked:
         highest = asked.top(5).read_all().to_pylist()
+        with_faces = asked.top(5, with_faces=True).read_all().to_pylist()
     scored = in_order(recorded for recorded in now.values() if recorded["p_fake"] is not None)
-    assert highest == sorted(scored, key=lambda one: -one["p_fake"])[:5]
+    scored.sort(key=lambda one: -one["p_fake"])
+    assert highest == scored[:5]
+    assert with_faces == [one for one in scored if one["faces"] != 0][:5]
 
 
 @pytest.mark.parametrize("seed", range(6))

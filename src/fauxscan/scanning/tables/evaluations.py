@@ -2,7 +2,9 @@
 
 import logging
 import subprocess
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,18 +23,33 @@ FIGURES = pa.schema([field for field in EVALUATIONS if field.name not in ("run_i
 def publish(project: Path, results: Path, revision: str | None) -> int:
     """Append the project's evaluations to the table `evaluations`; return the number of rows added.
 
-    Nothing is added if the newest file of the table has the same content. Raise ResultsError if the project has no
-    evaluations, or if they or the table are damaged.
+    Nothing is added if the newest file of the table with any of its models has the same content. Raise ResultsError if
+    the project has no evaluations, or if they or the table are damaged.
     """
     figures = _read_figures(project / TABLE)
     rows = figures.append_column("revision", pa.array([revision] * len(figures), pa.string()))
     with parquet.locked(results):
-        for newest in parquet.parts(results, EVALUATIONS)[-1:]:
-            if parquet.read_part(newest, EVALUATIONS).select(rows.column_names).equals(rows):
-                log.info("%s already has these evaluations: %s", results, newest.stem)
-                return 0
+        newest = _newest(results, set(rows["model_digest"].to_pylist()))
+        if newest and newest.select(rows.column_names).equals(rows):
+            log.info("%s already has the evaluations of %s", results, project.resolve())
+            return 0
         _write(rows, results)
     return len(rows)
+
+
+def projects(models: Iterable[Path]) -> list[Path]:
+    """Return the projects with evaluations that model folders are in, as absolute paths."""
+    above = chain.from_iterable(folder.resolve().parents for folder in models)
+    return [folder for folder in dict.fromkeys(above) if (folder / TABLE).is_file()]
+
+
+def _newest(results: Path, digests: set[str]) -> pa.Table | None:
+    """Return the newest file of the table that has any of the models, or None."""
+    for part in reversed(parquet.parts(results, EVALUATIONS)):
+        published = parquet.read_part(part, EVALUATIONS)
+        if not digests.isdisjoint(published["model_digest"].to_pylist()):
+            return published
+    return None
 
 
 def _read_figures(file: Path) -> pa.Table:

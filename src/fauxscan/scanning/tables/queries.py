@@ -53,14 +53,18 @@ class Tables:
             root=self._known_root(root), verdict=verdict, statuses=sorted(statuses or Status),
         )  # fmt: skip
 
-    def top(self, count: int, root: str | None = None) -> pa.RecordBatchReader:
-        """Return the latest rows of the `count` files with the highest p_fake, highest first, without removed files."""
+    def top(self, count: int, root: str | None = None, with_faces: bool = False) -> pa.RecordBatchReader:
+        """Return the latest rows of the `count` files with the highest p_fake, highest first, without removed files.
+
+        With `with_faces`, files in which faces were searched for and none was found are left out too.
+        """
         self._last("now", self.media)
         self.con.execute(
             """CREATE OR REPLACE TEMP TABLE highest_ends AS SELECT root, name, run_id FROM now
             WHERE change <> 'removed' AND p_fake IS NOT NULL AND root = coalesce($root, root)
+            AND (NOT $with_faces OR faces IS NULL OR faces > 0)
             ORDER BY p_fake DESC, root, path, name LIMIT $count""",
-            {"root": self._known_root(root), "count": count},
+            {"root": self._known_root(root), "count": count, "with_faces": with_faces},
         )
         self._view("highest", self.media)
         return self._query("SELECT * EXCLUDE name FROM highest ORDER BY p_fake DESC, root, path, name")
