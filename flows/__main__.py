@@ -9,7 +9,8 @@ from prefect.exceptions import ParameterTypeError
 
 from fauxscan.records import Framing, UserError
 from fauxscan.scanning.rows import failures
-from flows import server
+
+from . import server
 
 app = typer.Typer(help="Run scans and refreshes with Prefect.", no_args_is_help=True, add_completion=False)
 OK, UNJUDGED, WRONG = 0, 2, 3  # the exit codes of `fauxscan scan`

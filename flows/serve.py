@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from fauxscan.records import UserError
-from flows import server
+
+from . import server
 
 POOL = "fauxscan"
 
