@@ -12,7 +12,7 @@ import typer
 
 from fauxscan.commands import doctor, experiments, reports, scans, training
 from fauxscan.commands.help import PlainCommand, PlainGroup
-from fauxscan.commands.options import OK, STOPPED, WRONG
+from fauxscan.commands.options import OK, STOPPED, WRONG, Stopped
 from fauxscan.console.interrupts import Interrupts
 from fauxscan.console.noise import quiet_libraries
 from fauxscan.records import UserError
@@ -72,17 +72,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
         code = app(arguments, standalone_mode=False)
     except UserError as error:
         return _report_error(str(error))
+    except Stopped as stopped:
+        return _report_stop(f" {stopped}")
     except typer.TyperException as error:
         return _report_error(f"{error.format_message()}\nSee `fauxscan --help`.")
     except ModuleNotFoundError as error:
         return _report_error(_missing_extra(error))
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        remedy = "Progress is saved. Fix this and run the same command again."
-        return _report_error(f"{where}{error.strerror or error}. {remedy}")
-    if code == STOPPED:
-        typer.echo("fauxscan: stopped. Progress is saved. Run the same command again to continue.", err=True)
-    return int(code or OK)
+        return _report_error(f"{where}{error.strerror or error}. Fix this and run the same command again.")
+    return _report_stop() if code == STOPPED else int(code or OK)
 
 
 def _missing_extra(error: ModuleNotFoundError) -> str:
@@ -92,6 +91,11 @@ def _missing_extra(error: ModuleNotFoundError) -> str:
         if module in modules:
             return f'this command needs the package {module}, which is not installed: pip install "fauxscan[{extra}]"'
     raise error
+
+
+def _report_stop(kept: str = "") -> int:
+    typer.echo(f"fauxscan: stopped.{kept}", err=True)
+    return STOPPED
 
 
 def _report_error(message: str) -> int:

@@ -20,12 +20,14 @@ from fauxscan.commands.options import (
     Models,
     ParamsFile,
     Results,
+    Stopped,
     exit_code,
     load_params,
     statuses,
 )
 from fauxscan.params import Links
 from fauxscan.records import UserError
+from fauxscan.scanning.inputs import addresses
 
 Paths = Annotated[
     list[str] | None,
@@ -96,7 +98,10 @@ DryRun = Annotated[
         help="Show what a scan would do and how long it would take. Open no file and write nothing.",
     ),
 ]
-Files = Annotated[list[Path], typer.Argument(metavar="FILE", show_default=False, help="Images and videos to judge.")]
+Files = Annotated[
+    list[Path],
+    typer.Argument(metavar="FILE", show_default=False, parser=addresses.local_file, help="Images and videos to judge."),
+]
 
 
 def scan(
@@ -134,9 +139,17 @@ def scan(
         _print(form, forecast.row(), lambda: scans.print_forecast(Console(), forecast))
         return
     with Progress("scanning", line="Scanned {} of {} new or changed files.".format) as progress:
-        summary = scanning.scan(selected.root, results, Engine(scan_settings), progress.update, selected.names)
+        try:
+            summary = scanning.scan(selected.root, results, Engine(scan_settings), progress.update, selected.names)
+        except scanning.Interrupted as stop:
+            raise Stopped(_saved(stop.saved, stop.todo)) from None
     _print(form, summary.row(), lambda: scans.summary(Console(), summary, results, scan_settings))
     raise typer.Exit(exit_code(summary.statuses, ignored))
+
+
+def _saved(saved: int, todo: int) -> str:
+    """Return what a person is told about the results of a scan that was stopped."""
+    return f"The results of {saved} of {todo} new or changed files are saved. Run the same command again to continue."
 
 
 def _read_list(list_file: str | None) -> list[str]:
@@ -179,8 +192,6 @@ def check(
     from fauxscan.scanning.engine.engine import check_files
 
     ignored = statuses("--ignore", ignore)
-    if folders := [str(file) for file in files if file.is_dir()]:
-        raise UserError(f"{', '.join(folders)} is a folder: use `fauxscan scan FOLDER --results FOLDER`")
     outcomes = check_files(files, settings.read(load_params(params_file), models or (), faces))
     scans.outcomes(Console(), files, outcomes)
     raise typer.Exit(exit_code(Counter(outcome.status for outcome in outcomes), ignored))
