@@ -66,8 +66,8 @@ class Detector:
     def judge(self, source: Source) -> Verdict:
         """Return the verdict on a file, bytes, a Pillow image or an RGB array (height, width, 3) of uint8.
 
-        If the file itself is at fault, the verdict's status says so. Raise InputError for a source of another kind or an
-        address.
+        If the file itself is at fault, the verdict's status says so. Raise InputError for an address, and for a source
+        of another kind.
         """
         return self.judge_all([source])[0]
 
