@@ -65,7 +65,7 @@ def test_a_folder_of_other_files_is_refused(tmp_path: Path, name: str) -> None:
     (foreign / name).parent.mkdir(parents=True)
     (foreign / name).touch()
     (foreign / "media").mkdir()
-    refused(write_many(tmp_path / "in", 8), foreign, f"such as '{name.partition('/')[0]}'\. Name a new or empty folder")
+    refused(write_many(tmp_path / "in", 8), foreign, f"such as '{name.partition('/')[0]}'. Name a new or empty folder")
 
 
 @pytest.mark.parametrize("left", [(), ("lost+found",), (".DS_Store", ".snapshot/"), ("runs/",), ("staging/", "media/")])
