@@ -197,12 +197,12 @@ def test_ctrl_c_pressed_again_breaks_nothing_off(home: Path) -> None:
     write_params(home / "params.yaml", engine="openvino")
     write_many(home / "many", 300)
     assert cli.run(["check", "many/000.png"]) == 0  # models are exported
-    stopping, last = stopped("scan", "many", "--results", "results", after="Scanned 0 of 300 ")
+    stopping, *progress, last = stopped("scan", "many", "--results", "results", after="Scanned 0 of 300 ")
     saved = re.fullmatch(
         r"fauxscan: stopped\. The results of (\d+) of 300 new or changed files are saved\. "
         r"Run the same command again to continue\.", last,
     )  # fmt: skip
-    assert stopping == "fauxscan: stopping ..."
+    assert stopping == "fauxscan: stopping ..." and all(line.startswith("Scanned ") for line in progress)
     assert saved and int(saved[1]) == len(queries.latest(home / "results"))
 
 

@@ -5,7 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -28,6 +28,11 @@ from fauxscan.commands.options import (
 from fauxscan.params import Links
 from fauxscan.records import UserError
 from fauxscan.scanning.inputs import addresses
+
+if TYPE_CHECKING:
+    from fauxscan.scanning.engine.engine import Engine
+    from fauxscan.scanning.inputs.selection import Selection
+    from fauxscan.scanning.scan import Summary
 
 Paths = Annotated[
     list[str] | None,
@@ -122,10 +127,8 @@ def scan(
     params_file: ParamsFile = None,
 ) -> None:
     """Judge new and changed files in folders and write the results to Parquet tables."""
-    from fauxscan.progress import Progress
     from fauxscan.reporting import scans
     from fauxscan.scanning import dry_run as dry_runs
-    from fauxscan.scanning import scan as scanning
     from fauxscan.scanning import settings
     from fauxscan.scanning.engine.engine import Engine
     from fauxscan.scanning.inputs import filters, selection
@@ -138,18 +141,22 @@ def scan(
         forecast = dry_runs.forecast(selected.root, results, scan_settings, selected.names)
         _print(form, forecast.row(), lambda: scans.print_forecast(Console(), forecast))
         return
-    with Progress("scanning", line="Scanned {} of {} new or changed files.".format) as progress:
-        try:
-            summary = scanning.scan(selected.root, results, Engine(scan_settings), progress.update, selected.names)
-        except scanning.Interrupted as stop:
-            raise Stopped(_saved(stop.saved, stop.todo)) from None
+    summary = _scan(selected, results, Engine(scan_settings))
     _print(form, summary.row(), lambda: scans.summary(Console(), summary, results, scan_settings))
     raise typer.Exit(exit_code(summary.statuses, ignored))
 
 
-def _saved(saved: int, todo: int) -> str:
-    """Return what a person is told about the results of a scan that was stopped."""
-    return f"The results of {saved} of {todo} new or changed files are saved. Run the same command again to continue."
+def _scan(selected: "Selection", results: Path, engine: "Engine") -> "Summary":
+    """Scan with a progress bar and return the summary. Raise Stopped after Ctrl-C."""
+    from fauxscan.progress import Progress
+    from fauxscan.scanning import scan as scanning
+
+    with Progress("scanning", line="Scanned {} of {} new or changed files.".format) as progress:
+        try:
+            return scanning.scan(selected.root, results, engine, progress.update, selected.names)
+        except scanning.Interrupted as stop:
+            saved = f"The results of {stop.saved} of {stop.todo} new or changed files are saved."
+            raise Stopped(f"{saved} Run the same command again to continue.") from None
 
 
 def _read_list(list_file: str | None) -> list[str]:

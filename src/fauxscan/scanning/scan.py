@@ -134,7 +134,8 @@ class _Count:
     def add(self, files: int) -> None:
         with self._lock:
             self._done += files
-            self._on_progress(self._done, self.todo)
+            if files:
+                self._on_progress(self._done, self.todo)
 
 
 def _judge_all(work: Work, on_judged: OnJudged) -> None:
