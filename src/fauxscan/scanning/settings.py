@@ -157,7 +157,7 @@ def _trained(params: Params, project: Path) -> tuple[Path, ...]:
     trained = tuple(home / name for name in sorted(params.models) if (home / name / models.CARD).is_file())
     if not trained:
         raise ModelError(
-            f"no model to judge with, as {home} has none of params.yaml: name the folder of a model with --models; "
+            f"no model to judge with, and none of params.yaml in {home}: name the folder of one with --models; "
             f"{models.how_to_get(project)}"
         )
     return trained
