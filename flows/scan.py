@@ -17,8 +17,8 @@ from fauxscan import params
 from fauxscan.installation import requirements
 from fauxscan.params import Links
 from fauxscan.records import Framing
+from fauxscan.scanning import results_folder, settings
 from fauxscan.scanning import scan as scanning
-from fauxscan.scanning import settings
 from fauxscan.scanning.batches.judge import BatchJudge
 from fauxscan.scanning.engine.engine import Engine
 from fauxscan.scanning.inputs import addresses, filters, selection
@@ -73,7 +73,7 @@ def finish(work: Work) -> Summary:
 def scan_selection(selected: Selection, results: Path, engine: Engine, cluster: str | int | None) -> Summary:
     """Scan the selection and return the summary."""
     retries = engine.settings.scan.max_retries
-    selected.root.check()  # before anything is written
+    results_folder.check(results, selected.root)  # before anything is written
     with parquet.locked(results), engine:
         work = prepare(selected, results, engine)
         quoted = cast(Any, quote(work))  # otherwise Prefect searches the whole object for futures

@@ -12,7 +12,7 @@ import typer
 import fauxscan
 from fauxscan.commands import doctor, experiments, reports, scans, training
 from fauxscan.commands.help import PlainCommand, PlainGroup
-from fauxscan.commands.options import OK, STOPPED, WRONG
+from fauxscan.commands.options import OK, STOPPED, WRONG, Stopped
 from fauxscan.console.interrupts import Interrupts
 from fauxscan.console.noise import quiet_libraries
 from fauxscan.installation.requirements import checked_installation
@@ -66,15 +66,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
             code = app(arguments, prog_name="fauxscan", standalone_mode=False)
     except UserError as error:
         return _report_error(str(error))
+    except Stopped as stopped:
+        return _report_stop(f" {stopped}")
     except typer.TyperException as error:
         return _report_error(_usage_error(error))
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        remedy = "Progress is saved. Fix this and run the same command again."
-        return _report_error(f"{where}{error.strerror or error}. {remedy}")
-    if code == STOPPED:
-        typer.echo("fauxscan: stopped. Progress is saved. Run the same command again to continue.", err=True)
-    return int(code or OK)
+        return _report_error(f"{where}{error.strerror or error}. Fix this and run the same command again.")
+    return _report_stop() if code == STOPPED else int(code or OK)
 
 
 def _usage_error(error: typer.TyperException) -> str:
@@ -83,6 +82,11 @@ def _usage_error(error: typer.TyperException) -> str:
     command = context.command_path if context else "fauxscan"
     message = error.format_message().replace("Value error, ", "")  # which pydantic puts before choices
     return f"{message}\nSee `{command} --help`."
+
+
+def _report_stop(kept: str = "") -> int:
+    typer.echo(f"fauxscan: stopped.{kept}", err=True)
+    return STOPPED
 
 
 def _report_error(message: str) -> int:

@@ -19,6 +19,7 @@ from fauxscan.params import FaceParams, ReencodeParams
 from fauxscan.records import InputError, ModelError, Recipe, Strict, View
 
 CARD, NETWORK = "card.json", "model.keras"
+PIPELINE = "dvc.yaml"  # the file that makes a folder a project
 PACKAGE = "fauxscan"  # under which our layers are registered with Keras
 # Keras writes the Python module and class of a layer into its configuration. In digests these names are frozen instead:
 # the layer's registered name, and the module in which layers of that name once lay.
@@ -189,11 +190,19 @@ def write_card(folder: Path, card: ModelCard) -> None:
     disk.write_text(folder / CARD, card.model_dump_json(indent=2) + "\n")
 
 
+def how_to_get(project: Path = Path()) -> str:
+    """Return how a person gets a model: by the pipeline in a project, otherwise by training or copying one."""
+    if (project / PIPELINE).is_file():
+        return "`make repro` trains those of params.yaml"
+    return '`fauxscan train` writes one (pip install "fauxscan[train]"), or copy one from another machine'
+
+
 def read_card(folder: Path) -> ModelCard:
     """Return the card in `folder`. Raise ModelError if there is none or it is not one of ours."""
     file = folder / CARD
     if not file.is_file():
-        raise ModelError(f"no model at {folder}: it has no {CARD}; train one with `make repro`, or name another folder")
+        fault = f"the folder has no {CARD}" if folder.is_dir() else "there is no such folder"
+        raise ModelError(f"no model at {folder}: {fault}. Name the folder of a model; {how_to_get()}")
     try:
         return ModelCard.model_validate_json(file.read_text(encoding="utf-8"))
     except ValidationError as error:

@@ -214,8 +214,8 @@ def predict(
 ) -> list[Prediction]:
     """Return a prediction for each file below `folder`, or for one file; files are fake from `threshold` of P(fake) on.
 
-    If the model's calibration shows that it knows too little, no file gets a label. Raise UserError if there is no such
-    folder or file.
+    If the model gives no verdicts (it is not calibrated, its calibration shows that it knows too little, or it was
+    trained on the demo), no file gets a label. Raise UserError if there is no such folder or file.
     """
     from fauxscan.judging import ensemble
     from fauxscan.scanning import settings
@@ -226,11 +226,11 @@ def predict(
         raise UserError(f"there is no folder or file {folder}")
     files = [folder / entry.path for entry in Walk(folder)] if folder.is_dir() else [folder]
     chosen = settings.read(params, (model,), faces)
-    withheld = ensemble.withheld(chosen.cards, chosen.ensemble)
+    labelled = ensemble.gives_verdicts(chosen.cards, chosen.ensemble)
     return [
         Prediction(
             str(file), outcome.status, outcome.p_fake,
-            None if withheld or outcome.p_fake is None else _label(outcome.p_fake, threshold), outcome.detail,
+            _label(outcome.p_fake, threshold) if labelled and outcome.p_fake is not None else None, outcome.detail,
         )
         for file, outcome in zip(files, check_files(files, chosen), strict=True)
     ]  # fmt: skip

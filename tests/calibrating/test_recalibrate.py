@@ -1,5 +1,7 @@
 """`fauxscan calibrate`: on labelled files, on reals alone, and on stored logits, with an imported model."""
 
+import csv
+import io
 import shutil
 from pathlib import Path
 
@@ -55,6 +57,23 @@ def calibrated(home: Path) -> Path:
     """Return the model after `fauxscan calibrate` on both classes."""
     assert run(home, *labelled(home, home / "mine")) == 0
     return home / "mine"
+
+
+def test_predict_gives_no_class_without_a_calibration(
+    home: Path, exported_models: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    predicted = [str(home / "files"), "--probabilities", "--params", str(home / "params.yaml")]
+    classes = {}
+    for model in (home / "imported", exported_models[1]):
+        capsys.readouterr()
+        cli.run(["predict", str(model), *predicted])
+        rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+        judged = [row for row in rows if row["p_fake"]]
+        assert len(judged) > REALS + FAKES
+        classes[model.name] = {row["class"] for row in judged}
+        assert ("not calibrated: imported" in judged[0]["detail"]) is (model.name == "imported")
+    assert classes["imported"] == {"uncertain"}
+    assert classes["wholes"] <= {"real", "fake"}
 
 
 def calibration_of(model: Path) -> tuple[ModelCard, models.Calibration, models.Evidence]:

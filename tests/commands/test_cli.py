@@ -83,7 +83,10 @@ def test_all_well_is_zero(home: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (["scan", "in", "--results", "r", "--params", "none.yaml"], "no parameters at none.yaml"),
         (["scan", "in", "--results", "in/face.jpg/r"], "cannot write results to in/face.jpg/r"),
         (["scan", "in", "--results", "/proc/r"], "cannot write results to /proc/r"),
-        (["check", "in"], "fauxscan scan"),
+        (["scan", "in", "--results", "in"], "in is the folder to scan"),
+        (["scan", "in", "--results", "models"], "models is not a results folder"),
+        (["scan", "https://host/in", "--results", "r"], "https:// are not supported: download the files first"),
+        (["check", "https://host/a.jpg"], "https://host/a.jpg is an address, and only files of this machine"),
         (
             ["check", "in/face.jpg", "--ignore", "no_face,noface"],
             "--ignore: unknown status 'noface': did you mean 'no_",
@@ -143,6 +146,13 @@ def test_check_prints_verdicts_and_writes_nothing(home: Path, capsys: pytest.Cap
     assert sorted(home.rglob("*")) == before
 
 
+def test_check_judges_the_files_beside_a_folder(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["check", "in/a", "in/face.jpg"]) == 2
+    _, folder, file = capsys.readouterr().out.splitlines()
+    assert folder.split()[:2] == ["in/a", "unreadable"] and "`fauxscan scan FOLDER --results RESULTS`" in folder
+    assert file.split()[0] == "in/face.jpg" and file.split()[3] == "ok"
+
+
 def test_the_exit_code_two_is_for_failures_that_are_not_ignored(home: Path) -> None:
     scanned = ["scan", "in", "--results", "results"]
     assert cli.run(scanned) == cli.run([*scanned, "--ignore", "too_small"]) == 2
@@ -197,29 +207,43 @@ def test_scans_elsewhere_than_in_a_terminal_log_plain_lines(home: Path, caplog: 
     assert lines[-1] == "Scanned 6 of 6 new or changed files."
 
 
+def stopped(*arguments: str, after: str) -> list[str]:
+    """Return what a command says to three Ctrl-C, once it has printed a line that begins so and its decoders run."""
+    ours = "signal.signal(signal.SIGINT, signal.default_int_handler); from fauxscan.cli import main; main()"
+    command = [sys.executable, "-c", f"import signal; {ours}", *arguments]
+    command += ["--models", "models/faces", "--models", "models/wholes"]  # by default a line says that they are new
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as running:
+        assert running.stderr and any(line.startswith(after) for line in iter(running.stderr.readline, ""))
+        wait_until(psutil.Process(running.pid).children, "decoders run: a scan with nearly all to do", every_s=0.01)
+        for _ in range(3):
+            running.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                running.wait(0.1)
+        said = running.stderr.read()
+    assert running.returncode == 130
+    return said.splitlines()
+
+
 @pytest.mark.slow
 def test_ctrl_c_pressed_again_breaks_nothing_off(home: Path) -> None:
     write_params(home / "params.yaml", engine="openvino")
     write_many(home / "many", 300)
     assert cli.run(["check", "many/000.png"]) == 0  # models are exported
-    ours = "signal.signal(signal.SIGINT, signal.default_int_handler); from fauxscan.cli import main; main()"
-    command = [sys.executable, "-c", f"import signal; {ours}", "scan", "many", "--results", "results"]
-    command += ["--models", "models/faces", "--models", "models/wholes"]  # by default a line says that they are new
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as scanning:
-        assert scanning.stderr
-        assert scanning.stderr.readline().startswith("Parameters: ")
-        assert scanning.stderr.readline().startswith("Scanned 0 of 300 ")
-        wait_until(psutil.Process(scanning.pid).children, "decoders run: a scan with nearly all to do", every_s=0.01)
-        for _ in range(3):
-            scanning.send_signal(signal.SIGINT)
-            with suppress(subprocess.TimeoutExpired):
-                scanning.wait(0.1)
-        said = scanning.stderr.read()
-    assert said.splitlines() == [
-        "fauxscan: stopping ...",
-        "fauxscan: stopped. Progress is saved. Run the same command again to continue.",
-    ]
-    assert scanning.returncode == 130
+    stopping, *progress, last = stopped("scan", "many", "--results", "results", after="Scanned 0 of 300 ")
+    saved = re.fullmatch(
+        r"fauxscan: stopped\. The results of (\d+) of 300 new or changed files are saved\. "
+        r"Run the same command again to continue\.", last,
+    )  # fmt: skip
+    assert stopping == "fauxscan: stopping ..." and all(line.startswith("Scanned ") for line in progress)
+    assert saved and int(saved[1]) == len(queries.latest(home / "results"))
+
+
+@pytest.mark.slow
+def test_a_check_that_is_stopped_does_not_say_that_anything_is_saved(home: Path) -> None:
+    write_params(home / "params.yaml", engine="openvino")
+    many = write_many(home / "many", 300)
+    said = stopped("check", *map(str, many.iterdir()), after="Parameters: ")
+    assert said == ["fauxscan: stopping ...", "fauxscan: stopped."]
 
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -58,7 +58,9 @@ def hiding(modules: list[str]) -> "subprocess.CompletedProcess[str]":
 
 def test_where_nothing_is_missing_it_is_zero(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, found = examined(capsys, "--results", "results/of/today")
-    assert (code, [line for line in found.values() if not line.startswith("ok")]) == (0, [])
+    others = {name: line for name, line in found.items() if not line.startswith("ok")}
+    assert (code, list(others)) == (0, ["tables"])
+    assert others["tables"].startswith("none results/of/today does not exist: a scan would begin new tables")
     assert "faces, wholes, run by tensorflow" in found["models"]
     assert f"{home} can be written and locked" in found["results"]
     assert sorted(file.name for file in home.iterdir()) == ["models", "params.yaml"]
@@ -125,13 +127,22 @@ def test_a_damaged_table_is_named(home: Path, capsys: pytest.CaptureFixture[str]
     assert "torn.parquet is damaged" in found["tables"]
 
 
+def test_a_folder_of_something_else_is_not_taken_for_results(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, found = examined(capsys, "--results", "models")
+    assert code == 2
+    assert found["results"].startswith("missing models is not a results folder") and "'faces'" in found["results"]
+
+
 def test_missing_models_and_wrong_parameters_are_told_with_what_to_do(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (home / "models" / "faces" / models.CARD).unlink()
     (home / "models" / "wholes" / models.CARD).unlink()
     code, found = examined(capsys)
-    assert (code, found["models"].startswith("missing"), "make repro" in found["models"]) == (2, True, True)
+    assert (code, found["models"].startswith("missing"), "make repro" in found["models"]) == (2, True, False)
+    assert "--models" in found["models"] and 'pip install "fauxscan[train]"' in found["models"]
+    (home / "dvc.yaml").touch()  # a project
+    assert "`make repro` trains those of params.yaml" in examined(capsys)[1]["models"]
     (home / "params.yaml").write_text("scan: {wrong: 1}", encoding="utf-8")
     code, found = examined(capsys)
     assert (code, "scan.wrong" in found["parameters"]) == (2, True)

@@ -37,7 +37,7 @@ def forecast(root: Path, engine: Engine, *names: str) -> Forecast:
 
 def scanned(root: Path, engine: Engine, *names: str) -> tuple[Forecast, Summary, list[str]]:
     """Return what was foreseen, what the scan then did, and which files it read."""
-    expected, read, judge = forecast(root, engine, *names), [], engine.judge
+    expected, read, judge = forecast(root, engine, *names), [], engine.judge_until_cancelled
 
     def noting(root: Path, entries: Any, *rest: Any) -> Any:
         outcomes = judge(root, entries, *rest)
@@ -45,7 +45,7 @@ def scanned(root: Path, engine: Engine, *names: str) -> tuple[Forecast, Summary,
         return outcomes
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "judge", noting)
+        patch.setattr(engine, "judge_until_cancelled", noting)
         return expected, scan.scan(root, root.parent / "results", engine, None, names or ("",)), read
 
 

@@ -146,6 +146,9 @@ class MediaDecoder:
                 on_crop(*crop)
         return outcomes
 
+    def interrupt(self) -> None:
+        """Do nothing: a file takes no time here."""
+
     def close(self) -> None:
         """Do nothing: no process was started."""
 

@@ -19,6 +19,7 @@ from fauxscan.records import Verdict as Conclusion
 from fauxscan.scanning import settings
 from fauxscan.scanning.engine import outcomes
 from fauxscan.scanning.engine.engine import Engine
+from fauxscan.scanning.inputs import addresses
 from fauxscan.scanning.rows import Outcome
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ class Detector:
     def judge(self, source: Source) -> Verdict:
         """Return the verdict on a file, bytes, a Pillow image or an RGB array (height, width, 3) of uint8.
 
-        If the file itself is at fault, the verdict's status says so. Raise InputError for a source of another kind.
+        If the file itself is at fault, the verdict's status says so. Raise InputError for an address, and for a source
+        of another kind.
         """
         return self.judge_all([source])[0]
 
@@ -101,7 +103,9 @@ def _bytes_or_path(source: Source) -> Path | bytes:
     """Return what the engine accepts. Pixels become a PNG, which is decoded like any other."""
     if isinstance(source, bytes):
         return source
-    if isinstance(source, str | os.PathLike):
+    if isinstance(source, str):
+        return addresses.local_file(source)
+    if isinstance(source, os.PathLike):
         return Path(source)
     return codec.encode_png(_checked(source) if isinstance(source, np.ndarray) else _pixels(source))
 

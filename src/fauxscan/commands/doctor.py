@@ -49,6 +49,7 @@ class State(StrEnum):
     OK = "ok"
     MISSING = "missing"  # required: a scan cannot run
     OPTIONAL = "optional"  # missing, but a scan can run
+    NONE = "none"  # not there yet: a scan makes it
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def examine(params_file: Path | None, models: Sequence[Path], results: Path | No
     yield Finding("cores and memory", State.OK, _machine())
     if results:
         yield _check("results", partial(_writable, results), "name another folder with --results")
-        yield _check("tables", partial(_tables, results), "name another folder with --results")
+        yield _results_tables(results)
 
 
 def _extra(name: str, target: str = "setup") -> str:
@@ -231,12 +232,25 @@ def _writable(results: Path) -> str:
     """Write and lock a file where the results are or would be; return the free space there."""
     import filelock
 
+    from fauxscan.scanning.tables import folder as results_folder
+
+    results_folder.check(results)
     folder = next(above for above in (results.absolute(), *results.absolute().parents) if above.exists())
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fauxscan-doctor-") as temporary:
         (Path(temporary) / "written").write_bytes(b"fauxscan")
         with filelock.FileLock(Path(temporary) / "lock", timeout=0):
             pass
     return f"{folder} can be written and locked, {shutil.disk_usage(folder).free / GIB:.1f} GiB free"
+
+
+def _results_tables(results: Path) -> Finding:
+    """Return the finding about the tables; a folder whose name is mistyped has none."""
+    from fauxscan.scanning.tables import parquet, schemas
+
+    if any(parquet.parts(results, schema) for schema in schemas.ALL):
+        return _check("tables", partial(_tables, results), "name another folder with --results")
+    fault = "has no tables" if results.is_dir() else "does not exist"
+    return Finding("tables", State.NONE, f"{results} {fault}: a scan would begin new tables. Check the name")
 
 
 def _tables(results: Path) -> str:

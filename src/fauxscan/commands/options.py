@@ -26,6 +26,10 @@ DATA = "Data"
 TRAINING = "Training"
 
 
+class Stopped(Exception):
+    """Ctrl-C in a command that keeps what it has done: the message says what is kept and how to continue."""
+
+
 class Format(StrEnum):
     """How rows are printed."""
 

@@ -5,7 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -20,12 +20,19 @@ from fauxscan.commands.options import (
     Models,
     ParamsFile,
     Results,
+    Stopped,
     exit_code,
     load_params,
     statuses,
 )
 from fauxscan.params import Links
 from fauxscan.records import UserError
+from fauxscan.scanning.inputs import addresses
+
+if TYPE_CHECKING:
+    from fauxscan.scanning.engine.engine import Engine
+    from fauxscan.scanning.inputs.selection import Selection
+    from fauxscan.scanning.scan import Summary
 
 Paths = Annotated[
     list[str] | None,
@@ -96,7 +103,10 @@ DryRun = Annotated[
         help="Show what a scan would do and how long it would take. Open no file and write nothing.",
     ),
 ]
-Files = Annotated[list[Path], typer.Argument(metavar="FILE", show_default=False, help="Images and videos to judge.")]
+Files = Annotated[
+    list[Path],
+    typer.Argument(metavar="FILE", show_default=False, parser=addresses.local_file, help="Images and videos to judge."),
+]
 
 
 def scan(
@@ -117,10 +127,8 @@ def scan(
     params_file: ParamsFile = None,
 ) -> None:
     """Judge new and changed files in folders and write the results to Parquet tables."""
-    from fauxscan.progress import Progress
     from fauxscan.reporting import scans
     from fauxscan.scanning import dry_run as dry_runs
-    from fauxscan.scanning import scan as scanning
     from fauxscan.scanning import settings
     from fauxscan.scanning.engine.engine import Engine
     from fauxscan.scanning.inputs import filters, selection
@@ -133,10 +141,22 @@ def scan(
         forecast = dry_runs.forecast(selected.root, results, scan_settings, selected.names)
         _print(form, forecast.row(), lambda: scans.print_forecast(Console(), forecast))
         return
-    with Progress("scanning", line="Scanned {} of {} new or changed files.".format) as progress:
-        summary = scanning.scan(selected.root, results, Engine(scan_settings), progress.update, selected.names)
+    summary = _scan(selected, results, Engine(scan_settings))
     _print(form, summary.row(), lambda: scans.summary(Console(), summary, results, scan_settings))
     raise typer.Exit(exit_code(summary.statuses, ignored))
+
+
+def _scan(selected: "Selection", results: Path, engine: "Engine") -> "Summary":
+    """Scan with a progress bar and return the summary. Raise Stopped after Ctrl-C."""
+    from fauxscan.progress import Progress
+    from fauxscan.scanning import scan as scanning
+
+    with Progress("scanning", line="Scanned {} of {} new or changed files.".format) as progress:
+        try:
+            return scanning.scan(selected.root, results, engine, progress.update, selected.names)
+        except scanning.Interrupted as stop:
+            saved = f"The results of {stop.saved} of {stop.todo} new or changed files are saved."
+            raise Stopped(f"{saved} Run the same command again to continue.") from None
 
 
 def _read_list(list_file: str | None) -> list[str]:
@@ -179,8 +199,6 @@ def check(
     from fauxscan.scanning.engine.engine import check_files
 
     ignored = statuses("--ignore", ignore)
-    if folders := [str(file) for file in files if file.is_dir()]:
-        raise UserError(f"{', '.join(folders)} is a folder: use `fauxscan scan FOLDER --results FOLDER`")
     outcomes = check_files(files, settings.read(load_params(params_file), models or (), faces))
     scans.outcomes(Console(), files, outcomes)
     raise typer.Exit(exit_code(Counter(outcome.status for outcome in outcomes), ignored))

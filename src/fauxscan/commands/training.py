@@ -10,7 +10,7 @@ import typer
 
 from fauxscan import params
 from fauxscan.commands.option_groups import flat_options
-from fauxscan.commands.options import CropsOption, FacesOption, ParamsFile, exit_code, given, load_params
+from fauxscan.commands.options import CropsOption, FacesOption, ParamsFile, Stopped, exit_code, given, load_params
 from fauxscan.commands.training_options import (
     DataOptions,
     LabelledOptions,
@@ -45,10 +45,15 @@ def train(
 
     settings = split.apply(load_params(params_file))
     changes = recipe.chosen | given({"self_blended": data.self_blended or None})
-    card = workshop.train(
-        folder, data.labels, output.out, network.detector, settings, network.chosen, changes, faces,
-        imagenet=network.imagenet, tensorboard=output.tensorboard, plot=output.plot,
-    )  # fmt: skip
+    try:
+        card = workshop.train(
+            folder, data.labels, output.out, network.detector, settings, network.chosen, changes, faces,
+            imagenet=network.imagenet, tensorboard=output.tensorboard, plot=output.plot,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        if not (work := workshop.work_folder(output.out)).exists():
+            raise
+        raise Stopped(f"What is finished is kept in {work}. Run the same command again to continue.") from None
     if not data.self_blended:
         typer.echo(_held_out_figures(output.out, settings))
     typer.echo(f"Wrote {output.out}: {_listed(card.figures)}\nNext: fauxscan predict {output.out} FOLDER")
@@ -142,7 +147,7 @@ def predict(
 ) -> None:
     """Print the path, the class and remarks (`detail`) of each file as CSV.
 
-    The class is `uncertain` for every file if the model knows too little for a verdict.
+    The class is `uncertain` for every file if the model is not calibrated or knows too little for a verdict.
     """
     from fauxscan import models, workshop
     from fauxscan.reporting import scans

@@ -170,6 +170,13 @@ def withheld(cards: Sequence[ModelCard], ensemble: EnsembleCard | None) -> dict[
     return {key: f"{name} gives no verdict: {_reasons(of)}" for key, (name, of) in found.items() if of}
 
 
+def gives_verdicts(cards: Sequence[ModelCard], ensemble: EnsembleCard | None) -> bool:
+    """Return whether a file that all these models judge may get another verdict than `uncertain`."""
+    demo = any(card.trained_on.proof_of_machinery for card in cards)
+    uncalibrated = ensemble is None and any(card.calibration is None for card in cards)
+    return not (demo or uncalibrated or withheld(cards, ensemble))
+
+
 def _reasons(found: Sequence[Doubt]) -> str:
     return ", and ".join(one.reason for one in found)
 

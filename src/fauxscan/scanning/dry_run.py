@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fauxscan.records import UserError
+from fauxscan.scanning import results_folder
 from fauxscan.scanning.history import plan
 from fauxscan.scanning.history.ledger import Ledger
 from fauxscan.scanning.inputs import roots
@@ -73,7 +74,9 @@ class Forecast:
 
 def forecast(folder: Root | Path, results: Path, settings: Settings, names: Collection[str] = EVERYTHING) -> Forecast:
     """Return what a scan of `names` below `folder` would do. Raise UserError where the scan would."""
-    root, media = roots.root_at(folder), _media(results)
+    root = roots.root_at(folder)
+    results_folder.check(results, root)
+    media = _media(results)
     parquet.check(results)
     ledger = Ledger(media, root.text, settings.digest)
     planned = Plan(ledger, *plan.make(root.walk(results, names, settings.scan), ledger, media))

@@ -4,6 +4,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
+from itertools import compress
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -163,3 +164,8 @@ class FileBatch:
     def __len__(self) -> int:
         """Return the number of files."""
         return len(self.entries)
+
+    def only(self, chosen: Sequence[bool]) -> "FileBatch":
+        """Return the batch of the chosen files."""
+        entries, last_rows, known = compress(self.entries, chosen), compress(self.last_rows, chosen), self.known
+        return FileBatch(list(entries), list(last_rows), list(compress(known, chosen)))

@@ -8,14 +8,17 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import takewhile
 from pathlib import Path
+from threading import Lock
 from typing import TypeVar
 
 import pyarrow as pa
 
 from fauxscan.records import Status, Verdict
+from fauxscan.scanning import results_folder
 from fauxscan.scanning.batches.judge import BatchJudge, RunContext, Tools
-from fauxscan.scanning.engine.engine import Engine
+from fauxscan.scanning.engine.engine import Engine, OnJudged
 from fauxscan.scanning.history import known_faces, plan
 from fauxscan.scanning.history.changes import Changes
 from fauxscan.scanning.history.ledger import Ledger
@@ -27,7 +30,7 @@ from fauxscan.scanning.tables import commits, parquet, schemas
 from fauxscan.scanning.tables.commits import Commits
 
 log = logging.getLogger(__name__)
-OnProgress = Callable[[int, int], None]  # files done, files to do
+OnProgress = Callable[[int, int], None]  # files judged, files to judge
 Item = TypeVar("Item")
 Future = TypeVar("Future")
 Pool = TypeVar("Pool")
@@ -48,6 +51,7 @@ class Work:
     statuses: Counter[str]  # of all files under the root, as of now
     verdicts: Counter[str]
     changes: Counter[str] = field(default_factory=Counter)
+    saved: int = 0  # files whose results are committed
 
     @property
     def batches(self) -> Iterator[FileBatch]:
@@ -59,6 +63,14 @@ class Work:
                 batch.append(self.todo.popleft())
                 size += batch[-1].size or 0
             yield self.ledger.look_up(batch)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during a scan. The results of `saved` files are in the tables; the next scan judges the others."""
+
+    def __init__(self, saved: int, todo: int) -> None:
+        super().__init__(f"interrupted: the results of {saved} of {todo} files are saved")
+        self.saved, self.todo = saved, todo
 
 
 @dataclass(frozen=True)
@@ -95,21 +107,46 @@ def scan(
 ) -> Summary:
     """Scan the named files below `folder` into the tables at `results`, and return the summary. Raise UserError.
 
-    An engine that is not open is opened for this scan alone.
+    An engine that is not open is opened for this scan alone. Ctrl-C raises Interrupted, after the files that are judged
+    were saved.
     """
-    on_progress = on_progress or (lambda done, todo: None)
     root = roots.root_at(folder)
-    root.check()  # before anything is written
+    results_folder.check(results, root)  # before anything is written
     with parquet.locked(results), engine:
-        work, done = prepare(root, results, engine, names), 0
-        todo = len(work.todo)
+        work = prepare(root, results, engine, names)
+        counted = _Count(on_progress or (lambda done, todo: None), len(work.todo))
+        try:
+            with cancelled_at_end(work, ThreadPoolExecutor(1)) as pool:  # Python handles Ctrl-C in the main thread
+                pool.submit(_judge_all, work, counted.add).result()
+            return finish(work)
+        except KeyboardInterrupt:
+            commits.recover(results)
+            raise Interrupted(work.saved, counted.todo) from None
+
+
+class _Count:
+    """Counts the files that are judged, from several threads."""
+
+    def __init__(self, on_progress: OnProgress, todo: int) -> None:
+        self.todo, self._done, self._on_progress, self._lock = todo, 0, on_progress, Lock()
         on_progress(0, todo)
-        with cancelled_at_end(work, ThreadPoolExecutor(AT_ONCE)) as pool:
-            for batch, judged in ahead(work.batches, lambda batch: pool.submit(work.batch_judge.judge, batch)):
-                commit(work, batch, judged.result())
-                done += len(batch)
-                on_progress(done, todo)
-        return finish(work)
+
+    def add(self, files: int) -> None:
+        with self._lock:
+            self._done += files
+            if files:
+                self._on_progress(self._done, self.todo)
+
+
+def _judge_all(work: Work, on_judged: OnJudged) -> None:
+    """Judge and commit all batches; after a cancellation those files that are judged."""
+    judge = work.batch_judge
+    batches = takewhile(lambda _: not judge.cancelled, work.batches)
+    with cancelled_at_end(work, ThreadPoolExecutor(AT_ONCE)) as pool:
+        for batch, judged in ahead(batches, lambda batch: pool.submit(judge.judge_until_cancelled, batch, on_judged)):
+            outcomes = judged.result()
+            done = [outcome is not None for outcome in outcomes]
+            commit(work, batch.only(done), [outcome for outcome in outcomes if outcome])
 
 
 def ahead(
@@ -175,6 +212,7 @@ def commit(work: Work, batch: FileBatch, outcomes: Sequence[Outcome]) -> None:
     faces = [row for outcome in new for row in known_faces.face_rows(outcome.sha256, found_with, outcome.face_boxes)]
     work.commits.stage(changes.rows, [row for outcome in new for row in outcome.scores], faces)
     _add(work, changes)
+    work.saved += len(batch)
 
 
 def _new_contents(work: Work, outcomes: Sequence[Outcome]) -> list[Outcome]:

@@ -157,7 +157,10 @@ def _trained(params: Params, project: Path) -> tuple[Path, ...]:
     home = project / "models"
     trained = tuple(home / name for name in sorted(params.models) if (home / name / models.CARD).is_file())
     if not trained:
-        raise ModelError(f"no model of params.yaml in {home}: train them with `make repro`, or name one with --models")
+        raise ModelError(
+            f"no model to judge with, and none of params.yaml in {home}: name the folder of one with --models; "
+            f"{models.how_to_get(project)}"
+        )
     return trained
 
 

@@ -355,7 +355,10 @@ def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
 
 def test_without_any_model_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"make repro.*--models"):
+    with pytest.raises(UserError, match=r"--models; `fauxscan train` writes one .pip install .*, or copy one"):
+        settings.read(tiny_params())
+    (tmp_path / "dvc.yaml").touch()  # a project
+    with pytest.raises(UserError, match=r"--models; `make repro` trains those of params\.yaml"):
         settings.read(tiny_params())
 
 

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from fauxscan.records import UserError
 from fauxscan.scanning.batches import batch_files
-from fauxscan.scanning.engine.cancellation import Cancellation
-from fauxscan.scanning.engine.engine import Engine
+from fauxscan.scanning.engine.cancellation import Cancellation, complete
+from fauxscan.scanning.engine.engine import Engine, OnJudged
 from fauxscan.scanning.history.known_faces import KnownFaces
 from fauxscan.scanning.history.ledger import Ledger
 from fauxscan.scanning.inputs.roots import Root
@@ -61,14 +61,24 @@ class BatchJudge:
 
         Raise UserError if this process cannot judge for the scan, CancelledError after `cancel`.
         """
+        return complete(self.judge_until_cancelled(batch))
+
+    def judge_until_cancelled(self, batch: FileBatch, on_judged: OnJudged = lambda files: None) -> list[Outcome | None]:
+        """Return the outcomes as `judge` does, after `cancel` with None for the files that are not judged."""
         engine, ledger = self._tools or _open_tools(self.run)
         left = [entry for entry, known in zip(batch.entries, batch.known, strict=True) if known is None]
-        judged = iter(engine.judge(self.run.root, left, ledger, self._cancellation) if left else [])
+        on_judged(len(batch) - len(left))
+        judged = iter(engine.judge_until_cancelled(self.run.root, left, ledger, self._cancellation, on_judged))
         return [known or next(judged) for known in batch.known]
 
     def cancel(self) -> None:
         """Begin no more files, in this process."""
         self._cancellation.cancel()
+
+    @property
+    def cancelled(self) -> bool:
+        """Return whether `cancel` was called."""
+        return self._cancellation.cancelled
 
     def judge_to_files(self, number: int, batch: FileBatch) -> None:
         """Judge files and write their outcomes, unless a process has written them and died before it could say so."""

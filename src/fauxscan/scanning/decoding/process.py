@@ -51,6 +51,11 @@ class Decoder:
             self.close()
             raise
 
+    def interrupt(self) -> None:
+        """Kill the child process, so that `decode` raises DecoderLost in the thread that waits for it."""
+        if child := self._child:
+            child.kill()
+
     def close(self) -> None:
         """End the child process."""
         if self._child:
@@ -93,6 +98,9 @@ class _Child:
                 self._connection.send(None)
         except (EOFError, ConnectionError) as error:
             raise self._lost() from error
+
+    def kill(self) -> None:
+        self._process.kill()
 
     def _send(self, files: Sequence[FileToDecode]) -> None:
         """Send what lies in memory as it is, and everything else as an open file."""

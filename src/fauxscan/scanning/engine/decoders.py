@@ -16,6 +16,9 @@ class MediaDecoder(Protocol):
     def decode(self, files: Sequence[FileToDecode], on_crop: OnCrop) -> list[Outcome]:
         """Return what decoding shows of each file, after passing its crops to `on_crop`. Raise DecoderLost."""
 
+    def interrupt(self) -> None:
+        """Let `decode`, which another thread has called, raise DecoderLost; it may do so only at the next call."""
+
     def close(self) -> None:
         """End what was started."""
 
@@ -28,15 +31,17 @@ class DecoderPool:
         self._idle: SimpleQueue[MediaDecoder] = SimpleQueue()
 
     @contextmanager
-    def borrow(self) -> Iterator[MediaDecoder]:
-        """Lend a decoder to one thread."""
+    def borrow(self, lent: set[MediaDecoder]) -> Iterator[MediaDecoder]:
+        """Lend a decoder to one thread; it is in `lent` until it comes back."""
         try:
             decoder = self._idle.get_nowait()
         except Empty:
             decoder = self._create()
+        lent.add(decoder)
         try:
             yield decoder
         finally:
+            lent.discard(decoder)
             self._idle.put(decoder)
 
     def close(self) -> None:

@@ -10,8 +10,8 @@ On its way a scanned file is carried by six types. None of them is changed once 
 - `rows.Outcome`: the result for the file: its columns of `media`, its rows of `scores`, and its faces.
 """
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -22,7 +22,7 @@ from fauxscan.judging.ensemble import Ensemble
 from fauxscan.records import ModelError, Status
 from fauxscan.scanning.decoding.process import Decoder
 from fauxscan.scanning.engine import outcomes as outcome_rules
-from fauxscan.scanning.engine.cancellation import Cancellation
+from fauxscan.scanning.engine.cancellation import Cancellation, complete
 from fauxscan.scanning.engine.decoders import DecoderPool, MediaDecoder
 from fauxscan.scanning.engine.given import GivenFiles
 from fauxscan.scanning.engine.in_flight import InFlight
@@ -31,6 +31,11 @@ from fauxscan.scanning.inference import backends
 from fauxscan.scanning.inference.batching import Batcher, Batchers
 from fauxscan.scanning.rows import Entry, Outcome
 from fauxscan.scanning.settings import Settings
+
+GRACE_S = 1.0  # that files get to end after a cancellation; then their decoders are killed
+OnJudged = Callable[
+    [int], None
+]  # called in any thread with a number of files that are read: only their last batch may be under way
 
 
 class Engine:
@@ -77,13 +82,24 @@ class Engine:
     ) -> list[Outcome]:
         """Return the outcomes of the files under a root, in their order. A content that occurs twice is judged once.
 
-        Raise CancelledError after `cancellation.cancel()`, ModelError if the models or decoders cannot be started, and
-        OSError if the root fails.
+        Raise CancelledError if `cancellation.cancel()` comes before all are judged, ModelError if the models or
+        decoders cannot be started, and OSError if the root fails.
         """
+        return complete(self.judge_until_cancelled(root, entries, history, cancellation))
+
+    def judge_until_cancelled(
+        self,
+        root: Opener,
+        entries: Sequence[Entry],
+        history: History | None = None,
+        cancellation: Cancellation | None = None,
+        on_judged: OnJudged = lambda files: None,
+    ) -> list[Outcome | None]:
+        """Return the outcomes as `judge` does, after a cancellation with None for the files that are not judged."""
         session = self._session
         if session is None:
             raise RuntimeError("it is not open: use it in a `with` block")
-        return session.judge(root, entries, history or NoHistory(), cancellation or Cancellation())
+        return session.judge(root, entries, history or NoHistory(), cancellation or Cancellation(), on_judged)
 
     def check(self, files: Sequence[Path | bytes], cancellation: Cancellation | None = None) -> list[Outcome]:
         """Return the outcomes of single files, each given as a path or as its bytes. Raise what `judge` raises."""
@@ -116,38 +132,49 @@ class _Session:
         self._decoders.close()
 
     def judge(
-        self, root: Opener, entries: Sequence[Entry], history: History, cancellation: Cancellation
-    ) -> list[Outcome]:
-        reader = Reader(self.settings, root, history, self._in_flight, self._batchers)
+        self, root: Opener, entries: Sequence[Entry], history: History, cancellation: Cancellation, on_judged: OnJudged
+    ) -> list[Outcome | None]:
+        reader = Reader(self.settings, root, history, self._in_flight, self._batchers, cancellation)
         judged: dict[str, Outcome] = {}
         try:
-            readings = self._read(reader, entries, cancellation)
-            outcomes = [outcome_rules.judge(reading, self.settings, self._models) for reading in readings]
+            readings = self._read(reader, entries, on_judged)
+            outcomes = [self._outcome(reading) for reading in readings]
             judged = {
-                one.own_content: outcome for one, outcome in zip(readings, outcomes, strict=True) if one.own_content
+                one.own_content: outcome
+                for one, outcome in zip(readings, outcomes, strict=True)
+                if one and outcome and one.own_content
             }
         finally:
             for sha256 in reader.own_contents:
                 self._in_flight.end(sha256, judged.get(sha256))
         known = [_shared(*one, cancellation) for one in zip(readings, outcomes, strict=True)]
         left = [entry for entry, outcome in zip(entries, known, strict=True) if outcome is None]
-        again = iter(self.judge(root, left, history, cancellation) if left else [])
+        if not left or None in readings or cancellation.cancelled:
+            return known
+        again = iter(self.judge(root, left, history, cancellation, lambda files: None))  # they are counted
         return [outcome or next(again) for outcome in known]
 
-    def _read(self, reader: Reader, entries: Sequence[Entry], cancellation: Cancellation) -> list[Reading]:
-        """Return the readings of all files, once their logits are there."""
+    def _outcome(self, reading: Reading | None) -> Outcome | None:
+        return None if reading is None else outcome_rules.judge(reading, self.settings, self._models)
+
+    def _read(self, reader: Reader, entries: Sequence[Entry], on_judged: OnJudged) -> list[Reading | None]:
+        """Return the readings of all files, once their logits are there; None for files that were cancelled."""
+        lent, cancellation = set[MediaDecoder](), reader.cancellation
 
         def read(chunk: Sequence[Entry]) -> list[Reading]:
-            cancellation.check()  # the thread that waits for the request may not have noticed yet
-            with self._decoders.borrow() as decoder:
-                return reader.read(chunk, decoder)
+            with self._decoders.borrow(lent) as decoder:
+                readings = reader.read(chunk, decoder)
+            on_judged(len(chunk))
+            return readings
 
+        parts = list(chunks(entries))
         with self._batchers.reading():
-            parts = _results([self._submit(partial(read, chunk)) for chunk in chunks(entries)], cancellation)
-        readings = [reading for part in parts for reading in part]
-        pending = [logit for reading in readings for _, logit in reading.scored]
+            found = _results([self._submit(partial(read, chunk)) for chunk in parts], lent, cancellation)
+        readings = list[Reading | None]()
+        for chunk, read_chunk in zip(parts, found, strict=True):
+            readings += read_chunk or [None] * len(chunk)
+        pending = [logit for reading in readings if reading for _, logit in reading.scored]
         self._batchers.wait_all(pending, lambda: cancellation.cancelled)
-        cancellation.check()
         return readings
 
     def _submit(self, read: Callable[[], list[Reading]]) -> "Future[list[Reading]]":
@@ -169,28 +196,39 @@ class _Session:
         return {one.card.name: Batcher(one.scorer(batch), batch, one.card.input_size) for one in members}
 
 
-def _results(chunks: Sequence["Future[list[Reading]]"], cancellation: Cancellation) -> list[list[Reading]]:
-    """Return the results of all chunks. After an error or a cancellation, no more begin and those begun are awaited."""
+def _results(
+    chunks: Sequence["Future[list[Reading]]"], lent: Collection[MediaDecoder], cancellation: Cancellation
+) -> list[list[Reading] | None]:
+    """Return the results of all chunks, None for those that were cancelled. After an error no more begin."""
     waiting = set(chunks)
     try:
-        while waiting:
+        while waiting and not cancellation.cancelled:
             done = cancellation.wait_any(waiting)
-            if any(chunk.exception() for chunk in done):
+            if any(chunk.cancelled() or chunk.exception() for chunk in done):
                 break
             waiting -= done
+    except KeyboardInterrupt:
+        cancellation.cancel()
+        raise
     finally:
         for chunk in chunks:
             chunk.cancel()
-        wait(chunks)
-    return [chunk.result() for chunk in chunks]
+        while wait(chunks, GRACE_S).not_done:
+            for decoder in tuple(lent) if cancellation.cancelled else ():
+                decoder.interrupt()
+    return [None if _is_cancelled(chunk) else chunk.result() for chunk in chunks]
 
 
-def _shared(reading: Reading, outcome: Outcome, cancellation: Cancellation) -> Outcome | None:
-    """Return the outcome of a file, for a duplicate that of the other file; None if the other file failed by itself."""
-    if reading.duplicate_of is None:
+def _is_cancelled(chunk: "Future[list[Reading]]") -> bool:
+    return chunk.cancelled() or isinstance(chunk.exception(), CancelledError)
+
+
+def _shared(reading: Reading | None, outcome: Outcome | None, cancellation: Cancellation) -> Outcome | None:
+    """Return the outcome of a file, for a duplicate that of the other file; None if that one has none to share."""
+    if reading is None or outcome is None or reading.duplicate_of is None:
         return outcome
-    cancellation.wait_any([reading.duplicate_of])
-    judged = reading.duplicate_of.result()
+    done = cancellation.wait_any([reading.duplicate_of])
+    judged = reading.duplicate_of.result() if done else None
     if judged is None or judged.status in (Status.UNREADABLE, Status.CHANGED_DURING_READ):
         return None
     return judged.at(outcome)

@@ -11,6 +11,8 @@ from fauxscan.params import MediaParams
 from fauxscan.records import MediaError, Status
 from fauxscan.scanning.rows import Entry
 
+FOLDER = "a folder, not a file: scan it with `fauxscan scan FOLDER --results RESULTS`"
+
 
 class GivenFiles:
     """Paths and bytes, opened by their number."""
@@ -21,7 +23,7 @@ class GivenFiles:
     @property
     def entries(self) -> list[Entry]:
         """Return an entry for each; links are followed, because someone named them."""
-        return [Entry(str(number), _size(one), None, link=True) for number, one in enumerate(self._given)]
+        return [_entry(str(number), one) for number, one in enumerate(self._given)]
 
     @contextmanager
     def open_entry(self, entry: Entry, media: MediaParams) -> Iterator[Content]:
@@ -36,5 +38,9 @@ class GivenFiles:
         yield files.hash_content(BytesIO(given), len(given), None)
 
 
-def _size(given: Path | bytes) -> int | None:
-    return len(given) if isinstance(given, bytes) else None
+def _entry(name: str, given: Path | bytes) -> Entry:
+    if isinstance(given, bytes):
+        return Entry(name, len(given), None)
+    if given.is_dir():
+        return Entry(name, None, None, Status.UNREADABLE, FOLDER)
+    return Entry(name, None, None, link=True)

@@ -11,6 +11,7 @@ from fauxscan.params import MediaParams
 from fauxscan.records import MediaError, Status
 from fauxscan.scanning.decoding.process import DecoderLost
 from fauxscan.scanning.decoding.worker import is_in_memory
+from fauxscan.scanning.engine.cancellation import Cancellation
 from fauxscan.scanning.engine.decoders import MediaDecoder
 from fauxscan.scanning.engine.in_flight import InFlight, Judgement
 from fauxscan.scanning.inference.batching import Batchers, PendingLogit
@@ -78,14 +79,19 @@ class Reader:
     """Reads the files of one request in many threads. A content that is known or being judged is only hashed."""
 
     def __init__(
-        self, settings: Settings, opener: Opener, history: History, in_flight: InFlight, batchers: Batchers
-    ) -> None:
-        self.settings, self.opener, self.history = settings, opener, history
+        self, settings: Settings, opener: Opener, history: History, in_flight: InFlight, batchers: Batchers,
+        cancellation: Cancellation,
+    ) -> None:  # fmt: skip
+        self.settings, self.opener, self.history, self.cancellation = settings, opener, history, cancellation
         self._in_flight, self._batchers = in_flight, batchers
         self.own_contents: list[str] = []  # the contents that are judged for this request, whatever becomes of it
 
     def read(self, entries: Sequence[Entry], decoder: MediaDecoder) -> list[Reading]:
-        """Return the readings of the files. What goes wrong with a file becomes its status."""
+        """Return the readings of the files. What goes wrong with a file becomes its status.
+
+        Raise CancelledError if the request is cancelled before they begin, or the decoder is interrupted afterwards.
+        """
+        self.cancellation.check()
         readings = [self._open(entry) for entry in entries]
         left = [reading for reading in readings if reading.content]
         decoded = iter(self._decode(left, decoder))
@@ -123,12 +129,14 @@ class Reader:
         try:
             return self._decode_together(readings, decoder)
         except DecoderLost:
+            self.cancellation.check()
             return [self._decode_alone(reading, decoder) for reading in readings]
 
     def _decode_alone(self, reading: Reading, decoder: MediaDecoder) -> Reading:
         try:
             return self._decode_together([reading], decoder)[0]
         except DecoderLost as lost:
+            self.cancellation.check()
             return _decoded(reading, Outcome().failed(lost.status, lost.detail), ())
 
     def _decode_together(self, readings: Sequence[Reading], decoder: MediaDecoder) -> list[Reading]:

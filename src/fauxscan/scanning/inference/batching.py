@@ -125,12 +125,10 @@ class Batchers:
                 self._changed.notify_all()
 
     def wait_all(self, pending: Sequence[PendingLogit], cancelled: Callable[[], bool] = lambda: False) -> None:
-        """Return when all these logits are there or the request is cancelled; run batches that no reader will fill."""
+        """Return when all these logits are there. Run batches that no reader will fill, once cancelled all."""
         with self._changed:
             while self._readers and not cancelled() and not all(one.done for one in pending):
                 self._changed.wait(POLL_S)
-        if cancelled():
-            return
         if not all(one.done for one in pending):
             for batcher in self._by_model.values():
                 batcher.flush()

@@ -34,6 +34,9 @@ KINDS: Mapping[str, StoreKind] = {
     "abfs": AZURE,
 }
 
+WEB = ("http", "https", "ftp")
+DOWNLOAD = "download the files first, then name them or their folder"
+
 
 @dataclass(frozen=True)
 class Address:
@@ -85,7 +88,10 @@ def parse_address(text: str) -> Address:
         raise InputError(f"{text} is a path, not an address: scan folders and object stores separately")
     if scheme not in KINDS:
         allowed = ", ".join(f"{known}://" for known in KINDS)
-        raise InputError(f"addresses that begin with {scheme}:// are not supported: name a folder, or one of {allowed}")
+        remedy = f"name a folder, or one of {allowed}"
+        raise InputError(
+            f"addresses that begin with {scheme}:// are not supported: {DOWNLOAD if scheme in WEB else remedy}"
+        )
     bucket, _, key = rest.partition("/")
     if "@" in bucket:
         raise InputError(f"{scheme}://...@ contains more than a bucket: pass credentials in {KINDS[scheme].setup}")
@@ -105,6 +111,13 @@ def path_of_key(key: str) -> str:
 def key_of_path(path: str) -> str:
     """Return the key that `path_of_key` spells as this path."""
     return os.fsencode(path).decode("utf-8")
+
+
+def local_file(text: str) -> Path:
+    """Return the path of a file. Raise InputError for an address."""
+    if is_address(text):
+        raise InputError(f"{text} is an address, and only files of this machine are checked: download it first")
+    return Path(text)
 
 
 def local_path(text: str) -> Path:

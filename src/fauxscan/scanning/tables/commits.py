@@ -22,6 +22,7 @@ import pyarrow as pa
 from fauxscan import disk
 from fauxscan.scanning.rows import Row, key_of
 from fauxscan.scanning.tables import parquet, schemas
+from fauxscan.scanning.tables.folder import STAGING
 from fauxscan.scanning.tables.schemas import FACES, MEDIA, RUNS, SCORES
 
 STAMP = "%Y%m%dT%H%M%S%f"
@@ -36,7 +37,7 @@ WRITE_ORDER = (FACES, SCORES, MEDIA)  # media last: its file shows that the othe
 
 def staging(results: Path) -> Path:
     """Return the folder of staged batches."""
-    return results / "staging"
+    return results / STAGING
 
 
 def folder_of(results: Path, run_id: str) -> Path:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from fauxscan import disk
 from fauxscan.records import ResultsError
 from fauxscan.scanning.rows import utf8
+from fauxscan.scanning.tables import folder
 from fauxscan.scanning.tables.schemas import ADDED, ALL, EVALUATIONS, MEDIA, SCORES, VERSION, name_of
 
 if TYPE_CHECKING:  # importing it loads pandas, which takes too long for a scan
@@ -32,7 +33,10 @@ def require(results: Path) -> None:
 
 @contextmanager
 def locked(results: Path) -> Iterator[None]:
-    """Lock the results for one writer. Raise ResultsError if they cannot be written or another scan is writing them."""
+    """Lock the results for one writer.
+
+    Raise ResultsError if they cannot be written, another scan is writing them, or the folder holds other files.
+    """
     lock = _acquire_lock(results)
     try:
         yield
@@ -42,6 +46,7 @@ def locked(results: Path) -> Iterator[None]:
 
 def _acquire_lock(results: Path) -> filelock.BaseFileLock:
     _check_name(results)
+    folder.check(results)
     lock = filelock.FileLock(results / ".lock", timeout=LOCK_WAIT_S)
     try:
         for schema in ALL:
