@@ -122,7 +122,7 @@ class _Session:
         judged: dict[str, Outcome] = {}
         try:
             readings = self._read(reader, entries, cancellation)
-            outcomes = [outcome_rules.judge(reading, self.settings, self._models) for reading in readings]
+            outcomes = [outcome_rules.judge(reading, self.settings) for reading in readings]
             judged = {
                 one.own_content: outcome for one, outcome in zip(readings, outcomes, strict=True) if one.own_content
             }
@@ -198,7 +198,7 @@ def _shared(reading: Reading, outcome: Outcome, cancellation: Cancellation) -> O
 
 def _check(models: Ensemble, settings: Settings) -> Ensemble:
     """Return the models. Raise ModelError if the settings were read from other ones."""
-    if (tuple(member.card for member in models.members), models.card) != (settings.cards, settings.ensemble):
+    if (tuple(settings.in_use(one.card) for one in models.members), models.card) != (settings.cards, settings.ensemble):
         folders = ", ".join(map(str, settings.folders))
         raise ModelError(
             f"{folders}: not the models that the scan began with; put the same models on every machine, then scan again"
