@@ -73,9 +73,8 @@ def recalibrate(
     else:
         fitted = calibration.fit_media(judged, rates)
     new = card.model_copy(update={"name": out.name if out else card.name, "calibration": fitted})
-    written = (
-        _write(model, out, new, judged) if out else user_calibrations.write(card, fitted, _origin(model, labelled))
-    )
+    made_from = (labelled.tree if labelled else model / LOGITS).absolute()
+    written = _write(model, out, new, judged) if out else user_calibrations.write(card, fitted, str(made_from))
     if (warning := ensemble.advice(new.name, fitted)) and not card.trained_on.proof_of_machinery:
         log.warning(warning)
     if not only_reals:
@@ -83,11 +82,6 @@ def recalibrate(
     before = calibration.false_positives(judged, card.calibration) if card.calibration else None
     after = calibration.unseen_false_positives(judged, card.calibration, rates.false_positive_rate)
     return Recalibration(fitted, written, unjudged, before, after)
-
-
-def _origin(model: Path, labelled: LabelledFiles | None) -> str:
-    """Return where a calibration comes from, for people."""
-    return str((labelled.tree if labelled else model / LOGITS).absolute())
 
 
 def _calibratable(model: Path, out: Path | None) -> ModelCard:

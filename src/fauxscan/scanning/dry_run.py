@@ -147,7 +147,7 @@ def _to_read(planned: Plan, settings: Settings) -> list[tuple[str | int, int]]:
 
 
 def _read_and_judged(media: pa.Table, results: Path, settings: Settings) -> pa.Table:
-    """Return the rows of files that were read and judged: no copies, and nothing that stored logits may have settled."""
+    """Return the rows of files that were read and judged, without copies and what stored logits may have settled."""
     rows = media.filter(pc.and_(pc.is_in(media["change"], pa.array(map(str, JUDGED))), pc.is_valid(media["sha256"])))
     if not (alike := settings_files.read_alike(results, settings)):
         return rows

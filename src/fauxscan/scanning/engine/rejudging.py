@@ -71,7 +71,7 @@ class StoredLogits:
         alike = pa.array(sorted(self._earlier), pa.string())
         parts = (parquet.read_part(file, schemas.SCORES) for file in parquet.parts(self._results, schemas.SCORES))
         chosen = [part.filter(pc.is_in(part["settings"], alike)) for part in parts]
-        return pa.concat_tables([schemas.SCORES.empty_table(), *chosen])
+        return pa.concat_tables([schemas.SCORES.empty_table(), *chosen]).combine_chunks()  # each row is taken alone
 
     @cached_property
     def _index(self) -> HashIndex:
