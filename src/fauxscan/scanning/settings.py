@@ -171,7 +171,7 @@ def _evaluated(folders: tuple[Path, ...], project: Path) -> tuple[Path, ...]:
     """Return the models that the project has evaluated, or all if it has evaluated none of them."""
     known = _evaluated_digests(project)
     evaluated = tuple(folder for folder in folders if models.read_card(folder).model_digest in known)
-    how = "`make repro` evaluates the models of params.yaml"
+    how = "`make repro` evaluates the models of params.yaml, except those with `evaluate: false`"
     if not evaluated:
         log.info("All models judge, although none has an evaluation: %s. %s.", _names(folders), how)
         return folders
@@ -189,7 +189,7 @@ def _evaluated_digests(project: Path) -> set[str]:
     digests = set[str]()
     for file in sorted((project / folder).glob(pattern)):
         try:
-            digests |= set(pq.read_table(file, columns=["model_digest"])["model_digest"].to_pylist())
+            digests |= set(pq.read_table(file).to_pydict().get("model_digest", ()))  # no column: nothing was measured
         except (pa.ArrowException, OSError) as error:
             raise ModelError(f"{file} is damaged: delete it and run `make repro`") from error
     return digests
