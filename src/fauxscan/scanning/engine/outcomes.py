@@ -28,7 +28,7 @@ def judge(reading: Reading, settings: Settings) -> Outcome:
 
 
 def judge_logits(outcome: Outcome, rows: Sequence[Row], settings: Settings) -> Outcome:
-    """Return the outcome of a file from its rows of `scores`, which have logits; `detail` has only its defects so far."""
+    """Return the outcome of a file from its rows of `scores`, with logits. So far, `detail` has only its defects."""
     outcome = replace(outcome, scores=[_score(row, outcome.sha256, settings) for row in rows])
     if not all(math.isfinite(row["logit"]) for row in rows):
         return replace(outcome, status=Status.INVALID_SCORE, detail=_joined(INVALID_SCORE, outcome.detail))

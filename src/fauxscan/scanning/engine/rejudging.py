@@ -33,13 +33,14 @@ class StoredLogits:
 
     def __init__(self, results: Path, settings: Settings) -> None:
         self._results, self._settings = results, settings
-        self._earlier = settings_files.read_alike(results, settings)
+        alike = settings_files.read_alike(results, settings)
+        self._rules = {digest: _rule(settings, calibrations) for digest, calibrations in alike.items()}
         self._lock = Lock()
 
     @property
     def digests(self) -> frozenset[str]:
         """Return the digests of the settings with the same logits."""
-        return frozenset(self._earlier)
+        return frozenset(self._rules)
 
     def judge(self, row: Row) -> Outcome | None:
         """Return the outcome of a content with a row of `media` under earlier settings; None if it must be read."""
@@ -49,16 +50,11 @@ class StoredLogits:
         scores = self._scores(row["sha256"], row["settings"])
         if not scores or not all(score["logit"] is not None and math.isfinite(score["logit"]) for score in scores):
             return None
-        reason = self._earlier_rule(self._earlier[row["settings"]]).judge(outcomes.media_logits(scores)).reason
+        reason = self._rules[row["settings"]].judge(outcomes.media_logits(scores)).reason
         defects = _without(reason, outcome.detail)
         if defects is None:
             return None
         return outcomes.judge_logits(replace(outcome, detail=defects or None), scores, self._settings)
-
-    def _earlier_rule(self, calibrations: Calibrations) -> JudgingRule:
-        """Return the rule of earlier settings."""
-        cards = [card.model_copy(update={"calibration": calibrations.get(card.name)}) for card in self._settings.cards]
-        return JudgingRule(tuple(cards), self._settings.ensemble)
 
     def _scores(self, sha256: str, settings: str) -> list[Row]:
         with self._lock:  # many threads ask, and the first one reads the table
@@ -68,14 +64,20 @@ class StoredLogits:
 
     @cached_property
     def _table(self) -> pa.Table:
-        alike = pa.array(sorted(self._earlier), pa.string())
+        alike = pa.array(sorted(self._rules), pa.string())
         parts = (parquet.read_part(file, schemas.SCORES) for file in parquet.parts(self._results, schemas.SCORES))
-        chosen = [part.filter(pc.is_in(part["settings"], alike)) for part in parts]
-        return pa.concat_tables([schemas.SCORES.empty_table(), *chosen]).combine_chunks()  # each row is taken alone
+        chosen = [part.filter(pc.is_in(part["settings"], alike)) for part in (schemas.SCORES.empty_table(), *parts)]
+        return pa.concat_tables(chosen).combine_chunks()  # in 200,000 rows, taking one is then thirty times as fast
 
     @cached_property
     def _index(self) -> HashIndex:
         return HashIndex(self._table["sha256"])
+
+
+def _rule(settings: Settings, calibrations: Calibrations) -> JudgingRule:
+    """Return the rule of settings that differ in calibrations."""
+    cards = [card.model_copy(update={"calibration": calibrations.get(card.name)}) for card in settings.cards]
+    return JudgingRule(tuple(cards), settings.ensemble)
 
 
 def _without(reason: str, detail: str | None) -> str | None:
