@@ -1,6 +1,8 @@
 """Fixtures for all tests: real data, the committed parameters, a photograph, a random generator, a web server."""
 
 import os
+import shutil
+import tempfile
 import threading
 import zlib
 from collections.abc import Iterator
@@ -15,9 +17,11 @@ from support.loopback import Server
 from fauxscan import params
 
 
-def pytest_configure() -> None:
-    """Let the processes that tests start import `support`."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the processes that tests start import `support`, and let no test read the configuration of the developer."""
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
+    os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="fauxscan-tests-")
+    config.add_cleanup(lambda: shutil.rmtree(os.environ["XDG_CONFIG_HOME"], ignore_errors=True))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import shutil
 from pathlib import Path
 
@@ -156,6 +157,53 @@ def test_a_model_that_still_knows_too_little_says_so(
     assert run(home, str(home / "imported"), "--reals", str(few), "--out", str(tmp_path / "m")) == 0
     (said,) = [record.getMessage() for record in caplog.records if "verdict" in record.getMessage()]
     assert said.startswith("Every verdict of m is `uncertain`: calibrated on 6 sources of reals, but 20 are required.")
+
+
+def test_without_out_the_users_own_file_is_written_and_used(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    model = home / "imported"
+    content = {file: file.read_bytes() for file in model.iterdir()}
+    files = [str(home / "files"), "--real", "camera", "--fake", "made"]
+    assert run(home, str(model), *files) == 0
+    said = capsys.readouterr().out
+    card = models.read_card(model)
+    file = tmp_path / "config" / "fauxscan" / "calibrations" / f"{card.model_digest}.json"
+    assert f"Wrote {file}\nNext: fauxscan check FILE --models {model}\n" in said
+    assert f"Delete {file} to use the calibration on the model's card again." in said
+    assert {path: path.read_bytes() for path in model.iterdir()} == content, "the model folder is not changed"
+    assert [path.name for path in file.parent.iterdir()] == [file.name], "written whole, with nothing beside it"
+    chosen = settings.read(tiny_params(), [model])
+    assert run(home, str(model), *files, "--out", str(tmp_path / "copy")) == 0
+    assert f"{file} takes precedence over it, because" in capsys.readouterr().out
+    assert chosen.cards[0].calibration == calibration_of(tmp_path / "copy")[1]
+    told = json.loads(file.read_text(encoding="utf-8"))
+    assert (told["model"], told["made_from"]) == ("imported", str(home / "files"))
+
+
+def test_reals_change_the_calibration_in_use(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    model, files = str(home / "imported"), str(home / "files")
+    assert run(home, model, files, "--real", "camera", "--fake", "made") == 0
+    (fitted,) = settings.read(tiny_params(), [home / "imported"]).user_calibrations.values()
+    capsys.readouterr()
+    assert run(home, model, "--reals", f"{files}/camera", "--false-positives", "0.1") == 0
+    said = capsys.readouterr().out
+    assert "False positives before: 0." in said and "False positives after: 0." in said
+    (after,) = settings.read(tiny_params(), [home / "imported"]).user_calibrations.values()
+    assert (after.temperature, after.low) == (fitted.temperature, fitted.low) and after.high != fitted.high
+
+
+def test_a_configuration_that_cannot_be_written_is_named(
+    home: Path, calibrated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "file"))
+    assert run(home, str(calibrated), "--false-positives", "0.2") == 3
+    assert "cannot be written: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

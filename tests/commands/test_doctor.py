@@ -10,6 +10,7 @@ from support.scanning import card, stub_cards, write_params
 from fauxscan import cli, models, openvino_export
 from fauxscan.models import TrainedOn
 from fauxscan.records import View
+from fauxscan.scanning import user_calibrations
 
 HIDDEN = """
 import sys
@@ -110,6 +111,20 @@ def test_models_that_cannot_be_run_here_are_told_with_what_to_do(home: Path) -> 
     (home / "models" / "wholes" / "openvino.bin").write_text("torn")
     found = lines(hiding(["tensorflow"]).stdout)["models"]
     assert found.startswith("missing models/wholes/openvino.xml and its .bin are not the files that")
+
+
+def test_a_calibration_of_the_user_is_named(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    card = models.read_card(home / "models" / "faces")
+    assert card.calibration
+    file = user_calibrations.write(card, card.calibration, "/photos")
+    _, found = examined(capsys)
+    assert f"faces (calibrated by {file}), wholes, run by" in found["models"].replace("\n", " ")
+    file.write_text("{}")
+    code, found = examined(capsys)
+    assert code == 2 and f"{file} is not a calibration of this version" in found["models"]
 
 
 @pytest.mark.parametrize("results", ["/proc/results", "params.yaml/results"])

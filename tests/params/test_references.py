@@ -157,6 +157,17 @@ def test_a_model_may_be_evaluated_on_other_datasets_too(tmp_path: Path) -> None:
     assert loaded.evaluated == ["meso4", "mesoinception4", "dct_cnn", "more", "logistic-demo"]
 
 
+DECLINES = ("    detector: meso4\n", "    detector: meso4\n    evaluate: false\n")
+
+
+def test_a_model_may_decline_its_evaluation_or_declare_another_in_its_place(tmp_path: Path) -> None:
+    assert params.validate(write(tmp_path, DECLINES)).evaluated == ["mesoinception4", "dct_cnn", "logistic-demo"]
+    replaced = params.validate(write(tmp_path, DECLINES, declared("model", "meso4", "demo")))
+    assert replaced.evaluated == ["mesoinception4", "dct_cnn", "more", "logistic-demo"]
+    (found,) = faults(write(tmp_path, (DECLINES[0], DECLINES[1].replace("false", "maybe"))))
+    assert found.startswith("models.meso4.evaluate: ") and "boolean" in found
+
+
 def test_a_key_that_is_there_twice_is_refused_as_by_dvc(tmp_path: Path) -> None:
     file = write(tmp_path, ("  mesoinception4:\n", "  meso4:\n"))
     with pytest.raises(UserError, match=r"params\.yaml is not valid YAML: 'meso4' is there twice\n.*, line 81,"):

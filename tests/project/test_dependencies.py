@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from support import ROOT
@@ -107,6 +108,28 @@ def test_a_changed_model_is_evaluated_and_scored_alone(project: Path) -> None:
     assert changed(project) - {"calibrate@free", "evaluate_model@free", "members@logistic"} == {
         "calibrate@meso4", "evaluate_model@meso4", "score@demo",
     }  # fmt: skip
+
+
+def test_a_model_that_declines_its_evaluation_is_trained_and_not_measured(project: Path) -> None:
+    file, out = project / "params.yaml", project / "evaluations" / "free"
+    before = file.read_text(encoding="utf-8")
+    changes = yaml.safe_load(before)
+    changes["models"]["free"]["evaluate"] = False
+    try:
+        file.write_text(yaml.safe_dump(changes), encoding="utf-8")
+        assert changed(project) == {"mixture@free", "train@free", "evaluate_model@free", "report"}
+        assert "evaluate_model@free" in run(project, "dvc", "stage", "list", "--name-only").split()
+        run(project, "dvc", "commit", "-q", "-f", "mixture@free", "train@free")
+        run(project, "dvc", "repro", "--single-item", "evaluate_model@free")
+        assert changed(project) == {"report"}, "and the model was not trained again"
+        assert {name.name: len(pd.read_parquet(name)) for name in out.glob("*.parquet")} == {
+            "figures.parquet": 0, "scores.parquet": 0,
+        }  # fmt: skip
+        assert json.loads((out / "metrics.json").read_text(encoding="utf-8")) == {}
+    finally:
+        file.write_text(before, encoding="utf-8")
+        for name in ("figures.parquet", "scores.parquet", "metrics.json"):
+            (out / name).write_text(name, encoding="utf-8")
 
 
 @pytest.mark.slow

@@ -144,7 +144,7 @@ def test_changing_one_models_recipe_touches_only_that_model(clone: Path) -> None
     params["models"]["dct_cnn"]["recipe"]["epochs"] = 2
     file.write_text(yaml.safe_dump(params), encoding="utf-8")
     try:
-        assert changed(clone) == {"mixture@dct_cnn", "train@dct_cnn", "report"}
+        assert changed(clone) == {"mixture@dct_cnn", "train@dct_cnn", "evaluate_model@dct_cnn", "report"}
     finally:
         file.write_text(before, encoding="utf-8")
 
@@ -157,7 +157,7 @@ def test_published_weights_touch_only_the_model_that_begins_from_them(clone: Pat
     params["models"]["meso4"]["weights"] = "meso4"
     file.write_text(yaml.safe_dump(params), encoding="utf-8")
     try:
-        assert changed(clone) == {"weights@meso4", "mixture@meso4", "train@meso4", "report"}
+        assert changed(clone) == {"weights@meso4", "mixture@meso4", "train@meso4", "evaluate_model@meso4", "report"}
     finally:
         file.write_text(before, encoding="utf-8")
 

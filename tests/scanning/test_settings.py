@@ -7,6 +7,7 @@ import pytest
 from support.scanning import stub_cards, tiny_params
 
 from fauxscan import models, params
+from fauxscan.judging import evaluation
 from fauxscan.records import UserError
 from fauxscan.scanning import settings
 
@@ -65,6 +66,14 @@ def test_without_any_evaluation_all_judge_and_a_line_says_so(project: Path, capl
     assert names(settings.read(tiny_params())) == ["faces", "wholes"]
     (said,) = caplog.messages
     assert said.startswith("All models judge, although none has an evaluation: faces, wholes.")
+
+
+def test_a_model_that_declines_its_evaluation_does_not_join(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+    evaluate(project, "a" * 64)
+    evaluation.leave_out("wholes", project / "evaluations" / "wholes")
+    assert names(settings.read(tiny_params())) == ["faces"]
+    assert caplog.messages[-1].startswith("Left out, because they have no evaluation: wholes.")
+    assert names(settings.read(tiny_params(), [project / "models" / "wholes"])) == ["wholes"]
 
 
 def test_damaged_figures_are_named(project: Path) -> None:

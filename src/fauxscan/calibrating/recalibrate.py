@@ -20,7 +20,7 @@ from fauxscan.models import Calibration, ModelCard
 from fauxscan.params import Params
 from fauxscan.preparing.split import audit_tree
 from fauxscan.records import FAKE, REAL, Framing, Status, UserError
-from fauxscan.scanning import settings
+from fauxscan.scanning import settings, user_calibrations
 from fauxscan.scanning.engine.engine import Engine
 from fauxscan.scanning.engine.outcomes import media_logits
 from fauxscan.scanning.inference import backends
@@ -48,15 +48,16 @@ class Recalibration:
     """The end of a calibration, with the false positives before and after it if reals alone were used."""
 
     calibration: Calibration
+    written: Path  # a model folder, or a file in the user's configuration
     unjudged: int  # files that were left out
     before: Share | None = None  # None also if the model was not calibrated
     after: Share | None = None  # of sources that were left out of the fit
 
 
 def recalibrate(
-    model: Path, out: Path, params: Params, labelled: LabelledFiles | None = None, faces: Framing = "auto"
+    model: Path, out: Path | None, params: Params, labelled: LabelledFiles | None = None, faces: Framing = "auto"
 ) -> Recalibration:
-    """Write a copy of the model folder `model` to `out`, calibrated on labelled files.
+    """Calibrate a model on labelled files. Write a copy of its folder to `out`, or by default to the user's own file.
 
     If all are real, only the upper threshold is set. Without files, the model is calibrated on the logits that an
     earlier calibration has stored in `model`, and no media are read. The error rates are those of `params.calibrate`.
@@ -71,23 +72,26 @@ def recalibrate(
         fitted = calibration.fit_reals(judged, card.calibration, rates.false_positive_rate)
     else:
         fitted = calibration.fit_media(judged, rates)
-    new = card.model_copy(update={"name": out.name, "calibration": fitted})
-    _write(model, out, new, judged)
-    if (warning := ensemble.advice(out.name, fitted)) and not card.trained_on.proof_of_machinery:
+    new = card.model_copy(update={"name": out.name if out else card.name, "calibration": fitted})
+    made_from = (labelled.tree if labelled else model / LOGITS).absolute()
+    written = _write(model, out, new, judged) if out else user_calibrations.write(card, fitted, str(made_from))
+    if (warning := ensemble.advice(new.name, fitted)) and not card.trained_on.proof_of_machinery:
         log.warning(warning)
     if not only_reals:
-        return Recalibration(fitted, unjudged)
+        return Recalibration(fitted, written, unjudged)
     before = calibration.false_positives(judged, card.calibration) if card.calibration else None
     after = calibration.unseen_false_positives(judged, card.calibration, rates.false_positive_rate)
-    return Recalibration(fitted, unjudged, before, after)
+    return Recalibration(fitted, written, unjudged, before, after)
 
 
-def _calibratable(model: Path, out: Path) -> ModelCard:
-    """Return the card of the model. Raise UserError if it is an ensemble, or if `out` exists."""
-    models.refuse_existing(out)
+def _calibratable(model: Path, out: Path | None) -> ModelCard:
+    """Return the card of the model with the calibration in use. Raise UserError for an ensemble, or if `out` exists."""
+    if out:
+        models.refuse_existing(out)
     if (model / ensemble.CARD_FILE).is_file():
         raise UserError(f"{model} is an ensemble: calibrate its members, then combine them again with `make repro`")
-    return models.read_card(model)
+    card = models.read_card(model)
+    return user_calibrations.replaced(card, user_calibrations.read_all([card]))
 
 
 def _stored_logits(model: Path) -> pd.DataFrame:
@@ -101,7 +105,7 @@ def _stored_logits(model: Path) -> pd.DataFrame:
 
 def _judge(model: Path, labelled: LabelledFiles, params: Params, faces: Framing) -> pd.DataFrame:
     """Return the table of a calibration, with the logits that a scan gives; null for files that cannot be judged."""
-    chosen = settings.read(params, (model,), faces)
+    chosen = settings.read(params, (model,), faces, cards_alone=True)
     table = labelled.sources(params)
     files = [labelled.tree / path for path in table.pop("path")]
     return table.assign(logit=_logits(files, chosen, backends.load), shifted=_logits(files, chosen, _load_shifted))
@@ -126,7 +130,7 @@ def _refuse_unjudged_classes(judged: pd.DataFrame, media: pd.DataFrame) -> None:
             raise UserError(f"no {kind} file could be judged: `fauxscan check FILE --models MODEL` says why")
 
 
-def _write(model: Path, out: Path, card: ModelCard, media: pd.DataFrame) -> None:
+def _write(model: Path, out: Path, card: ModelCard, media: pd.DataFrame) -> Path:
     """Write the copy of the model folder, whole or not at all, with its new card and the logits behind it."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".calibrating-") as aside:
@@ -136,4 +140,4 @@ def _write(model: Path, out: Path, card: ModelCard, media: pd.DataFrame) -> None
             card = card.model_copy(update={"openvino": files})
         models.write_card(copy, card)
         media.to_parquet(copy / LOGITS, index=False)
-        copy.rename(out)
+        return copy.rename(out)

@@ -14,13 +14,17 @@ from enum import StrEnum
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from fauxscan.commands.options import OK, UNJUDGED, Models, ParamsFile
 from fauxscan.records import UserError
+
+if TYPE_CHECKING:
+    from fauxscan.models import ModelCard
+    from fauxscan.scanning.settings import Settings
 
 FINDING_COLUMNS = ("name", "state", "detail")
 
@@ -214,11 +218,18 @@ def _models(params_file: Path | None, named: Sequence[Path]) -> str:
 
     scan_settings = settings.read(params.load(params_file), named)
     backends.check(scan_settings)
-    names = [
-        f"{card.name} (demo: every verdict is `uncertain`)" if card.trained_on.proof_of_machinery else card.name
-        for card in scan_settings.cards
-    ]
+    names = [" ".join((card.name, *_remarks(card, scan_settings))) for card in scan_settings.cards]
     return f"{', '.join(names)}, run by {scan_settings.engine}"
+
+
+def _remarks(card: "ModelCard", scan_settings: "Settings") -> Iterator[str]:
+    """Yield what a person should know about a model."""
+    from fauxscan.scanning import user_calibrations
+
+    if card.trained_on.proof_of_machinery:
+        yield "(demo: every verdict is `uncertain`)"
+    if card.model_digest in scan_settings.user_calibrations:
+        yield f"(calibrated by {user_calibrations.file_of(card.model_digest)})"
 
 
 def _machine() -> str:

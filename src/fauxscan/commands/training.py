@@ -79,8 +79,15 @@ def calibrate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder, which is not changed.")],
     labelled: LabelledOptions,
     out: Annotated[
-        Path, typer.Option("--out", metavar="FOLDER", help="Model folder to write: a copy with a new card.")
-    ],
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FOLDER",
+            show_default=False,
+            help="Model folder to write: a copy of MODEL with a new card. Default: a file in your configuration, which"
+            " scans use in place of the calibration on MODEL's card.",
+        ),
+    ] = None,
     folder: Annotated[
         Path | None,
         typer.Argument(
@@ -94,13 +101,18 @@ def calibrate(
 ) -> None:
     """Calibrate a model on labelled files of your own, on real files alone, or for other error rates."""
     from fauxscan.calibrating import recalibrate
+    from fauxscan.scanning import user_calibrations
 
     files = labelled.files(folder)
     settings = labelled.apply(load_params(params_file))
     done = recalibrate.recalibrate(model, out, settings, files, faces)
     for line in _calibration_lines(done):
         typer.echo(line)
-    typer.echo(f"Wrote {out}\nNext: fauxscan check FILE --models {out}")
+    typer.echo(f"Wrote {done.written}\nNext: fauxscan check FILE --models {out or model}")
+    if out is None:
+        typer.echo(f"Delete {done.written} to use the calibration on the model's card again.")
+    elif own := user_calibrations.overriding(out):
+        typer.echo(f"{own} takes precedence over it, because {out} is the same network: delete that file to use {out}.")
 
 
 def _calibration_lines(done: "Recalibration") -> list[str]:

@@ -86,18 +86,18 @@ class Member(Protocol):
 
 
 @dataclass(frozen=True)
-class Ensemble:
-    """One or more models and how their logits are joined: by the combiner on `card`, or by their mean without one."""
+class JudgingRule:
+    """How the logits of models become one judgement: by the combiner on `ensemble`, or by their mean without one."""
 
-    members: tuple[Member, ...]
-    card: EnsembleCard | None = None
+    cards: tuple[ModelCard, ...]
+    ensemble: EnsembleCard | None = None
 
     def judge(self, logits: Mapping[str, float]) -> Judgement:
-        """Return the judgement for the members' media logits by name; members that could not judge are left out."""
+        """Return the judgement for the models' media logits by name; models that could not judge are left out."""
         calibrated = {name: calibrate(logit, self._cards[name].calibration) for name, logit in logits.items()}
-        joined = join(calibrated, self.card)
+        joined = join(calibrated, self.ensemble)
         thresholds = self._thresholds(list(calibrated))
-        p_fake = sigmoid(calibrate(joined, self.card.calibration) if self.card else joined)
+        p_fake = sigmoid(calibrate(joined, self.ensemble.calibration) if self.ensemble else joined)
         if any(card.trained_on.proof_of_machinery for card in self._cards.values()):
             return Judgement(p_fake, Verdict.UNCERTAIN, "trained on the demo, which proves nothing but the machinery")
         if thresholds is None:
@@ -109,21 +109,37 @@ class Ensemble:
 
     @cached_property
     def _cards(self) -> dict[str, ModelCard]:
-        return {model.card.name: model.card for model in self.members}
+        return {card.name: card for card in self.cards}
 
     @cached_property
     def _withheld(self) -> dict[str, str]:
-        return withheld(tuple(self._cards.values()), self.card)
+        return withheld(self.cards, self.ensemble)
 
     def _thresholds(self, names: list[str]) -> tuple[float, float] | None:
         """Return the thresholds (low, high): the combiner's, or the mean of the members' in logits."""
-        if self.card:
-            return self.card.calibration.low, self.card.calibration.high
+        if self.ensemble:
+            return self.ensemble.calibration.low, self.ensemble.calibration.high
         calibrations = [self._cards[name].calibration for name in names]
         fitted = [calibration for calibration in calibrations if calibration is not None]
         if len(fitted) < len(calibrations):
             return None
         return _mean_of_logits([c.low for c in fitted]), _mean_of_logits([c.high for c in fitted])
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """One or more models and how their logits are joined: by the combiner on `card`, or by their mean without one."""
+
+    members: tuple[Member, ...]
+    card: EnsembleCard | None = None
+
+    def judge(self, logits: Mapping[str, float]) -> Judgement:
+        """Return the judgement for the members' media logits by name; members that could not judge are left out."""
+        return self._rule.judge(logits)
+
+    @cached_property
+    def _rule(self) -> JudgingRule:
+        return JudgingRule(tuple(member.card for member in self.members), self.card)
 
 
 class Doubt(NamedTuple):

@@ -65,6 +65,12 @@ def evaluate_model(model: Path, mixture: Path, folder: Path, out: Path, params: 
     _write([*measured.values()], {dataset: _headline(of.figures) for dataset, of in measured.items()}, out)
 
 
+def leave_out(name: str, out: Path) -> None:
+    """Write tables without rows to `out`, for a model that declares `evaluate: false`."""
+    log.info("%s is not evaluated: its entry in params.yaml has `evaluate: false`", name)
+    _write([], {}, out)
+
+
 def _lacks_a_class(judges: Ensemble, shards: Shards, faces: str) -> str:
     """Return how many reals and fakes a test split has if either are missing; otherwise the empty string."""
     for view in {view_for(model.card.looks_at, faces) for model in judges.members}:

@@ -114,6 +114,7 @@ class ModelParams(Strict):
     options: dict[str, Any] = {}
     recipe: dict[str, Any] = {}
     weights: str = SCRATCH  # the entry in the section `weights` that training begins with
+    evaluate: bool = True  # on the datasets that it is trained on
 
     @field_validator("recipe")
     @classmethod
@@ -175,7 +176,7 @@ class CombinerParams(Strict):
 
 
 class EvaluationParams(Strict):
-    """An ensemble, or a model, measured on one dataset. A model is always measured on those it is trained on."""
+    """An ensemble, or a model, measured on one dataset, besides those that a model is trained on."""
 
     kind: Literal["model", "ensemble"] = "model"
     model: str
@@ -263,8 +264,8 @@ class Params(Strict):
 
     @property
     def evaluated(self) -> list[str]:
-        """Return the folders of all evaluations: of each model on its own datasets, and those in `evaluations`."""
-        return [*self.models, *self.evaluations]
+        """Return the folders of all evaluations: of models on their own datasets, and those in `evaluations`."""
+        return [*(name for name, model in self.models.items() if model.evaluate), *self.evaluations]
 
     def dataset(self, name: str) -> DatasetParams:
         """Return the dataset entry `name`. Raise ParamsError with the known names."""

@@ -109,11 +109,16 @@ def _of_evaluations(sections: Mapping[str, Entries]) -> Iterator[str]:
 
 
 def _implied(sections: Mapping[str, Entries]) -> Iterator[str]:
-    """Yield the evaluations that a model implies, since each model is evaluated on the datasets it is trained on."""
+    """Yield the evaluations that a model implies, since it is evaluated on the datasets it is trained on by default."""
     for key, entry in sections["evaluations"].items():
-        model = sections["models"].get(str(entry.get("model")), {})
-        if entry.get("kind", "model") == "model" and entry.get("dataset") in _trained_on(model):
-            yield f"evaluations.{key}: remove it; a model is evaluated on the datasets that it is trained on without it"
+        name = str(entry.get("model"))
+        model = sections["models"].get(name, {})
+        of_model = entry.get("kind", "model") == "model" and model.get("evaluate", True) is not False
+        if of_model and entry.get("dataset") in _trained_on(model):
+            yield (
+                f"evaluations.{key}: remove it; a model is evaluated on the datasets that it is trained on without it."
+                f" To keep only this one, add `evaluate: false` to models.{name}"
+            )
         if key in sections["models"]:
             yield f"evaluations.{key}: choose another name; that of a model stands for its evaluations"
 

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from fauxscan.records import UserError
 from fauxscan.scanning import results_folder
-from fauxscan.scanning.history import plan
+from fauxscan.scanning.engine.rejudging import open_ledger
+from fauxscan.scanning.history import plan, settings_files
 from fauxscan.scanning.history.ledger import Ledger
 from fauxscan.scanning.inputs import roots
 from fauxscan.scanning.inputs.local import EVERYTHING
@@ -78,7 +79,7 @@ def forecast(folder: Root | Path, results: Path, settings: Settings, names: Coll
     results_folder.check(results, root)
     media = _media(results)
     parquet.check(results)
-    ledger = Ledger(media, root.text, settings.digest)
+    ledger = open_ledger(media, root.text, results, settings)
     planned = Plan(ledger, *plan.make(root.walk(results, names, settings.scan), ledger, media))
     reasons, to_read = _reasons(planned), _to_read(planned, settings)
     return Forecast(
@@ -94,7 +95,7 @@ def forecast(folder: Root | Path, results: Path, settings: Settings, names: Coll
         files_to_read=len(to_read),
         bytes_to_read=sum(size for _, size in to_read),
         files_to_judge=len({content for content, _ in to_read}),
-        rate=_rate(parquet.read(results, RUNS), media, settings.digest),
+        rate=_rate(parquet.read(results, RUNS), _read_and_judged(media, results, settings), settings.digest),
     )
 
 
@@ -148,12 +149,20 @@ def _to_read(planned: Plan, settings: Settings) -> list[tuple[str | int, int]]:
     return [(content or number, entry.size or 0) for number, (entry, content) in enumerate(left)]
 
 
-def _rate(runs: pa.Table, media: pa.Table, settings: str) -> Rate | None:
+def _read_and_judged(media: pa.Table, results: Path, settings: Settings) -> pa.Table:
+    """Return the rows of files that were read and judged, without copies and what stored logits may have settled."""
+    rows = media.filter(pc.and_(pc.is_in(media["change"], pa.array(map(str, JUDGED))), pc.is_valid(media["sha256"])))
+    if not (alike := settings_files.read_alike(results, settings)):
+        return rows
+    rescored = pc.equal(rows["change"], str(Change.RESCORED))
+    return rows.filter(pc.invert(pc.and_(rescored, pc.is_in(rows["settings"], pa.array([*alike, settings.digest])))))
+
+
+def _rate(runs: pa.Table, rows: pa.Table, settings: str) -> Rate | None:
     """Return the rate of the finished run that judged most files, preferably with the same settings.
 
-    A long run is the best estimate, as the time to start weighs least in it. Copies do not count: they were not judged.
+    A long run is the best estimate, as the time to start weighs least in it.
     """
-    rows = media.filter(pc.and_(pc.is_in(media["change"], pa.array(map(str, JUDGED))), pc.is_valid(media["sha256"])))
     judged = {item["values"]: item["counts"] for item in rows["run_id"].value_counts().to_pylist()}
     ended = [run for run in runs.to_pylist() if run["finished_at"] and judged.get(run["run_id"])]
     if not ended:

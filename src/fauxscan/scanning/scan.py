@@ -19,7 +19,8 @@ from fauxscan.records import Status, Verdict
 from fauxscan.scanning import results_folder
 from fauxscan.scanning.batches.judge import BatchJudge, RunContext, Tools
 from fauxscan.scanning.engine.engine import Engine, OnJudged
-from fauxscan.scanning.history import known_faces, plan
+from fauxscan.scanning.engine.rejudging import open_ledger
+from fauxscan.scanning.history import known_faces, plan, settings_files
 from fauxscan.scanning.history.changes import Changes
 from fauxscan.scanning.history.ledger import Ledger
 from fauxscan.scanning.inputs import roots
@@ -181,9 +182,9 @@ def prepare(folder: Root | Path, results: Path, engine: Engine, names: Collectio
         log.info("published the results of %d interrupted scan(s)", left)
     parquet.check(results)
     known_faces.delete_old(results, settings.scan.keep_faces_days, started)
-    known = known_faces.KnownFaces(results, settings.faces_digest)
+    settings_files.write(results, settings)
     media = parquet.read(results, schemas.MEDIA)
-    ledger = Ledger(media, root.text, settings.digest, known.of_content)
+    ledger = open_ledger(media, root.text, results, settings)
     todo, unchanged = plan.make(root.walk(results, names, settings.scan), ledger, media)
     if ledger.judged_otherwise:
         log.info(AGAIN, ledger.judged_otherwise)

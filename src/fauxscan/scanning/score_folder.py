@@ -18,7 +18,7 @@ def score_folder(folder: Path, models: list[Path], params: Params, out: Path, fa
     """Write `media.parquet` and `scores.parquet` of a folder to `out`; the same files give the same bytes."""
     out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=out) as results:
-        scan.scan(folder, Path(results), Engine(settings.read(params, models, faces)))
+        scan.scan(folder, Path(results), Engine(settings.read(params, models, faces, cards_alone=True)))
         for schema in (MEDIA, SCORES):
             name = schemas.name_of(schema)
             rows = parquet.read(Path(results), schema).sort_by(SORT_KEYS[name])

@@ -4,17 +4,19 @@ import hashlib
 import importlib.util
 import json
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from fauxscan import models, wire
 from fauxscan.judging import ensemble
-from fauxscan.judging.ensemble import EnsembleCard
-from fauxscan.models import ModelCard
+from fauxscan.judging.ensemble import EnsembleCard, JudgingRule, Members
+from fauxscan.models import Calibration, ModelCard
 from fauxscan.params import Engines, FaceParams, MediaParams, Params, ScanParams
 from fauxscan.records import Framing, MissingExtraError, ModelError, View
+from fauxscan.scanning import user_calibrations
 
 log = logging.getLogger(__name__)
 EVALUATIONS = ("evaluations", "*/figures.parquet")  # in a project: what the stage `evaluate` writes, as in dvc.yaml
@@ -38,10 +40,22 @@ class Settings:
     engine: str
     digest: str
     faces_digest: str  # of everything that decides which faces are found, whatever the models
+    logits_digest: str  # of everything that decides the logits, whatever the calibrations
+    user_calibrations: Mapping[str, Calibration] = field(hash=False)  # by model digest: those on `cards` that replace
+    # what is on the card in the model folder; they travel to workers, which have other users
 
     def view(self, card: ModelCard) -> View:
         """Return the view that a model gets: aligned face crops or whole images."""
         return View.WHOLE if self.mode == "whole" else card.looks_at
+
+    def in_use(self, card: ModelCard) -> ModelCard:
+        """Return a card as it is in a model folder, with the user's own calibration if there is one."""
+        return user_calibrations.replaced(card, self.user_calibrations)
+
+    @cached_property
+    def rule(self) -> JudgingRule:
+        """Return how logits become a p_fake and a verdict."""
+        return JudgingRule(self.cards, self.ensemble)
 
     @property
     def finds_faces(self) -> bool:
@@ -61,16 +75,29 @@ class Settings:
         return named
 
 
-def read(params: Params, named: Sequence[Path] = (), mode: Framing = "auto", project: Path = Path()) -> Settings:
-    """Return the settings of a scan with the named models, or the project's. Raise ModelError. Load no network."""
+def read(
+    params: Params,
+    named: Sequence[Path] = (),
+    mode: Framing = "auto",
+    project: Path = Path(),
+    *,
+    cards_alone: bool = False,
+) -> Settings:
+    """Return the settings of a scan with the named models, or the project's. Raise ModelError. Load no network.
+
+    Calibrations in the user's configuration are used in place of those on the cards, unless `cards_alone`, as in a
+    pipeline, which must give the same for every user.
+    """
     folders = tuple(named) or _default(params, project)
     members, engine = ensemble.read_members(folders), choose_engine(params.scan.engine)
+    own = {} if cards_alone else _user_calibrations(members)
+    cards = tuple(user_calibrations.replaced(card, own) for card in members.cards)
     precision = params.scan.precision if engine == "openvino" else "float32"
     judged_with = {
         "scoring": [SCORING, engine, precision, mode],
         "media": wire.named(params.media, wire.MEDIA),
         "faces": wire.named(params.faces, wire.FACES),
-        "models": sorted((_judging_parts(card) for card in members.cards), key=lambda parts: parts["name"]),
+        "models": sorted((_judging_parts(card) for card in cards), key=lambda parts: parts["name"]),
         "ensemble": members.ensemble.hashed() if members.ensemble else None,
     }
     found_with = {
@@ -79,9 +106,30 @@ def read(params: Params, named: Sequence[Path] = (), mode: Framing = "auto", pro
         "faces": wire.named(params.faces, wire.FACE_SEARCH),
     }
     return Settings(
-        params.media, params.faces, params.scan, mode, folders, members.cards, members.ensemble, engine,
+        params.media, params.faces, params.scan, mode, folders, cards, members.ensemble, engine,
         digest=_digest(judged_with), faces_digest=_digest(found_with),
+        logits_digest=_digest(_without_calibrations(judged_with)), user_calibrations=own,
     )  # fmt: skip
+
+
+def _user_calibrations(members: Members) -> dict[str, Calibration]:
+    """Return the user's own calibrations of the models, by digest, and log which are used. Raise ModelError.
+
+    The members of an ensemble have none: its combiner was fitted on logits calibrated as their cards say.
+    """
+    if members.ensemble:
+        return {}
+    own = user_calibrations.read_all(members.cards)
+    for card in members.cards:
+        if card.model_digest in own:
+            log.info(user_calibrations.IN_USE, card.name, user_calibrations.file_of(card.model_digest))
+    return own
+
+
+def _without_calibrations(judged_with: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides the logits, of what decides the judgements."""
+    bare = [{key: part for key, part in parts.items() if key != "calibration"} for parts in judged_with["models"]]
+    return {**judged_with, "models": bare}
 
 
 def choose_engine(engine: Engines) -> str:
@@ -124,7 +172,7 @@ def _evaluated(folders: tuple[Path, ...], project: Path) -> tuple[Path, ...]:
     """Return the models that the project has evaluated, or all if it has evaluated none of them."""
     known = _evaluated_digests(project)
     evaluated = tuple(folder for folder in folders if models.read_card(folder).model_digest in known)
-    how = "`make repro` evaluates the models of params.yaml"
+    how = "`make repro` evaluates the models of params.yaml, except those with `evaluate: false`"
     if not evaluated:
         log.info("All models judge, although none has an evaluation: %s. %s.", _names(folders), how)
         return folders
@@ -142,7 +190,7 @@ def _evaluated_digests(project: Path) -> set[str]:
     digests = set[str]()
     for file in sorted((project / folder).glob(pattern)):
         try:
-            digests |= set(pq.read_table(file, columns=["model_digest"])["model_digest"].to_pylist())
+            digests |= set(pq.read_table(file).to_pydict().get("model_digest", ()))  # no column: nothing was measured
         except (pa.ArrowException, OSError) as error:
             raise ModelError(f"{file} is damaged: delete it and run `make repro`") from error
     return digests

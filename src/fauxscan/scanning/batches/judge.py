@@ -17,7 +17,7 @@ from fauxscan.records import UserError
 from fauxscan.scanning.batches import batch_files
 from fauxscan.scanning.engine.cancellation import Cancellation, complete
 from fauxscan.scanning.engine.engine import Engine, OnJudged
-from fauxscan.scanning.history.known_faces import KnownFaces
+from fauxscan.scanning.engine.rejudging import open_ledger
 from fauxscan.scanning.history.ledger import Ledger
 from fauxscan.scanning.inputs.roots import Root
 from fauxscan.scanning.rows import FileBatch, Outcome
@@ -127,7 +127,6 @@ def _engine(settings: Settings) -> Engine:
 @lru_cache(maxsize=1)
 def _ledger(run: RunContext) -> Ledger:
     """Return what earlier runs recorded. Contents that other processes of this run judge meanwhile are judged again."""
-    known = KnownFaces(run.results, run.settings.faces_digest)
-    ledger = Ledger(parquet.read(run.results, schemas.MEDIA), run.root.text, run.settings.digest, known.of_content)
+    ledger = open_ledger(parquet.read(run.results, schemas.MEDIA), run.root.text, run.results, run.settings)
     ledger.index()
     return ledger

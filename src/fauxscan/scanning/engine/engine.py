@@ -155,7 +155,7 @@ class _Session:
         return [outcome or next(again) for outcome in known]
 
     def _outcome(self, reading: Reading | None) -> Outcome | None:
-        return None if reading is None else outcome_rules.judge(reading, self.settings, self._models)
+        return None if reading is None else outcome_rules.judge(reading, self.settings)
 
     def _read(self, reader: Reader, entries: Sequence[Entry], on_judged: OnJudged) -> list[Reading | None]:
         """Return the readings of all files, once their logits are there; None for files that were cancelled."""
@@ -236,7 +236,7 @@ def _shared(reading: Reading | None, outcome: Outcome | None, cancellation: Canc
 
 def _check(models: Ensemble, settings: Settings) -> Ensemble:
     """Return the models. Raise ModelError if the settings were read from other ones."""
-    if (tuple(member.card for member in models.members), models.card) != (settings.cards, settings.ensemble):
+    if (tuple(settings.in_use(one.card) for one in models.members), models.card) != (settings.cards, settings.ensemble):
         folders = ", ".join(map(str, settings.folders))
         raise ModelError(
             f"{folders}: not the models that the scan began with; put the same models on every machine, then scan again"

@@ -2,12 +2,11 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from fauxscan.judging import ensemble
 from fauxscan.judging.aggregation import media_logit
-from fauxscan.judging.ensemble import Ensemble
 from fauxscan.models import ModelCard
 from fauxscan.records import Status
 from fauxscan.scanning.engine.reader import Reading
@@ -18,18 +17,22 @@ NO_FACE = "no face found, and no model here judges without one"
 INVALID_SCORE = "a model gave a logit that is not a finite number"
 
 
-def judge(reading: Reading, settings: Settings, models: Callable[[], Ensemble]) -> Outcome:
-    """Return the outcome of a file whose logits are there. `models` is called only if there are any."""
+def judge(reading: Reading, settings: Settings) -> Outcome:
+    """Return the outcome of a file whose logits are there."""
     outcome = reading.outcome
     if reading.own_content is None or outcome.status != Status.OK:
         return outcome
     if not reading.scored:
         return replace(outcome, status=Status.NO_FACE, detail=_joined(NO_FACE, outcome.detail))
-    rows = [{**row, "logit": logit.result()} for row, logit in reading.scored]
+    return judge_logits(outcome, [{**row, "logit": logit.result()} for row, logit in reading.scored], settings)
+
+
+def judge_logits(outcome: Outcome, rows: Sequence[Row], settings: Settings) -> Outcome:
+    """Return the outcome of a file from its rows of `scores`, with logits. So far, `detail` has only its defects."""
     outcome = replace(outcome, scores=[_score(row, outcome.sha256, settings) for row in rows])
     if not all(math.isfinite(row["logit"]) for row in rows):
         return replace(outcome, status=Status.INVALID_SCORE, detail=_joined(INVALID_SCORE, outcome.detail))
-    judged = models().judge(media_logits(rows))
+    judged = settings.rule.judge(media_logits(rows))
     return replace(outcome, p_fake=judged.p_fake, verdict=judged.verdict, detail=_joined(judged.reason, outcome.detail))
 
 

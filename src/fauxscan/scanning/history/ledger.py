@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import accumulate
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -16,18 +17,35 @@ from fauxscan.scanning.rows import TRANSIENT, Change, Entry, Faces, FileBatch, O
 from fauxscan.scanning.tables import parquet
 
 
+class EarlierLogits(Protocol):
+    """The logits of earlier scans, which other calibrations have judged: `StoredLogits`."""
+
+    @property
+    def digests(self) -> frozenset[str]:
+        """Return the digests of the settings under which they were judged."""
+
+    def judge(self, row: Row) -> Outcome | None:
+        """Return the outcome of a content with a row of `media` under one of these settings, or None if not known."""
+
+
 class Ledger:
     """The table `media` indexed for one root and one settings digest, and the rows that the run adds to it.
 
-    `rows` are the last rows of the files that existed when the run began; `known_faces` returns the faces of a content.
+    `rows` are the last rows of the files that existed when the run began; `known_faces` returns the faces of a content,
+    and `earlier` judges logits that earlier scans have stored.
     Of each file a scan asks `is_unchanged` when it plans, `look_up` when its batch begins, `recall` when it is hashed,
     and `last_rows` and `seen_before` when it is committed: each at most once.
     """
 
     def __init__(
-        self, media: pa.Table, root: str, settings: str, known_faces: Callable[[str], Faces | None] = lambda sha: None
+        self,
+        media: pa.Table,
+        root: str,
+        settings: str,
+        known_faces: Callable[[str], Faces | None] = lambda sha: None,
+        earlier: EarlierLogits | None = None,
     ) -> None:
-        self.root, self.settings, self._known_faces = root, settings, known_faces
+        self.root, self.settings, self._known_faces, self._earlier = root, settings, known_faces, earlier
         self._media = media
         self.rows = parquet.present(parquet.last(media.filter(pc.equal(media["root"], root))))
         self._at = {key: i for i, key in enumerate(parquet.keys(self.rows))}
@@ -79,14 +97,16 @@ class Ledger:
 
     def index(self) -> None:
         """Build the indexes by content, before many threads ask for them at once."""
-        self._judged, self._contents, self._gone, self._parts  # noqa: B018
+        self._judged, self._judged_earlier, self._contents, self._gone, self._parts  # noqa: B018
 
     def outcome(self, sha256: str) -> Outcome | None:
         """Return the outcome of a content under the current settings; None if it must be judged."""
         if sha256 in self._added:
             return self._added[sha256]
-        last = self._judged.rows(sha256)[-1:]
-        return outcome_of(self._media_row(last[0])) if last else None
+        if last := self._judged.rows(sha256)[-1:]:
+            return outcome_of(self._media_row(last[0]))
+        last = self._judged_earlier.rows(sha256)[-1:]
+        return self._earlier.judge(self._media_row(last[0])) if last and self._earlier else None
 
     def recall(self, sha256: str) -> tuple[Outcome | None, Faces | None]:
         """Return the outcome of a content, or None if it must be judged; then also its faces, if they are known."""
@@ -166,7 +186,14 @@ class Ledger:
 
     @cached_property
     def _judged(self) -> HashIndex:
-        mask = pc.and_(_lasting(self._media), pc.equal(self._media["settings"], self.settings))
+        return self._judged_with([self.settings])
+
+    @cached_property
+    def _judged_earlier(self) -> HashIndex:
+        return self._judged_with(sorted(self._earlier.digests) if self._earlier else [])
+
+    def _judged_with(self, settings: Sequence[str]) -> HashIndex:
+        mask = pc.and_(_lasting(self._media), pc.is_in(self._media["settings"], pa.array(settings, pa.string())))
         return HashIndex(self._media["sha256"], np.flatnonzero(mask.to_numpy()))
 
     @cached_property
