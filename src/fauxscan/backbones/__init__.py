@@ -1,0 +1,1 @@
+"""Frozen networks whose features heads judge by. Each lies once on a machine, however many heads use it."""

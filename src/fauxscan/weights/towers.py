@@ -1,0 +1,54 @@
+"""Put the named arrays of a backbone into its Keras tower, for whatever needs gradients or a GPU."""
+
+from typing import Any
+
+import numpy as np
+
+from fauxscan.backbones.graph import EMBEDDINGS, LAYERS, PRE
+from fauxscan.backbones.onnx_arrays import Arrays
+from fauxscan.records import UserError
+from fauxscan.weights import assign
+
+BLOCK = {  # a layer in a block of ours -> that of CLIP
+    "before_attention": "layer_norm1",
+    "before_dense": "layer_norm2",
+    "wide": "mlp.fc1",
+    "narrow": "mlp.fc2",
+}
+ATTENTION = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "attention_output": "out_proj"}
+PARTS = {"kernel": "weight", "gamma": "weight", "bias": "bias", "beta": "bias"}
+
+
+def load_into(tower: Any, arrays: Arrays) -> None:
+    """Put the arrays into the tower. Raise UserError, with the tower unchanged, if one is missing or does not fit."""
+    fillings = []
+    for variable in tower.weights:
+        name = _name(variable.path.split("/"))
+        if name is None:
+            continue  # the mean and deviation of pixels, which are set already
+        if name not in arrays:
+            raise UserError(f"the weights lack {name}: they are those of another network")
+        array = arrays[name]
+        if name.endswith("patch_embedding.weight"):
+            array = array.transpose(2, 3, 1, 0)  # torch has (out, in, height, width)
+        if array.size == np.prod(variable.shape):
+            array = array.reshape(variable.shape)  # Keras has an axis of its own for the heads of the attention
+        assign.check_shape(name, array.shape, variable)
+        fillings.append((variable, array))
+    assign.fill(fillings)
+
+
+def _name(path: list[str]) -> str | None:
+    """Return the name of the array for the variable at a path in the tower, None for one that has none."""
+    layer, part = path[0], path[-1]
+    if layer == "patches":
+        return f"{EMBEDDINGS}patch_embedding.weight"
+    if layer == "tokens":
+        return f"{EMBEDDINGS}{'class_embedding' if part == 'token' else 'position_embedding.weight'}"
+    if layer == "normalisation":
+        return f"{PRE}.{PARTS[part]}"
+    if not layer.startswith("block_"):
+        return None
+    _, number, own = layer.split("_", 2)
+    theirs = f"self_attn.{ATTENTION[path[1]]}" if own == "attention" else BLOCK[own]
+    return f"{LAYERS}{number}.{theirs}.{PARTS[part]}"
