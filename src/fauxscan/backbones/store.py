@@ -55,7 +55,8 @@ def find(name: str) -> Installed:
         record = Record.model_validate_json((file.parent / RECORD).read_text(encoding="utf-8"))
         whole = (record.xml, record.bin) == (disk.digest(file), disk.digest(file.with_suffix(".bin")))
     except (OSError, ValidationError) as error:
-        raise ModelError(f"{file.parent} is damaged: {error}; fetch it again with {again}") from error
+        why = error.strerror if isinstance(error, OSError) else error.errors()[0]["msg"]
+        raise ModelError(f"{file.parent} is damaged: {why}; fetch it again with {again}") from error
     if not whole:
         raise ModelError(f"{file} and its .bin are not the files that were fetched; fetch them again with {again}")
     return Installed(card, record.digest, file)
@@ -86,8 +87,9 @@ def digest(arrays: Arrays) -> str:
     """Return the SHA-256 of named arrays, whatever file they came in."""
     sha = hashlib.sha256()
     for name in sorted(arrays):
-        sha.update(f"{name} {arrays[name].shape}".encode())
-        sha.update(arrays[name].tobytes())
+        array = onnx_arrays.floats(arrays[name])
+        sha.update(f"{name} {array.shape}".encode())
+        sha.update(array.tobytes())
     return sha.hexdigest()
 
 
@@ -130,7 +132,7 @@ def _write(card: BackboneCard, arrays: Arrays) -> None:
     with tempfile.TemporaryDirectory(dir=root(), prefix=".fetching-") as aside:
         made = Path(aside) / card.name
         made.mkdir()
-        openvino.save_model(graph.build(arrays, card), made / NETWORK, compress_to_fp16=True)
+        openvino.save_model(graph.build(arrays, card), made / NETWORK, compress_to_fp16=False)
         files = [disk.digest(made / NETWORK), disk.digest((made / NETWORK).with_suffix(".bin"))]
         record = Record(name=card.name, digest=digest(arrays), xml=files[0], bin=files[1])
         disk.write_text(made / RECORD, record.model_dump_json(indent=2) + "\n")

@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from fauxscan import detectors, disk, models
-from fauxscan.backbones import runner
+from fauxscan.backbones import cards, runner
 from fauxscan.layers import Moments
 from fauxscan.models import BackboneUse, ModelCard, TrainedOn, TrainingSet
 from fauxscan.params import SCRATCH, ModelParams, Params
@@ -139,7 +139,7 @@ def _data(job: Job, size: int) -> Data:
 
 def _input_size(job: Job, network: keras.Model) -> int:
     """Return the side of the images, in pixels, that the network or its backbone takes."""
-    return job.detector.input_size if job.backbone else int(network.input_shape[1])
+    return cards.get(job.backbone.name).input_size if job.backbone else int(network.input_shape[1])
 
 
 @contextmanager

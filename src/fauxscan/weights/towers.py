@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from fauxscan.backbones.graph import EMBEDDINGS, LAYERS, PRE
-from fauxscan.backbones.onnx_arrays import Arrays
+from fauxscan.backbones.onnx_arrays import Arrays, floats
 from fauxscan.records import UserError
 from fauxscan.weights import assign
 
@@ -28,7 +28,7 @@ def load_into(tower: Any, arrays: Arrays) -> None:
             continue  # the mean and deviation of pixels, which are set already
         if name not in arrays:
             raise UserError(f"the weights lack {name}: they are those of another network")
-        array = arrays[name]
+        array = floats(arrays[name])
         if name.endswith("patch_embedding.weight"):
             array = array.transpose(2, 3, 1, 0)  # torch has (out, in, height, width)
         if array.size == np.prod(variable.shape):
