@@ -28,11 +28,12 @@ class InMemory:
         """Return those that are known."""
         return {key: self._latest[key] for key in keys if key in self._latest}
 
-    def write(self, found: dict[bytes, Features]) -> None:
-        """Keep these, and forget the oldest."""
-        self._latest.update(found)
+    def keep(self, computed: dict[bytes, Features]) -> dict[bytes, Features]:
+        """Keep these, forget the oldest, and return these."""
+        self._latest.update(computed)
         while len(self._latest) > LATEST:
             self._latest.popitem(last=False)
+        return computed
 
 
 class OnDisk:
@@ -64,11 +65,13 @@ class OnDisk:
         """Return those that are known."""
         return dict(self._rows(keys))
 
-    def write(self, found: dict[bytes, Features]) -> None:
-        """Keep these too."""
-        rows = [(key, numbers.astype(np.float16).tobytes()) for key, numbers in found.items()]
+    def keep(self, computed: dict[bytes, Features]) -> dict[bytes, Features]:
+        """Keep these too, and return them as they will be read."""
+        rounded = {key: numbers.astype(np.float16) for key, numbers in computed.items()}
+        rows = [(key, numbers.tobytes()) for key, numbers in rounded.items()]
         with self._database:
             self._database.executemany("INSERT OR IGNORE INTO features VALUES (?, ?)", rows)
+        return {key: numbers.astype(np.float32) for key, numbers in rounded.items()}
 
     def _rows(self, keys: Sequence[bytes]) -> Iterable[tuple[bytes, Features]]:
         for key in dict.fromkeys(keys):

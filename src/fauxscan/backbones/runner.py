@@ -25,8 +25,8 @@ class Memory(Protocol):
     def read(self, keys: Sequence[bytes]) -> dict[bytes, Features]:
         """Return those that are known."""
 
-    def write(self, found: dict[bytes, Features]) -> None:
-        """Keep these too."""
+    def keep(self, computed: dict[bytes, Features]) -> dict[bytes, Features]:
+        """Keep these too, and return them as they will be read."""
 
 
 class Runner:
@@ -55,8 +55,7 @@ class Runner:
             missing = {key: image for key, image in zip(keys, images, strict=True) if key not in known}
             if missing:
                 computed = dict(zip(missing, self._compute(np.stack(list(missing.values()))), strict=True))
-                self._memory.write(computed)
-                known |= computed
+                known |= self._memory.keep(computed)
         return np.stack([known[key] for key in keys])
 
     def _compute(self, images: NDArray[np.uint8]) -> Features:
