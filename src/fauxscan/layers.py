@@ -84,6 +84,31 @@ class ClassToken(keras.layers.Layer):  # type: ignore[misc]
         return ops.concatenate([ops.cast(first, patches.dtype), patches], axis=1) + self.places
 
 
+@keras.saving.register_keras_serializable("fauxscan", name="Attention")
+class Attention(keras.layers.Layer):  # type: ignore[misc]
+    """Attention of several heads (Vaswani et al. 2017), without weights: query, key and value, each (batch, tokens,
+    width), -> (batch, tokens, width).
+    """
+
+    def __init__(self, heads: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.heads = heads
+
+    def call(self, inputs: list[keras.KerasTensor]) -> keras.KerasTensor:
+        """Return the values, mixed as queries and keys say."""
+        _, tokens, width = inputs[0].shape
+        query, key, value = (ops.reshape(x, (-1, tokens, self.heads, width // self.heads)) for x in inputs)
+        return ops.reshape(ops.dot_product_attention(query, key, value), (-1, tokens, width))
+
+    def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
+        """Return the shape of the values."""
+        return input_shape[2]
+
+    def get_config(self) -> dict[str, object]:
+        """Return the arguments."""
+        return {**super().get_config(), "heads": self.heads}
+
+
 @keras.saving.register_keras_serializable("fauxscan", name="QuickGelu")
 class QuickGelu(keras.layers.Layer):  # type: ignore[misc]
     """Returns x * sigmoid(1.702 x), which stands in for GELU in CLIP (Hendrycks and Gimpel 2016)."""

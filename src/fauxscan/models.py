@@ -161,7 +161,7 @@ class HeadScorer:
 
     def __init__(self, model: Model) -> None:
         used = model.card.backbone
-        assert used is not None  # otherwise the model is no head
+        assert used is not None  # HeadScorer is for heads alone
         self._runner, self._head = runner.for_training(used.name, used.digest), model.network
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -1,1 +1,1 @@
-"""Frozen networks whose features heads judge by. Each lies once on a machine, however many heads use it."""
+"""Frozen networks whose features heads judge by, each once on a machine, however many heads use it."""

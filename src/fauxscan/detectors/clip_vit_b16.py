@@ -4,12 +4,10 @@ That inner blocks see more of a generator than the embedding does was found by K
 changes the head alone, so a model folder holds no tower: every head on a machine shares one (backbones/).
 """
 
-from typing import Any
-
 import keras
 from keras import layers
 
-from fauxscan.layers import ClassToken, QuickGelu, logit_head
+from fauxscan.layers import Attention, ClassToken, QuickGelu, logit_head
 from fauxscan.records import DetectorCard, Recipe, View
 
 CARD = DetectorCard(
@@ -36,27 +34,32 @@ MEAN = (0.48145466, 0.4578275, 0.40821073)  # of the pixels that CLIP was traine
 DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 
 
-def build(size: int = CARD.input_size, **options: Any) -> keras.Model:
-    """Return the network: RGB in 0..255 (batch, size, size, 3) -> logit of P(fake) (batch, 1). Only its head learns."""
-    image = keras.Input((size, size, 3), name="image")
-    frozen = tower(size)
+def build(
+    size: int = CARD.input_size, first: int = 4, hidden: int = 256, inner: int = 64, dropout: float = 0.25
+) -> keras.Model:
+    """Return tower and head: RGB in 0..255 (batch, size, size, 3) -> logit of P(fake) (batch, 1). Only the head learns.
+
+    The head takes the blocks from number `first` on; `hidden` and `inner` are the units of its two dense layers.
+    """
+    image, frozen = keras.Input((size, size, 3), name="image"), tower(size)
     frozen.trainable = False
-    return keras.Model(image, head(**options)(frozen(image)), name=CARD.name)
+    return keras.Model(image, _judged(frozen(image), first, hidden, inner, dropout), name=CARD.name)
 
 
 def head(
     first: int = 4, hidden: int = 256, inner: int = 64, dropout: float = 0.25, blocks: int = BLOCKS, width: int = WIDTH
 ) -> keras.Model:
-    """Return the head: the class token after each block (batch, blocks, width) -> logit of P(fake) (batch, 1).
-
-    It uses the blocks from number `first` on; `hidden` and `inner` are the units of its two dense layers.
-    """
+    """Return the head alone: the class token after each block (batch, blocks, width) -> logit of P(fake) (batch, 1)."""
     features = keras.Input((blocks, width), name="features")
+    return keras.Model(features, _judged(features, first, hidden, inner, dropout), name="head")
+
+
+def _judged(features: keras.KerasTensor, first: int, hidden: int, inner: int, dropout: float) -> keras.KerasTensor:
     x = layers.UnitNormalization()(layers.Cropping1D((first, 0))(features))
     x = layers.BatchNormalization(center=False, scale=False)(layers.Flatten()(x))
     x = layers.Dropout(dropout)(layers.Dense(hidden, activation="gelu")(x))
     x = layers.Dropout(2 * dropout)(layers.Dense(inner, activation="gelu")(x))
-    return keras.Model(features, logit_head(x), name="head")
+    return logit_head(x)
 
 
 def tower(
@@ -79,7 +82,8 @@ def _block(x: keras.KerasTensor, name: str, heads: int) -> keras.KerasTensor:
     """Return x after attention and two dense layers, each on a normalised copy and added."""
     width = x.shape[-1]
     y = _normalised(x, f"{name}before_attention")
-    x = layers.Add()([x, layers.MultiHeadAttention(heads, width // heads, name=f"{name}attention")(y, y)])
+    y = Attention(heads)([layers.Dense(width, name=f"{name}{one}")(y) for one in ("query", "key", "value")])
+    x = layers.Add()([x, layers.Dense(width, name=f"{name}attended")(y)])
     y = layers.Dense(4 * width, name=f"{name}wide")(_normalised(x, f"{name}before_dense"))
     return layers.Add()([x, layers.Dense(width, name=f"{name}narrow")(QuickGelu()(y))])
 

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from fauxscan.backbones.graph import EMBEDDINGS, LAYERS, PRE
 from fauxscan.backbones.onnx_arrays import Arrays, floats
 from fauxscan.records import UserError
@@ -11,11 +9,14 @@ from fauxscan.weights import assign
 
 BLOCK = {  # a layer in a block of ours -> that of CLIP
     "before_attention": "layer_norm1",
+    "query": "self_attn.q_proj",
+    "key": "self_attn.k_proj",
+    "value": "self_attn.v_proj",
+    "attended": "self_attn.out_proj",
     "before_dense": "layer_norm2",
     "wide": "mlp.fc1",
     "narrow": "mlp.fc2",
 }
-ATTENTION = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "attention_output": "out_proj"}
 PARTS = {"kernel": "weight", "gamma": "weight", "bias": "bias", "beta": "bias"}
 
 
@@ -31,8 +32,6 @@ def load_into(tower: Any, arrays: Arrays) -> None:
         array = floats(arrays[name])
         if name.endswith("patch_embedding.weight"):
             array = array.transpose(2, 3, 1, 0)  # torch has (out, in, height, width)
-        if array.size == np.prod(variable.shape):
-            array = array.reshape(variable.shape)  # Keras has an axis of its own for the heads of the attention
         assign.check_shape(name, array.shape, variable)
         fillings.append((variable, array))
     assign.fill(fillings)
@@ -50,5 +49,4 @@ def _name(path: list[str]) -> str | None:
     if not layer.startswith("block_"):
         return None
     _, number, own = layer.split("_", 2)
-    theirs = f"self_attn.{ATTENTION[path[1]]}" if own == "attention" else BLOCK[own]
-    return f"{LAYERS}{number}.{theirs}.{PARTS[part]}"
+    return f"{LAYERS}{number}.{BLOCK[own]}.{PARTS[part]}"
