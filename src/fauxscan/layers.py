@@ -86,8 +86,9 @@ class ClassToken(keras.layers.Layer):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable("fauxscan", name="Attention")
 class Attention(keras.layers.Layer):  # type: ignore[misc]
-    """Attention of several heads (Vaswani et al. 2017), without weights: query, key and value, each (batch, tokens,
-    width), -> (batch, tokens, width).
+    """Mixes values as queries and keys say, in several heads (Vaswani et al. 2017); it has no weights.
+
+    Queries, keys and values, each (batch, tokens, width), -> (batch, tokens, width).
     """
 
     def __init__(self, heads: int, **kwargs: Any) -> None:

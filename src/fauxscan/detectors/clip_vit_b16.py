@@ -27,7 +27,7 @@ CARD = DetectorCard(
         monitor="val_loss",
     ),
     expected="not measured yet",
-    backbone="clip_vit_b16",
+    backbone="clip",
 )
 PATCH, HEADS, BLOCKS, WIDTH = 16, 12, 12, 768
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # of the pixels that CLIP was trained on, in 0..1

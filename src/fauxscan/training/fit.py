@@ -91,7 +91,7 @@ def _backbone(card: DetectorCard) -> BackboneUse | None:
 
 def _pretrained(model: ModelParams, card: DetectorCard, folder: Path) -> Path | None:
     """Return the file of weights to begin with, None for training from scratch. Raise UserError if it is missing."""
-    if model.weights == SCRATCH:
+    if model.weights == SCRATCH or card.backbone:
         return None
     if not card.weights or not (folder / card.weights.name).is_file():
         raise UserError(f"{folder} holds no published weights of {model.weights}: run the stage `weights` first")

@@ -1,4 +1,4 @@
-"""Backbones by name: `clip_vit_b16` is the file clip_vit_b16.py, which exports CARD."""
+"""Backbones by name: `clip` is the file clip.py, which exports CARD."""
 
 import importlib
 

@@ -7,7 +7,7 @@ bits by the package that carries them. Heads that were trained on these weights 
 from fauxscan.records import Archive, BackboneCard
 
 CARD = BackboneCard(
-    name="clip_vit_b16",
+    name="clip",
     title="CLIP ViT-B/16, image tower",
     licence="MIT (by the model card of openai/clip-vit-base-patch16)",
     archive=Archive(
