@@ -7,7 +7,8 @@ from fauxscan import detectors
 from fauxscan.backbones import cards, store
 from fauxscan.params import SCRATCH, WeightsParams
 from fauxscan.preparing.download import checksums, sources
-from fauxscan.records import Archive, ModelError, UserError
+from fauxscan.preparing.download.sources import Source
+from fauxscan.records import Archive, DetectorCard, ModelError, UserError
 
 NOTE = "scratch.txt"  # DVC warns about empty folders
 
@@ -20,38 +21,46 @@ def provide(name: str, weights: WeightsParams, downloads: Path, out: Path) -> No
     `downloads` keeps downloaded files between runs. Raise UserError if the weights are not published, not found, or
     not the published ones.
     """
+    card = None if name == SCRATCH else detectors.get(name).CARD
+    archive = _published_weights(card) if card and not card.backbone else None
     downloads.mkdir(parents=True, exist_ok=True)
     out.mkdir(parents=True, exist_ok=True)
-    if name != SCRATCH and (backbone := detectors.get(name).CARD.backbone):
-        _provide_backbone(backbone, weights, downloads, out)
+    if card and card.backbone:
+        _provide_backbone(card, weights, downloads, out)
         return
-    archive = None if name == SCRATCH else _published_weights(name)
     if archive is None:
         for folder in (downloads, out):
             (folder / NOTE).write_text("Training begins from random weights.\n", encoding="utf-8")
         return
-    instructions = f"Download it yourself and set weights.{name}.archives in params.yaml to its folder."
-    [located] = sources.locate([archive], sources.Source(name, weights.archives, instructions), downloads)
+    [located] = sources.locate([archive], _source(name, weights), downloads)
     checksum = checksums.verify(located.file, archive, located.origin, downloads)
     shutil.copyfile(located.file, out / archive.name)  # not a link: DVC makes cached files read-only
     checksums.add_checksums({archive.name: checksum}, downloads)
 
 
-def _provide_backbone(name: str, weights: WeightsParams, downloads: Path, out: Path) -> None:
-    """Put a backbone on this machine, unless it is there, and its record into `out`: the machine keeps one for all."""
-    published = cards.get(name).archive.name
+def _source(name: str, weights: WeightsParams) -> Source:
+    instructions = f"Download it yourself and set weights.{name}.archives in params.yaml to its folder."
+    return Source(name, weights.archives, instructions)
+
+
+def _provide_backbone(card: DetectorCard, weights: WeightsParams, downloads: Path, out: Path) -> None:
+    """Put a head's backbone on this machine, unless it is there, and its record into `out`."""
+    backbone = str(card.backbone)
     try:
-        installed = store.find(name)
+        installed = store.find(backbone)
     except ModelError:
-        installed = store.fetch(name, Path(weights.archives).expanduser() / published if weights.archives else None)
-    (downloads / NOTE).write_text(f"{published} is kept in {store.root()}.\n", encoding="utf-8")
+        archive, file = cards.get(backbone).archive, None
+        if weights.archives:
+            [located] = sources.locate([archive], _source(card.name, weights), downloads)
+            file = located.file
+        installed = store.fetch(backbone, file)
+    (downloads / NOTE).write_text(f"The backbone {backbone} is kept in the user's data folder.\n", encoding="utf-8")
     shutil.copyfile(installed.file.with_name(store.RECORD), out / store.RECORD)
 
 
-def _published_weights(name: str) -> Archive:
-    published: Archive | None = detectors.get(name).CARD.weights
-    if published is None:
+def _published_weights(card: DetectorCard) -> Archive:
+    if card.weights is None:
         raise UserError(
-            f"no ImageNet weights of {name} are published; docs/detectors.md lists the detectors that have some"
+            f"no ImageNet weights of {card.name} are published; docs/detectors.md lists the detectors that have some"
         )
-    return published
+    return card.weights
