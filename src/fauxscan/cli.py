@@ -12,6 +12,7 @@ import typer
 import fauxscan
 from fauxscan.commands import doctor, experiments, reports, scans, training
 from fauxscan.commands.help import PlainCommand, PlainGroup
+from fauxscan.commands.models import group
 from fauxscan.commands.options import OK, STOPPED, WRONG, Stopped
 from fauxscan.console.interrupts import Interrupts
 from fauxscan.console.noise import quiet_libraries
@@ -21,7 +22,7 @@ from fauxscan.records import UserError
 PANELS = {
     "Scan": (scans.scan, scans.check, doctor.doctor),
     "Read results": (
-        reports.latest, reports.top, reports.history, reports.runs, reports.diff, reports.models, reports.publish,
+        reports.latest, reports.top, reports.history, reports.runs, reports.diff, reports.publish,
     ),
     "Train and evaluate": (
         training.train, training.calibrate, training.predict, experiments.audit, experiments.preset,
@@ -38,6 +39,7 @@ app = typer.Typer(
 for panel, commands in PANELS.items():
     for command in commands:
         app.command(cls=PlainCommand, rich_help_panel=panel)(command)
+app.add_typer(group.app, name="models", rich_help_panel="Read results")
 
 
 def _print_version(requested: bool) -> None:

@@ -65,6 +65,60 @@ class LogDct(keras.layers.Layer):  # type: ignore[misc]
         return {**super().get_config(), "epsilon": self.epsilon}
 
 
+@keras.saving.register_keras_serializable("fauxscan", name="ClassToken")
+class ClassToken(keras.layers.Layer):  # type: ignore[misc]
+    """Puts a learned token before those of the patches, and adds a learned vector to each place.
+
+    (batch, patches, width) -> (batch, 1 + patches, width), as in a vision transformer (Dosovitskiy et al. 2021).
+    """
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create the token and the vectors."""
+        _, patches, width = input_shape
+        self.token = self.add_weight((width,), "random_normal", name="token")
+        self.places = self.add_weight(((patches or 0) + 1, width), "random_normal", name="places")
+
+    def call(self, patches: keras.KerasTensor) -> keras.KerasTensor:
+        """Return all tokens."""
+        first = ops.broadcast_to(self.token, (ops.shape(patches)[0], 1, patches.shape[-1]))
+        return ops.concatenate([ops.cast(first, patches.dtype), patches], axis=1) + self.places
+
+
+@keras.saving.register_keras_serializable("fauxscan", name="Attention")
+class Attention(keras.layers.Layer):  # type: ignore[misc]
+    """Mixes values as queries and keys say, in several heads (Vaswani et al. 2017); it has no weights.
+
+    Queries, keys and values, each (batch, tokens, width), -> (batch, tokens, width).
+    """
+
+    def __init__(self, heads: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.heads = heads
+
+    def call(self, inputs: list[keras.KerasTensor]) -> keras.KerasTensor:
+        """Return the values, mixed as queries and keys say."""
+        _, tokens, width = inputs[0].shape
+        query, key, value = (ops.reshape(x, (-1, tokens, self.heads, width // self.heads)) for x in inputs)
+        return ops.reshape(ops.dot_product_attention(query, key, value), (-1, tokens, width))
+
+    def compute_output_shape(self, input_shape: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
+        """Return the shape of the values."""
+        return input_shape[2]
+
+    def get_config(self) -> dict[str, object]:
+        """Return the arguments."""
+        return {**super().get_config(), "heads": self.heads}
+
+
+@keras.saving.register_keras_serializable("fauxscan", name="QuickGelu")
+class QuickGelu(keras.layers.Layer):  # type: ignore[misc]
+    """Returns x * sigmoid(1.702 x), which stands in for GELU in CLIP (Hendrycks and Gimpel 2016)."""
+
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """Return the activation."""
+        return x * ops.sigmoid(1.702 * x)
+
+
 def dct_matrix(n: int) -> NDArray[np.float32]:
     """Return the orthonormal DCT-II matrix C of shape (n, n), float32: the DCT of a column x is C x."""
     k, i = np.mgrid[:n, :n]

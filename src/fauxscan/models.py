@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import AliasChoices, Field, ValidationError
 
 from fauxscan import disk
+from fauxscan.backbones import runner
 from fauxscan.params import FaceParams, ReencodeParams
 from fauxscan.records import InputError, ModelError, Recipe, Strict, View
 
@@ -88,6 +89,13 @@ class OpenvinoFiles(Strict):
     bin: str
 
 
+class BackboneUse(Strict):
+    """The frozen network whose features a head judges by."""
+
+    name: str
+    digest: str  # of its weights: the head does not fit others
+
+
 class ModelCard(Strict):
     """The description of a model, which lies beside its weights."""
 
@@ -108,6 +116,7 @@ class ModelCard(Strict):
     classes: tuple[str, str] = ("real", "fake")  # the names that its user gave to reals and fakes
     origin: Origin | None = None  # None: trained here
     openvino: OpenvinoFiles | None = None  # None: the folder has no such files
+    backbone: BackboneUse | None = None  # None: the network takes images; otherwise it is a head and takes features
 
 
 @dataclass(frozen=True)
@@ -117,9 +126,9 @@ class Model:
     card: ModelCard
     network: Any
 
-    def scorer(self, batch: int) -> "Scorer":
+    def scorer(self, batch: int) -> "Scorer | HeadScorer":
         """Return a function from uint8 RGB images (n, size, size, 3) to logits (n,), at one fixed batch shape."""
-        return Scorer(self, batch)
+        return HeadScorer(self) if self.card.backbone else Scorer(self, batch)
 
 
 class Scorer:
@@ -146,6 +155,27 @@ class Scorer:
             full = np.zeros((self.batch, self.size, self.size, 3), np.uint8)
             full[: len(images)] = images
         return np.asarray(self._forward(full))[: len(images), 0].astype(np.float32)
+
+
+class HeadScorer:
+    """The forward pass of a head on the features of its backbone, which are kept in the user's cache."""
+
+    def __init__(self, model: Model) -> None:
+        used = model.card.backbone
+        assert used is not None  # HeadScorer is for heads alone
+        self._runner, self._head = runner.for_training(used.name, used.digest), model.network
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the logits (n,) of images (n, size, size, 3)."""
+        if not len(images):
+            return np.zeros(0, np.float32)
+        return np.asarray(self._head(self._runner.features(images), training=False))[:, 0].astype(np.float32)
+
+
+def model_digest(network: Any, backbone: BackboneUse | None) -> str:
+    """Return the digest of a model: that of its network, and of the backbone that a head belongs to."""
+    own = digest(network)
+    return hashlib.sha256(f"{own} {backbone.digest}".encode()).hexdigest() if backbone else own
 
 
 def digest(network: Any) -> str:
@@ -223,7 +253,7 @@ def load(folder: Path) -> Model:
         network = keras.saving.load_model(folder / NETWORK, compile=False, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ModelError(f"{folder / NETWORK} cannot be loaded: {error}; train the model again") from error
-    if digest(network) != card.model_digest:
+    if model_digest(network, card.backbone) != card.model_digest:
         raise ModelError(f"{folder / NETWORK} is not the network that its card describes; train the model again")
     return Model(card, network)
 

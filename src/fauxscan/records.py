@@ -113,6 +113,21 @@ class Archive:
 
 
 @dataclass(frozen=True)
+class BackboneCard:
+    """The description of a vision transformer that heads judge by: where its weights are published, and its shapes."""
+
+    name: str
+    title: str
+    licence: str
+    archive: Archive
+    input_size: int  # pixels: it takes RGB in 0..255, (batch, input_size, input_size, 3)
+    patch: int  # pixels: the side of the squares that an image is cut into
+    heads: int  # of the attention in each block
+    blocks: int
+    width: int  # numbers that a block gives for an image; the features are (batch, blocks, width)
+
+
+@dataclass(frozen=True)
 class DatasetCard:
     """The description of a dataset: its authors, its licence, and how to get it."""
 
@@ -180,6 +195,7 @@ class Recipe(Strict):
     validate_every: int = Field(default=0, ge=0)  # batches between validations; 0: validate at the end of each epoch
     featurewise: bool = False  # the training set's mean and variance become the detector's option `featurewise`
     self_blended: bool = False  # fakes are made from the reals during training; the dataset's own are left out
+    feature_epochs: int = Field(default=4, gt=0)  # of a head: epochs of augmented images, which later epochs repeat
     augmentation: dict[str, Any] = {}  # name -> arguments, see training/data/augmentation.py
 
 
@@ -196,6 +212,7 @@ class DetectorCard:
     expected: str
     weights: Archive | None = None  # published ImageNet weights for all layers but the dense ones
     weights_licence: str | None = None
+    backbone: str | None = None  # the frozen network whose features its head judges by: training changes the head alone
 
 
 def _schema(table: str, /, **fields: pa.DataType) -> pa.Schema:

@@ -78,6 +78,7 @@ MODEL: Names = {
     "classes": None,
     "origin": None,
     "openvino": None,
+    "backbone": None,  # it is part of the model's digest
 }
 
 

@@ -116,10 +116,13 @@ def _check_folders(tree: Path, out: Path) -> None:
 
 
 def _check(labels: Mapping[str, str], model: ModelParams, plot: Path | None) -> None:
-    """Raise UserError for arguments that would fail only after hours of work."""
+    """Raise UserError for what would fail only after hours of work."""
+    from fauxscan.backbones import store
     from fauxscan.reporting import figures
     from fauxscan.training.recipes import recipe_of
 
+    if backbone := detectors.get(model.detector).CARD.backbone:
+        store.find(backbone)
     if plot:
         figures.form_of(plot)
         plot.parent.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,7 @@ from fauxscan.records import Recipe, UserError, View
 from fauxscan.weights import loading
 
 NAMES = detectors.names()
-LARGE = {"efficientnet_lite0", "inception_v3", "resnet50", "xception"}  # seconds each to build
+LARGE = {"clip_vit_b16", "efficientnet_lite0", "inception_v3", "resnet50", "xception"}  # seconds each to build
 BUILT = [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in NAMES]
 SMALL = 96  # pixels: the least that all take is 75
 GOLDEN = ROOT / "tests" / "golden"

@@ -1,7 +1,7 @@
 """Detectors by name: `meso4` is the file meso4.py, which exports CARD and build()."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -26,12 +26,22 @@ def build(name: str, options: Mapping[str, Any], seed: int = 0, mirrored: bool =
 
     Pass `mirrored` inside the scope of a distribution strategy: layers are then numbered on.
     """
+    return _built(name, get(name).build, options, seed, mirrored)
+
+
+def build_learning(name: str, options: Mapping[str, Any], seed: int = 0, mirrored: bool = False) -> Any:
+    """Return what training changes: the untrained network as `build` gives it, or the head of a frozen backbone."""
+    detector = get(name)
+    return _built(name, detector.head if detector.CARD.backbone else detector.build, options, seed, mirrored)
+
+
+def _built(name: str, function: Callable[..., Any], options: Mapping[str, Any], seed: int, mirrored: bool) -> Any:
     import keras
 
     if not mirrored:
         keras.utils.clear_session()  # otherwise layers are numbered on, and their names are part of a model's digest
     keras.utils.set_random_seed(seed)
     try:
-        return get(name).build(**options)
+        return function(**options)
     except (TypeError, ValueError) as error:
         raise UserError(f"{name} does not take the options {dict(options)}: {error}") from error

@@ -13,14 +13,15 @@ import keras
 import tensorflow as tf
 
 from fauxscan import detectors, disk, models
+from fauxscan.backbones import cards, runner
 from fauxscan.layers import Moments
-from fauxscan.models import ModelCard, TrainedOn, TrainingSet
+from fauxscan.models import BackboneUse, ModelCard, TrainedOn, TrainingSet
 from fauxscan.params import SCRATCH, ModelParams, Params
 from fauxscan.preparing.mixture.read import Mixture, open_mixture
 from fauxscan.records import DetectorCard, Recipe, UserError, View
 from fauxscan.training import devices
 from fauxscan.training.checkpoints import Checkpointer
-from fauxscan.training.data import augmentation, inputs, phases
+from fauxscan.training.data import augmentation, features, inputs, phases
 from fauxscan.training.data.inputs import Batches
 from fauxscan.training.data.phases import Subset
 from fauxscan.training.loop import Data, fit
@@ -42,6 +43,7 @@ class Job:
     mixture: Mixture
     view: View
     pretrained: Path | None  # the file of weights that the network begins with; None: from scratch
+    backbone: BackboneUse | None  # None: the whole network learns; otherwise a head, on the backbone's features
 
     @property
     def margin(self) -> float:
@@ -64,7 +66,7 @@ def train(
     with devices.prepare(params.train.precision):
         network, options = build_network(job)
         checkpointer = Checkpointer(checkpoint / CHECKPOINT, _key(job), job.recipe)
-        data = _data(job, network.input_shape[1])
+        data = _data(job, _input_size(job, network))
         with _memory_errors_explained(job):
             figures = fit(network, job.recipe, data, checkpointer, plots, tensorboard)
     trained = _in_full_precision(job, network, options)
@@ -76,12 +78,20 @@ def _job(name: str, params: Params, mixture: Mixture, weights: Path) -> Job:
     model = params.model(name)
     card: DetectorCard = detectors.get(model.detector).CARD
     recipe, view = recipe_of(model), mixture.view_for(card.looks_at)
-    return Job(name, model, params, card, recipe, mixture, view, _pretrained(model, card, weights))
+    pretrained, backbone = _pretrained(model, card, weights), _backbone(card)
+    return Job(name, model, params, card, recipe, mixture, view, pretrained, backbone)
+
+
+def _backbone(card: DetectorCard) -> BackboneUse | None:
+    """Return the backbone of a detector that is a head. Raise ModelError if it is not on this machine."""
+    if card.backbone is None:
+        return None
+    return BackboneUse(name=card.backbone, digest=runner.find(card.backbone, None).digest)
 
 
 def _pretrained(model: ModelParams, card: DetectorCard, folder: Path) -> Path | None:
     """Return the file of weights to begin with, None for training from scratch. Raise UserError if it is missing."""
-    if model.weights == SCRATCH:
+    if model.weights == SCRATCH or card.backbone:
         return None
     if not card.weights or not (folder / card.weights.name).is_file():
         raise UserError(f"{folder} holds no published weights of {model.weights}: run the stage `weights` first")
@@ -93,7 +103,7 @@ def build_network(job: Job) -> tuple[keras.Model, dict[str, Any]]:
     options = dict(job.model.options)
     if job.recipe.featurewise:
         options["featurewise"] = _featurewise_moments(job)
-    network = detectors.build(job.model.detector, options, job.params.seed, mirrored=True)
+    network = detectors.build_learning(job.model.detector, options, job.params.seed, mirrored=True)
     if job.pretrained:
         loading.load_into(network, job.pretrained, trunk=True)
     return network, options
@@ -117,11 +127,19 @@ def _data(job: Job, size: int) -> Data:
 
     @lru_cache(1)  # one subset at a time: what is cached of it in memory is released with its batches
     def training(subset: Subset) -> Batches:
-        return _training_batches(job, size, job.recipe, subset)
+        batches = _training_batches(job, size, job.recipe, subset)
+        return features.of_batches(batches, job.backbone, job.recipe) if job.backbone else batches
 
     memory = job.params.shards.cache_bytes
     validation = inputs.validation_batches(job.mixture, job.view, size, job.recipe, memory, job.margin)
+    if job.backbone:
+        validation = features.of(validation, job.backbone)
     return Data(phases.subsets(job.mixture, job.view, job.recipe), training, validation)
+
+
+def _input_size(job: Job, network: keras.Model) -> int:
+    """Return the side of the images, in pixels, that the network or its backbone takes."""
+    return cards.get(job.backbone.name).input_size if job.backbone else int(network.input_shape[1])
 
 
 @contextmanager
@@ -139,7 +157,7 @@ def _memory_errors_explained(job: Job) -> Iterator[None]:
 def _in_full_precision(job: Job, network: keras.Model, options: dict[str, Any]) -> keras.Model:
     """Return the network rebuilt in float32: the optimiser and the precision of training are not part of a model."""
     keras.mixed_precision.set_dtype_policy("float32")
-    rebuilt = detectors.build(job.model.detector, options, job.params.seed)
+    rebuilt = detectors.build_learning(job.model.detector, options, job.params.seed)
     rebuilt.set_weights(network.get_weights())
     return rebuilt
 
@@ -150,15 +168,16 @@ def _card(job: Job, network: keras.Model, options: dict[str, Any], figures: dict
         name=job.name,
         detector=job.model.detector,
         options=options,
-        input_size=network.input_shape[1],
+        input_size=_input_size(job, network),
         looks_at=job.detector.looks_at,
         faces=framing.crops if job.detector.looks_at is View.FACE else None,
         recipe=job.recipe,
         trained_on=_trained_on(job),
         figures=figures,
         licence=_licence(job),
-        model_digest=models.digest(network),
+        model_digest=models.model_digest(network, job.backbone),
         reencode=framing.reencode,
+        backbone=job.backbone,
     )
 
 
@@ -186,4 +205,5 @@ def _key(job: Job) -> str:
     weights = disk.digest(job.pretrained) if job.pretrained else None
     records = [job.model, job.recipe, job.params.train, job.mixture.manifest]
     parts = [*(record.model_dump(mode="json") for record in records), job.params.seed, weights, job.view]
+    parts += [job.backbone.digest] if job.backbone else []
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fauxscan import disk, models, openvino_export
+from fauxscan.backbones import runner
 from fauxscan.judging import ensemble
 from fauxscan.judging.ensemble import Ensemble
-from fauxscan.models import ModelCard
+from fauxscan.models import BackboneUse, ModelCard
 from fauxscan.openvino_export import EXIT_BAD_MODEL, FULL_PRECISION_KEY
 from fauxscan.params.cores import count_cores
 from fauxscan.records import MissingExtraError, ModelError
@@ -67,6 +68,8 @@ def check(settings: Settings) -> None:
     for folder, card in cards.items():
         if card.openvino:
             _file_in(folder, card)
+        if card.backbone:
+            runner.find(card.backbone.name, card.backbone.digest)
     files = _files({folder: card for folder, card in cards.items() if card.openvino is None}, _user_cache())
     _refuse_without_tensorflow([folder for folder, file in files.items() if not _is_whole(file)])
 
@@ -81,6 +84,8 @@ class Exported:
 
     def scorer(self, batch: int) -> Forward:
         """Return a function from uint8 RGB images (n, size, size, 3), n at most `batch`, to logits (n,)."""
+        if self.card.backbone:
+            return self._head_scorer(self.card.backbone)
         compiled = self._compiled(batch)
         shape = (batch, self.card.input_size, self.card.input_size, 3)
 
@@ -95,6 +100,21 @@ class Exported:
 
         # In one thread: two threads that meet in OpenVINO's very first inference deadlock.
         forward(np.zeros(shape, np.uint8))
+        return forward
+
+    def _head_scorer(self, used: BackboneUse) -> Forward:
+        """Return the forward pass of a head. Its backbone computes the features of an image once for all heads."""
+        import openvino
+
+        backbone = runner.for_scans(used.name, used.digest, self.precision)
+        head = openvino.Core().compile_model(str(self.file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+        def forward(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+            features = backbone.features(images)
+            return np.array(head.create_infer_request().infer([features])[0][:, 0], np.float32)
+
+        side = self.card.input_size
+        forward(np.zeros((1, side, side, 3), np.uint8))  # in one thread, as below
         return forward
 
     def _compiled(self, batch: int) -> Any:

@@ -1,0 +1,1 @@
+"""Frozen networks whose features heads judge by, each once on a machine, however many heads use it."""

@@ -1,0 +1,1 @@
+"""The commands of `fauxscan models`, for what lies on this machine."""
