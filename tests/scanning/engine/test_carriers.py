@@ -108,8 +108,8 @@ def test_the_ledger_and_the_root_are_asked_once_for_each_file(tmp_path: Path, mo
     (root / "000.png").unlink()
     (root / "001.png").write_bytes((root / "001.png").read_bytes()[:-30])
     ledgers: list[Asked] = []
-    really = scan.Ledger
-    monkeypatch.setattr(scan, "Ledger", lambda *given: ledgers.append(Asked(really(*given))) or ledgers[-1])
+    really = scan.open_ledger
+    monkeypatch.setattr(scan, "open_ledger", lambda *given: ledgers.append(Asked(really(*given))) or ledgers[-1])
     counts: Counter[str] = Counter()
     scan.scan(CountedRoot(root.resolve(), counts), results, judges)
     (ledger,) = ledgers

@@ -178,7 +178,7 @@ def test_a_file_that_becomes_a_link_between_walk_and_open_is_not_followed(
 ) -> None:
     secret = root.parent / "secret.png"
     shutil.copy(root / "000.png", secret)
-    real_judge = engine.judge
+    real_judge = engine.judge_until_cancelled
 
     def judge_after_swap(*args: Any) -> Any:
         if "003.png" in {entry.path for entry in args[1]} and not (root / "003.png").is_symlink():
@@ -186,7 +186,7 @@ def test_a_file_that_becomes_a_link_between_walk_and_open_is_not_followed(
             (root / "003.png").symlink_to(secret)
         return real_judge(*args)
 
-    monkeypatch.setattr(engine, "judge", judge_after_swap)
+    monkeypatch.setattr(engine, "judge_until_cancelled", judge_after_swap)
     scan.scan(root, root.parent / "results", engine)
     row = rows(root.parent / "results")[b"003.png"]
     assert (row["status"], row["detail"], row["sha256"]) == ("unreadable", "has become a link: not followed", None)
@@ -200,7 +200,7 @@ def test_a_file_that_becomes_a_link_between_walk_and_open_is_not_followed(
 def test_a_folder_that_gains_and_loses_files_during_the_scan(
     root: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    results, real_judge = root.parent / "results", engine.judge
+    results, real_judge = root.parent / "results", engine.judge_until_cancelled
 
     def judge_after_changes(*args: Any) -> Any:
         if "019.png" in {entry.path for entry in args[1]}:  # the last batch; the first one is in the tables
@@ -211,7 +211,7 @@ def test_a_folder_that_gains_and_loses_files_during_the_scan(
             shutil.copy(root / "003.png", root / "new" / "n.png")
         return real_judge(*args)
 
-    monkeypatch.setattr(engine, "judge", judge_after_changes)
+    monkeypatch.setattr(engine, "judge_until_cancelled", judge_after_changes)
     first = scan.scan(root, results, engine)
     assert (first.statuses["ok"], first.statuses["unreadable"]) == (19, 1)  # the files that existed during the walk
     assert rows(results)[b"019.png"]["detail"] == "No such file or directory"
