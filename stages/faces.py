@@ -11,7 +11,7 @@ def faces(dataset: str, index: Path, media: Path, out: Path) -> None:
     """Write the faces of every file in `index`, and the outcome of each file, to `out`."""
     settings = params.load()
     entry = settings.dataset(dataset)
-    extractor = FaceExtractor(media, entry.faces, settings.media, settings.faces, entry.reencode)
+    extractor = FaceExtractor(media, entry.faces, settings.media, settings.faces, entry.reencode, settings.seed)
     extract_faces(index, media, out, extractor, settings.scan.worker_count)
 
 

@@ -16,7 +16,7 @@ from pydantic import AliasChoices, Field, ValidationError
 
 from fauxscan import disk
 from fauxscan.backbones import runner
-from fauxscan.params import FaceParams, ReencodeParams
+from fauxscan.params import FaceParams, RandomReencodeParams, ReencodeParams
 from fauxscan.records import InputError, ModelError, Recipe, Strict, View
 
 CARD, NETWORK = "card.json", "model.keras"
@@ -72,6 +72,7 @@ class TrainedOn(Strict):
     proof_of_machinery: bool
     datasets: tuple[TrainingSet, ...] = ()  # empty on cards of older versions, and of models trained elsewhere
     self_blended: bool = False  # the fakes, in calibration too, were made of the dataset's reals: its own were not seen
+    reencoded_at_random: RandomReencodeParams | None = None  # each image in another way; a scan takes images as they come
 
 
 class Origin(Strict):

@@ -149,7 +149,7 @@ def _prepare(run: Run) -> None:
     index, faces, splits = work / "index.parquet", work / "faces", work / "split.parquet"
     provide(model.weights, params.published_weights(model.weights), work / "downloads", work / "weights")
     write_index(module.examples(run.tree, **dataset.options), run.tree, index, module.CARD, dataset.limit)
-    extractor = FaceExtractor(run.tree, dataset.faces, params.media, params.faces, dataset.reencode)
+    extractor = FaceExtractor(run.tree, dataset.faces, params.media, params.faces, dataset.reencode, params.seed)
     extract_faces(index, run.tree, faces, extractor, params.scan.worker_count)
     split(faces, splits, work / "audit.json", params.split, params.seed)
     framing = Framing.of(dataset, params.faces)

@@ -12,6 +12,9 @@ from fauxscan.params.cores import count_cores
 from fauxscan.params.known import SCRATCH as SCRATCH
 from fauxscan.params.known import keys, unknown
 from fauxscan.params.reading import read
+from fauxscan.params.reencoding import RandomReencodeParams as RandomReencodeParams
+from fauxscan.params.reencoding import Reencoding as Reencoding
+from fauxscan.params.reencoding import ReencodeParams as ReencodeParams
 from fauxscan.params.references import missing_for_the_pipeline, wrong_references
 from fauxscan.records import FaceMode, ParamsError, Recipe, Strict
 
@@ -53,13 +56,6 @@ class FaceParams(Strict):
     )  # sampled frames per full search; in the others, only near the last positions
 
 
-class ReencodeParams(Strict):
-    """One format, size and quality for both classes, so that the file itself does not reveal the class."""
-
-    size: int = Field(ge=16)  # pixels: side of the square that whole images are resized to
-    jpeg_quality: int = Field(ge=1, le=100)  # of the JPEG that each image and face crop becomes
-
-
 class DatasetParams(Strict):
     """One dataset: its file in datasets/, where its archives are, and which of its media are used."""
 
@@ -67,7 +63,7 @@ class DatasetParams(Strict):
     archives: str | None = None  # a folder or https address with its archives; null: where they are published
     options: dict[str, Any] = {}  # those that the file of the dataset offers
     faces: DatasetFaces = "detect"
-    reencode: ReencodeParams | None = None  # null: nothing is re-encoded
+    reencode: Reencoding = None  # null: nothing is re-encoded
     limit: int | None = Field(default=None, gt=0)  # media per class; null: all
 
 

@@ -16,7 +16,7 @@ from fauxscan import detectors, disk, models
 from fauxscan.backbones import cards, runner
 from fauxscan.layers import Moments
 from fauxscan.models import BackboneUse, ModelCard, TrainedOn, TrainingSet
-from fauxscan.params import SCRATCH, ModelParams, Params
+from fauxscan.params import SCRATCH, ModelParams, Params, RandomReencodeParams, ReencodeParams
 from fauxscan.preparing.mixture.read import Mixture, open_mixture
 from fauxscan.records import DetectorCard, Recipe, UserError, View
 from fauxscan.training import devices
@@ -176,12 +176,13 @@ def _card(job: Job, network: keras.Model, options: dict[str, Any], figures: dict
         figures=figures,
         licence=_licence(job),
         model_digest=models.model_digest(network, job.backbone),
-        reencode=framing.reencode,
+        reencode=framing.reencode if isinstance(framing.reencode, ReencodeParams) else None,
         backbone=job.backbone,
     )
 
 
 def _trained_on(job: Job) -> TrainedOn:
+    reencode = job.mixture.manifest.framing.reencode
     return TrainedOn(
         dataset=job.mixture.name,
         faces=job.mixture.manifest.framing.faces,
@@ -192,6 +193,7 @@ def _trained_on(job: Job) -> TrainedOn:
             for name, dataset in job.mixture.manifest.datasets.items()
         ),
         self_blended=job.recipe.self_blended,
+        reencoded_at_random=reencode if isinstance(reencode, RandomReencodeParams) else None,
     )
 
 

@@ -21,6 +21,10 @@ PNG = [
     cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP, cv2.IMWRITE_PNG_COMPRESSION, 3,
     cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE,
 ]  # fmt: skip
+# 4:4:4, 4:2:2 and 4:2:0, which is the default
+CHROMA = (
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
+)  # fmt: skip
 BY_OPENCV = ("jpeg", "png", "webp")
 ANIMATED_WEBP = b"ANMF"  # of which OpenCV may return another picture than Pillow
 CONVERTIBLE_MODES = (
@@ -110,9 +114,10 @@ def encode_png(image: Image) -> bytes:
     return data.tobytes()
 
 
-def encode_jpeg(image: Image, quality: int) -> bytes:
-    """Return the RGB pixels as a JPEG of the given quality, 0 to 100."""
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+def encode_jpeg(image: Image, quality: int, chroma: int = CHROMA[-1]) -> bytes:
+    """Return the RGB pixels as a JPEG of the given quality, 0 to 100, and chroma sampling, one of `CHROMA`."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, chroma]
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
     if not done:
         raise ValueError(f"cannot encode an image of shape {image.shape}")
     return data.tobytes()

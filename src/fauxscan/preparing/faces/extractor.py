@@ -17,7 +17,7 @@ from fauxscan.media.decode import FrameFaces, decode_media
 from fauxscan.media.faces import align
 from fauxscan.media.faces.finder import Face, FaceFinder
 from fauxscan.media.images import codec, reencode
-from fauxscan.params import FaceParams, MediaParams, ReencodeParams
+from fauxscan.params import FaceParams, MediaParams, RandomReencodeParams, ReencodeParams, Reencoding
 from fauxscan.records import MediaError, Status, UserError, View
 
 log = logging.getLogger(__name__)
@@ -66,12 +66,13 @@ class FaceExtractor:
         mode: str,
         media: MediaParams,
         params: FaceParams,
-        reencode: ReencodeParams | None = None,
+        reencode: Reencoding = None,
+        seed: int = 0,  # of what is drawn when images are re-encoded at random
         keep_images: bool = True,  # False: an audit needs only their hashes
     ) -> None:
         """Extract faces, whole frames or both (`mode`: detect, whole or both) from files below `folder`."""
         self.folder, self.mode, self.media, self.params = folder, mode, media, params
-        self.reencode, self.keep_images = reencode, keep_images
+        self.reencode, self.seed, self.keep_images = reencode, seed, keep_images
         self._local = threading.local()
 
     def settings(self) -> Row:
@@ -84,11 +85,17 @@ class FaceExtractor:
             "making": REVISION,
             "mode": self.mode,
             "versions": {name: importlib.metadata.version(name) for name in DECODERS},
-            "align": self.reencode.model_dump(mode="json") if self.reencode else None,
+            "align": self._reencoding(),
             "images_kept": self.keep_images,
             "media": self.media.model_dump(mode="json"),
             "faces": self.params.model_dump(mode="json"),
         }
+
+    def _reencoding(self) -> Row | None:
+        if self.reencode is None:
+            return None
+        drawn_by = {"seed": self.seed} if isinstance(self.reencode, RandomReencodeParams) else {}
+        return {**self.reencode.model_dump(mode="json"), **drawn_by}
 
     def extract(self, example: Row) -> tuple[Row, FileRows]:
         """Return the outcome of a file of the index, and its rows; a file that fails has a status and no rows."""
@@ -130,8 +137,13 @@ class FaceExtractor:
         if not self.keep_images:
             return {**row, "image": b""}
         if self.reencode:
-            return {**row, "format": "jpeg", "image": reencode.encode_jpeg(pixels, self.reencode, row["view"])}
+            return {**row, "format": "jpeg", "image": self._reencoded(pixels, self.reencode, row)}
         return {**row, "image": row["image"] or codec.encode_png(pixels)}
+
+    def _reencoded(self, pixels: codec.Image, how: ReencodeParams | RandomReencodeParams, row: Row) -> bytes:
+        if isinstance(how, RandomReencodeParams):
+            return reencode.encode_jpeg_at_random(pixels, how, row["view"], row["sha256"], self.seed)
+        return reencode.encode_jpeg(pixels, how, row["view"])
 
     def _finder(self) -> FaceFinder | None:
         if self.mode == "whole":

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from fauxscan import disk
-from fauxscan.params import DatasetFaces, DatasetParams, FaceParams, ReencodeParams
+from fauxscan.params import DatasetFaces, DatasetParams, FaceParams, Reencoding
 from fauxscan.records import Strict, UserError
 
 MANIFEST, INDEX = "manifest.json", "index.parquet"
@@ -24,7 +24,7 @@ class Framing(Strict):
 
     faces: DatasetFaces
     crops: FaceParams
-    reencode: ReencodeParams | None
+    reencode: Reencoding
 
     @classmethod
     def of(cls, dataset: DatasetParams, crops: FaceParams) -> "Framing":
