@@ -232,6 +232,34 @@ def test_dfdc(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         datasets.get("dfdc").archives(parts=(50, 7, -1))
 
 
+def test_portraits(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    names = ("dfdc_faces/real/a.jpg", "dfdc_faces/fake/b.jpg", "sd21/fake/c.jpg", "ml72/fake/gan_1.jpg")
+    grow(tmp_path, names)
+    with pytest.raises(UserError, match=r"pairs\.csv does not say which real .*leave dfdc_faces out of options\.sets"):
+        of("portraits", tmp_path)
+    (tmp_path / "dfdc_faces" / "pairs.csv").write_text("real,fake\na,b\n")
+    found = of("portraits", tmp_path)
+    assert list(found.values()) == [
+        Example(names[0], REAL, "a"),
+        Example(names[1], FAKE, "a", "dfdc"),
+        Example(names[2], FAKE, "sd21/c", "stable_diffusion_2_1"),
+    ]
+    assert "there is no folder sd3 in" in caplog.text and "ml72" not in caplog.text
+    assert of("portraits", tmp_path, sets=("ml72",))[names[3]].generator == "ml72_gan"
+    archives = datasets.get("portraits").archives
+    assert len(archives()) == 7 and [a.name for a in archives(sets=("ml72", "sd3"))] == ["sd3.zip", "ml72.zip"]
+
+
+def test_portraits_that_are_damaged_are_refused(tmp_path: Path) -> None:
+    grow(tmp_path / "z", ("sd3.zip",))
+    with pytest.raises(UserError, match=r"sd3\.zip"):
+        index_of(tmp_path, "portraits", tmp_path / "z", sets=["sd3"])
+    grow(tmp_path / "tree", ("dfdc_faces/fake/b.jpg", "dfdc_faces/pairs.csv"))
+    (tmp_path / "tree" / "dfdc_faces" / "pairs.csv").write_text("real,fake\na,other\n")
+    with pytest.raises(UserError, match=r"pairs\.csv does not say which real"):
+        index_of(tmp_path, "portraits", tmp_path / "tree", sets=["dfdc_faces"])
+
+
 # === Your own folders ===
 
 
@@ -416,6 +444,23 @@ def test_the_real_forensynths_in_small(real_data: Path, tmp_path: Path) -> None:
     assert index.groupby("generator").size().to_dict() == dict.fromkeys(
         ("biggan", "crn", "cyclegan", "deepfake", "gaugan", "imle", "san", "seeingdark", "stargan", "stylegan"), 6
     )
+    packed = index_of(tmp_path / "packed", "forensynths", real_data / "forensynths_mini")
+    assert set(packed["sha256"]) == set(index["sha256"])
+
+
+def test_the_real_portraits(real_data: Path, tmp_path: Path) -> None:
+    sets = ["dfdc_faces", "sd3", "women_photos", "ml72"]
+    index = index_of(tmp_path, "portraits", real_data / "portraits", sets=sets)
+    assert {path.parent.name for path in (tmp_path / "media").rglob("*.jpg")} == {"real", "fake"}
+    assert index.groupby(index["path"].str.partition("/")[0])["path"].count().to_dict() == {
+        "dfdc_faces": 1900, "sd3": 200, "women_photos": 399, "ml72": 50,
+    }  # fmt: skip
+    assert index.groupby("generator").size().to_dict() == {
+        "dfdc": 950, "stable_diffusion_3": 200, "ml72_gan": 10, **{f"ml72_diffusion{n}": 10 for n in range(1, 5)},
+    }  # fmt: skip
+    assert index[index["label"] == REAL]["generator"].isna().all() and index["split"].isna().all()
+    pairs = index[index["path"].str.startswith("dfdc_faces/")].groupby("source")["label"]
+    assert (pairs.nunique() == 2).all() and len(pairs) == 950
 
 
 def test_the_real_clips_as_a_folder(real_data: Path, tmp_path: Path) -> None:

@@ -33,7 +33,14 @@ ARCHIVES = {
         for volume in range(1, 8)
     ),
     "validation": (Archive("progan_val.zip", f"{BASE}progan_val.zip", into="val"),),
-    "test": (Archive("CNN_synth_testset.zip", f"{BASE}CNN_synth_testset.zip", into="test"),),
+    "test": (
+        Archive(
+            "CNN_synth_testset.zip",
+            f"{BASE}CNN_synth_testset.zip",
+            aliases=("forensynths_mini.zip",),  # a selection of it
+            into="test",
+        ),
+    ),
 }
 FOLDERS = {
     "train": TRAIN, "progan_train": TRAIN, "val": VALIDATION, "progan_val": VALIDATION,

@@ -142,7 +142,7 @@ def _examples_of_set(root: Path, name: str) -> Iterator[Example]:
     if not (root / name).is_dir():
         log.warning("portraits: there is no folder %s in %s", name, root)
         return
-    originals = _originals(root / DFDC / PAIRS) if name == DFDC else {}
+    originals = _originals(root / DFDC) if name == DFDC else {}
     for folder, label in LABELS.items():
         for file in sorted((root / name / folder).glob("*.jpg")):
             source = originals.get(file.stem, file.stem) if name == DFDC else f"{name}/{file.stem}"
@@ -154,13 +154,14 @@ def _generator(name: str, file: Path) -> str:
     return GENERATORS.get(name) or f"{name}_{file.stem.partition('_')[0]}"
 
 
-def _originals(file: Path) -> dict[str, str]:
-    """Return the name of the real that each fake was made from. Raise UserError."""
+def _originals(folder: Path) -> dict[str, str]:
+    """Return the name of the real that each fake in `folder` was made from. Raise UserError if the list lacks one."""
     try:
-        with file.open(encoding="utf-8", newline="") as lines:
-            return {row["fake"]: row["real"] for row in csv.DictReader(lines)}
+        with (folder / PAIRS).open(encoding="utf-8", newline="") as lines:
+            listed = {row["fake"]: row["real"] for row in csv.DictReader(lines)}
+        return {file.stem: listed[file.stem] for file in (folder / "fake").glob("*.jpg")}
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
-            f"{file} does not say which real each fake was made from ({error}), so a split could divide them."
+            f"{folder / PAIRS} does not say which real each fake was made from ({error}), so a split could divide them."
             f" Put {PAIRS} of {DFDC}.zip there, or leave {DFDC} out of options.sets"
         ) from error
