@@ -36,14 +36,15 @@ run or the next one, if the server confirms that the file has not changed. The c
 folders hold reals is stated in the dataset's file, never guessed from a name. A broken image or video does not stop the
 pipeline: the stage `faces` records its status.
 
-If format, size or JPEG quality differ between reals and fakes, a model learns that difference instead of the fakes, and the
-audit of the stage `split` refuses the dataset. `reencode` of the entry removes the difference, in one of two ways:
+If format, size or JPEG quality differ between reals and fakes, a model learns that difference and nothing about fakes.
+The audit of the stage `split` refuses such a dataset. `reencode` of its entry removes the difference, in one of two
+ways:
 
-- **One way for all**, `{size: 224, jpeg_quality: 75}`: each image taken whole becomes a JPEG of that size and quality, and
-  each face crop a JPEG of that quality. The model's card says so, and a scan re-encodes its images in the same way.
-- **At random**, `{size: [192, 256], jpeg_quality: [60, 95]}`: size and quality are drawn from these ranges for each file, the
-  chroma sampling from 4:4:4, 4:2:2 and 4:2:0, for both classes alike. The file's SHA-256 and `seed` decide, so each run draws
-  the same. The model sees many formats in training, and a scan gives it the images as they come.
+- **One way for all**, `{size: 224, jpeg_quality: 75}`: each image taken whole becomes a JPEG of that size and quality,
+  and each face crop a JPEG of that quality. The model's card says so, and a scan re-encodes its images in the same way.
+- **At random**, `{size: [192, 256], jpeg_quality: [60, 95]}`: size and quality of each file are drawn from these
+  ranges, and its chroma sampling from 4:4:4, 4:2:2 and 4:2:0, in both classes alike. The SHA-256 of the file and `seed`
+  decide, so each run draws the same. In training the model sees many formats; a scan gives it the images as they come.
 
 | name | what | licence | access |
 |---|---|---|---|

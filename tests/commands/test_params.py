@@ -83,6 +83,19 @@ def test_datasets_of_a_model_that_cannot_be_meant_are_refused(tmp_path: Path, na
         params.validate(write(tmp_path, COMMITTED.replace("    dataset: demo", f"    {named}", 1)))
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("{size: 224, jpeg_quality: 75}", params.ReencodeParams(size=224, jpeg_quality=75)),
+        ("{size: [192, 256], jpeg_quality: 75}", params.RandomReencodeParams(size=(192, 256), jpeg_quality=(75, 75))),
+    ],
+)
+def test_a_range_re_encodes_at_random(tmp_path: Path, written: str, meant: params.Reencoding) -> None:
+    loaded = params.validate(write(tmp_path, COMMITTED.replace("reencode: null", f"reencode: {written}")))
+    assert loaded.dataset("demo").reencode == meant
+    assert params.Params.model_validate(loaded.model_dump(mode="json")) == loaded
+
+
 def test_a_missing_file_and_broken_yaml_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no parameters at"):
         params.load(tmp_path / "params.yaml")

@@ -7,6 +7,7 @@ import io
 import re
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,6 +82,20 @@ def test_the_threshold_changes_the_verdicts_and_unjudged_files_are_named(
     assert cli.run(["predict", str(trained), str(new), "--faces", "whole", "--threshold", "0", *PARAMS]) == 0
     found = {row["path"]: row["class"] for row in csv.DictReader(io.StringIO(capsys.readouterr().out))}
     assert found.pop(str(new / "notes.txt")) == "unsupported" and set(found.values()) == {"made"}
+
+
+def test_a_training_on_the_trap_of_portraits_is_refused(
+    real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fakes of quality 75 and photographs of quality 90 to 95: a model would learn the quality, and nothing else."""
+    for archive, label in (("sd21", "fake"), ("women_photos", "real")):
+        with zipfile.ZipFile(real_data / "portraits" / f"{archive}.zip") as packed:
+            names = [name for name in packed.namelist() if name.startswith(f"{label}/")][:40]
+            packed.extractall(tmp_path / "faces", names)
+    arguments = ["train", str(tmp_path / "faces"), *QUICK, "--real", "real", "--fake", "fake", "--epochs", "1"]
+    assert cli.run([*arguments, "--out", str(tmp_path / "trapped"), *PARAMS]) == 3
+    assert "jpeg_tables (AUC 1.00): set `reencode`" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "trapped").exists()
 
 
 def test_a_model_from_few_sources_predicts_nothing_and_training_says_so(

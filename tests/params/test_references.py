@@ -94,6 +94,18 @@ MODELS = "The section `models` has: dct_cnn, meso4, mesoinception4"
             "reencode: null", "reencode: {siez: 224, jpeg_quality: 75}",
             "datasets.demo.reencode.siez: unknown key 'siez': did you mean 'size'? Known: jpeg_quality, size",
         ),
+        (
+            "reencode: null", "reencode: {siez: [192, 256], jpeg_quality: 75}",
+            "datasets.demo.reencode.siez: unknown key 'siez': did you mean 'size'? Known: jpeg_quality, size",
+        ),
+        (
+            "reencode: null", "reencode: {size: [256, 192], jpeg_quality: 75}",
+            "datasets.demo.reencode.size: the range [256, 192] begins with its larger end: write [192, 256]",
+        ),
+        (
+            "reencode: null", "reencode: {size: [8, 256], jpeg_quality: [60, 101]}",
+            "datasets.demo.reencode.jpeg_quality.1: Input should be less than or equal to 100",
+        ),
     ],
 )  # fmt: skip
 def test_a_name_that_does_not_exist_is_listed_with_the_nearest(tmp_path: Path, old: str, new: str, fault: str) -> None:

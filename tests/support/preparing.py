@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from fauxscan import datasets
-from fauxscan.params import Params, ReencodeParams
+from fauxscan.params import Params, Reencoding
 from fauxscan.preparing.download import index as indexing
 from fauxscan.preparing.faces import table
 from fauxscan.preparing.faces.extract import extract_faces
@@ -32,11 +32,11 @@ def save(path: Path, image: NDArray[np.uint8], quality: int = 90) -> None:
 
 
 def made_faces(
-    folder: Path, examples: list[Example], mode: str, settings: Params, reencode: ReencodeParams | None = None
+    folder: Path, examples: list[Example], mode: str, settings: Params, reencode: Reencoding = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the tables that the stage `faces` writes for the examples in `folder`/m: outcomes of files, and faces."""
     indexing.write_index(examples, folder / "m", folder / "i.parquet", datasets.get("demo").CARD, None)
-    extractor = FaceExtractor(folder / "m", mode, settings.media, settings.faces, reencode)
+    extractor = FaceExtractor(folder / "m", mode, settings.media, settings.faces, reencode, settings.seed)
     extract_faces(folder / "i.parquet", folder / "m", folder / "faces", extractor, 2)
     made = table.read_outcomes(folder / "faces").to_pandas()
     return made, table.read_faces(folder / "faces", FACES.names).to_pandas()

@@ -1,6 +1,7 @@
 """Training on tiny shards: it learns, in the right sense, by the recipe, and augmentation stays where it belongs."""
 
 import csv
+import json
 import runpy
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from fauxscan.judging import publishing, scoring
 from fauxscan.judging.ensemble import Ensemble
 from fauxscan.media.images import codec as media_images
 from fauxscan.media.images import pixels
-from fauxscan.params import ModelParams, Params
+from fauxscan.params import ModelParams, Params, RandomReencodeParams, ReencodeParams
 from fauxscan.preparing.shards.read import Shards
 from fauxscan.records import FAKE, TEST, Archive, Example, Phase, Plateau, Recipe, UserError, View
 from fauxscan.training import devices, fit, losses, schedules
@@ -79,6 +80,24 @@ def test_a_trained_calibrated_model_calls_fakes_fake(prepared: Path, tmp_path: P
     assert model.card.openvino == openvino_export.digests(tmp_path / "model")
     assert model.card.trained_on.split_digest == Shards(prepared / "shards" / "demo").manifest.split_digest
     check_curves(tmp_path / "plots", 25)
+
+
+@pytest.mark.slow
+def test_a_card_asks_a_scan_for_one_fixed_format_but_not_for_a_random_one(
+    prepared: Path, tmp_path: Path, settings: Params
+) -> None:
+    params = params_for(settings, epochs=1, batch_size=16, augmentation={})
+    mixture, shards = mix(prepared, "tiny", params)
+    fixed, ranges = ReencodeParams(size=48, jpeg_quality=75), RandomReencodeParams(size=(40, 48), jpeg_quality=(60, 95))
+    for name, reencode, of_scans, of_training in (("f", fixed, fixed, None), ("r", ranges, None, ranges)):
+        written = json.loads(mixture.read_text(encoding="utf-8"))
+        written["framing"]["reencode"] = reencode.model_dump(mode="json")
+        mixture.write_text(json.dumps(written), encoding="utf-8")
+        fit.train(
+            "tiny", params, mixture, shards, *(tmp_path / name / part for part in ("w", "checkpoint", "t", "plots"))
+        )
+        card = models.read_card(tmp_path / name / "t")
+        assert (card.reencode, card.trained_on.reencoded_at_random) == (of_scans, of_training)
 
 
 @pytest.mark.slow

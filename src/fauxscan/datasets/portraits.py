@@ -1,8 +1,9 @@
 """Portraits and face crops: photographs, face swaps, a GAN and four text-to-image generators, in nine sets.
 
-Each archive is a selection of what was published, with the folders `real` and `fake`; the repositories are those that
-the selections were made from. That DFDC's names are those of its videos, and which fake was made from which real, is in
-pairs.csv of its archive. The generator of `scenes_2025` and the licences of most sets are not stated.
+Each archive is a selection of a published set, with the folders `real` and `fake`. The citation names the repositories
+that the sets were selected from. The original publications were not read: that DFDC's crops are named after its videos,
+and the licences, are as those repositories give them. `pairs.csv` in DFDC's archive has a line for each real and the
+fake made from it.
 """
 
 import csv
@@ -99,8 +100,8 @@ CARD = DatasetCard(
         " ML72/AI-Image-Classifier-Playground"
     ),
     licence=(
-        "DFDC's terms (research, no redistribution) for its crops, CC0 for Stable Diffusion 3, MIT for ml72, Unsplash as"
-        " far as known for photographs of men; none stated for the others: research use"
+        "DFDC's terms (research, no redistribution) for its crops, CC0 for Stable Diffusion 3, MIT for ml72, Unsplash"
+        " as far as known for photographs of men; none stated for the others: research use"
     ),
     access="manual",
     archives=ARCHIVES[: len(OF_FACES)],
@@ -123,15 +124,14 @@ def examples(root: Path, sets: tuple[Set, ...] = OF_FACES) -> Iterator[Example]:
     """Yield the images of some sets. Raise UserError if the list of DFDC's pairs is missing or damaged.
 
     A face swap of `dfdc_faces` shares its source with the real that it was made from, under the name that the dataset
-    `dfdc` gives it. A person may occur in several videos of DFDC, which is not known here, and some swaps hardly change the
-    face. The publisher of `openforensics_fakes` labels them real: the label is inverted, and these are fakes. Nobody
-    names the generator of the fakes in `scenes_2025`. `scenes_2025` and `ml72` have no faces, or few, and are left out
-    by default. Some photographs of women are retouched.
+    `dfdc` gives it. Some people appear in several videos of DFDC, but nobody names them, and some swaps hardly change
+    the face. The publisher of `openforensics_fakes` has the labels the wrong way round: these are fakes. The generator
+    of the fakes in `scenes_2025` is unknown. `scenes_2025` and `ml72` show few faces and are left out by default. Some
+    of the photographs of women are retouched.
 
-    As they come, format gives the label away: all fakes of DFDC, OpenForensics, Stable Diffusion 2.1 and `ml72` are
-    JPEGs of quality 75, photographs of men and women of quality 90 to 95. A model trained on that calls every good
-    JPEG real. Set `reencode` to ranges, such as {size: [192, 256], jpeg_quality: [60, 95]}, which draws both classes
-    alike.
+    Beware: the format gives the label away. The fakes of most sets are JPEGs of quality 75, but the photographs of men
+    and women have quality 90 to 95. A model trained on that calls every good JPEG real. Set `reencode` to ranges, such
+    as `{size: [192, 256], jpeg_quality: [60, 95]}`, which treats both classes alike.
     """
     for name in SETS:
         if name in sets:

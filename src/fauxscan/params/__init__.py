@@ -13,8 +13,8 @@ from fauxscan.params.known import SCRATCH as SCRATCH
 from fauxscan.params.known import keys, unknown
 from fauxscan.params.reading import read
 from fauxscan.params.reencoding import RandomReencodeParams as RandomReencodeParams
-from fauxscan.params.reencoding import Reencoding as Reencoding
 from fauxscan.params.reencoding import ReencodeParams as ReencodeParams
+from fauxscan.params.reencoding import Reencoding as Reencoding
 from fauxscan.params.references import missing_for_the_pipeline, wrong_references
 from fauxscan.records import FaceMode, ParamsError, Recipe, Strict
 

@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from fauxscan.media.images import codec, pixels, reencode
 from fauxscan.media.images.model_input import model_input, model_input_tensor
-from fauxscan.params import ReencodeParams
+from fauxscan.params import RandomReencodeParams, ReencodeParams
 from fauxscan.records import View
 
 CAP = 10**8
@@ -56,3 +56,31 @@ def test_re_encoding_changes_the_pixels_and_the_view_decides_about_the_size(phot
     np.testing.assert_array_equal(plain, pixels.resize(photograph, 128))
     assert 0.2 < np.abs(plain.astype(float) - face).mean() < np.abs(plain.astype(float) - whole).mean()
     assert cv2.Laplacian(whole, cv2.CV_64F).var() < cv2.Laplacian(face, cv2.CV_64F).var()  # 64 px hold less detail
+
+
+def test_a_file_and_the_seed_decide_how_it_is_re_encoded(photograph: Pixels) -> None:
+    ranges = RandomReencodeParams(size=(40, 48), jpeg_quality=(60, 95))
+    names = [f"{n:064x}" for n in range(40)]
+    made = {name: reencode.encode_jpeg_at_random(photograph, ranges, View.WHOLE, name, 7) for name in names}
+    headers = [codec.Still(data, "jpeg") for data in made.values()]
+    assert {still.width for still in headers} == set(range(40, 49))
+    assert len({still.traits()["jpeg_tables"] for still in headers}) > 15
+    assert {still.header.layer[0][1:3] for still in headers} == {(1, 1), (2, 1), (2, 2)}  # 4:4:4, 4:2:2, 4:2:0
+    again = {name: reencode.encode_jpeg_at_random(photograph, ranges, View.WHOLE, name, 7) for name in reversed(names)}
+    assert again == made
+    other = {name: reencode.encode_jpeg_at_random(photograph, ranges, View.WHOLE, name, 8) for name in names}
+    assert sum(other[name] == made[name] for name in names) < 5
+
+
+def test_a_face_crop_keeps_its_size_when_it_is_re_encoded_at_random(photograph: Pixels) -> None:
+    ranges = RandomReencodeParams(size=(40, 40), jpeg_quality=(75, 75))
+    crop = reencode.encode_jpeg_at_random(photograph[:128, :128], ranges, View.FACE, "0" * 64, 7)
+    whole = reencode.encode_jpeg_at_random(photograph[:128, :128], ranges, View.WHOLE, "0" * 64, 7)
+    assert (codec.Still(crop, "jpeg").width, codec.Still(whole, "jpeg").width) == (128, 40)
+
+
+@pytest.mark.parametrize("chroma", codec.CHROMA)
+def test_every_chroma_sampling_is_decoded_to_the_same_pixels(photograph: Pixels, chroma: int) -> None:
+    data = codec.encode_jpeg(np.ascontiguousarray(photograph[:255, :253]), 80, chroma)
+    decoded = codec.decode(data, "jpeg", CAP)
+    np.testing.assert_array_equal(decoded, np.asarray(pixels.decode_tensor(data)))

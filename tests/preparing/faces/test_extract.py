@@ -29,7 +29,7 @@ from support.waiting import wait_until
 
 from fauxscan.media.images import codec, pixels, reencode
 from fauxscan.media.images.jpeg import NO_END
-from fauxscan.params import Params, ReencodeParams
+from fauxscan.params import Params, RandomReencodeParams, ReencodeParams
 from fauxscan.preparing.faces import extract
 from fauxscan.preparing.faces import extractor as extracting
 from fauxscan.preparing.faces import table as faces_table
@@ -301,6 +301,10 @@ def test_chunks_that_earlier_releases_wrote_stay_valid(tmp_path: Path, settings:
     """Another key, or another name in it, would extract the faces of all datasets again."""
     names = FaceExtractor(tmp_path, "both", settings.media, settings.faces).settings().keys()
     assert names == {"making", "mode", "versions", "align", "images_kept", "media", "faces"}
+    fixed = FaceExtractor(
+        tmp_path, "both", settings.media, settings.faces, ReencodeParams(size=224, jpeg_quality=75), seed=3
+    )
+    assert fixed.settings()["align"] == {"size": 224, "jpeg_quality": 75}
     table = pa.Table.from_pylist([{"size": 1, "sha256": "0"}], INDEX)
     [chunk] = faces_table.plan_chunks(table, {"making": 2})
     assert chunk.key == "bf562383ef131d41a1eddebe5943298b163a3be18cc1e0881e7f9a370bc89544"
@@ -476,3 +480,18 @@ def test_re_encoded_images_reveal_nothing_and_scans_see_the_same_pixels(
     scanned = reencode.reencode_image(photograph[:400, :300], one_way, View.WHOLE)
     np.testing.assert_array_equal(codec.decode(whole, "jpeg", 1 << 20), scanned)
     np.testing.assert_array_equal(reencode.reencode_image(photograph, None, View.WHOLE), photograph)
+
+
+def test_images_re_encoded_at_random_are_drawn_by_the_seed(tmp_path: Path, settings: Params) -> None:
+    examples = [Example(f"{n}.jpg", n % 2, f"s{n}", "g" if n % 2 else None) for n in range(8)]
+    for n in range(8):
+        save(tmp_path / "m" / f"{n}.jpg", picture(n, 96), 95)
+    ranges = RandomReencodeParams(size=(40, 80), jpeg_quality=(60, 95))
+    found = {}
+    for seed in (1, 2):
+        made, seen = made_faces(tmp_path, examples, "whole", settings.model_copy(update={"seed": seed}), ranges)
+        assert (made["width"] == made["height"]).all() and made["width"].between(40, 80).all()
+        assert made["size"].tolist() == seen["image"].map(len).tolist()
+        assert made["width"].nunique() > 3 and made["jpeg_tables"].nunique() > 3
+        found[seed] = seen["image"].tolist()
+    assert found[1] != found[2], "another seed extracts the faces again"

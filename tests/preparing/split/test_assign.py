@@ -14,8 +14,10 @@ from sklearn.metrics.cluster import pair_confusion_matrix
 from support.preparing import made_faces, picture, save
 
 from fauxscan import datasets
-from fauxscan.params import Params, ReencodeParams, SplitParams
-from fauxscan.preparing.download import unpack
+from fauxscan.params import DatasetParams, Params, RandomReencodeParams, ReencodeParams, SplitParams
+from fauxscan.preparing.download import dataset, unpack
+from fauxscan.preparing.faces.extract import extract_faces
+from fauxscan.preparing.faces.extractor import FaceExtractor
 from fauxscan.preparing.split import assign, audit, near_duplicates, recovered_sources
 from fauxscan.records import FAKE, REAL, Example, UserError
 
@@ -302,6 +304,29 @@ def test_re_encoding_removes_the_shortcut_of_deepfake_database(
     assign.split(*places, settings.split, 1)  # which fails where anything that a model sees tells
     reached = json.loads(places[2].read_text())["shortcut_auc"]
     assert max(auc for name, auc in reached.items() if name != "name") <= settings.split.shortcut_auc
+
+
+@pytest.mark.parametrize("ranges", [None, RandomReencodeParams(size=(192, 256), jpeg_quality=(60, 95))])
+def test_the_trap_of_portraits_is_refused_unless_images_are_re_encoded_at_random(
+    tmp_path: Path, real_data: Path, settings: Params, ranges: RandomReencodeParams | None
+) -> None:
+    """The fakes are JPEGs of quality 75, the photographs of quality 90 to 95: a good JPEG would be called real."""
+    sets = ["sd21", "openforensics_fakes", "men_photos", "women_photos"]
+    entry = DatasetParams(
+        name="portraits", archives=str(real_data / "portraits"), options={"sets": sets}, faces="whole", limit=150
+    )
+    dataset.download(entry, 1, tmp_path / "fetched", tmp_path / "m", tmp_path / "i.parquet")
+    extractor = FaceExtractor(tmp_path / "m", entry.faces, settings.media, settings.faces, ranges, settings.seed)
+    extract_faces(tmp_path / "i.parquet", tmp_path / "m", tmp_path / "faces", extractor, 2)
+    places = (tmp_path / "faces", tmp_path / "s.parquet", tmp_path / "a.json")
+    if ranges is None:
+        with pytest.raises(UserError, match=r"jpeg_tables \(AUC 1\.00\): set `reencode`.*dimensions.*bytes"):
+            assign.split(*places, settings.split, 1)
+        assert not places[1].exists()
+    else:
+        assign.split(*places, settings.split, 1)
+        reached = json.loads(places[2].read_text())["shortcut_auc"]
+        assert {name for name, auc in reached.items() if auc > settings.split.shortcut_auc} == {"name"}
 
 
 @pytest.mark.parametrize(("train", "validation"), [(0.6, 0.2), (0.7, 0.15), (0.8, 0.1), (0.3, 0.1), (0.9, 0.05)])

@@ -1,4 +1,4 @@
-"""Re-encode all images in one way, or each in a way drawn at random, so that files do not reveal the class (`reencode`)."""
+"""Re-encode images in one way, or each in a way drawn at random, so that files do not reveal the class (`reencode`)."""
 
 import numpy as np
 
