@@ -72,9 +72,8 @@ class TrainedOn(Strict):
     proof_of_machinery: bool
     datasets: tuple[TrainingSet, ...] = ()  # empty on cards of older versions, and of models trained elsewhere
     self_blended: bool = False  # the fakes, in calibration too, were made of the dataset's reals: its own were not seen
-    reencoded_at_random: RandomReencodeParams | None = (
-        None  # each image in another way; a scan takes images as they come
-    )
+    # the ranges from which each image got its size and quality; a scan takes images as they come
+    reencoded_at_random: RandomReencodeParams | None = None
 
 
 class Origin(Strict):
