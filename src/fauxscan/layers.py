@@ -4,6 +4,7 @@ Every custom layer of a saved model is defined here: loading a model imports thi
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -63,6 +64,54 @@ class LogDct(keras.layers.Layer):  # type: ignore[misc]
     def get_config(self) -> dict[str, object]:
         """Return the arguments."""
         return {**super().get_config(), "epsilon": self.epsilon}
+
+
+@keras.saving.register_keras_serializable("fauxscan", name="Cooccurrences")
+class Cooccurrences(keras.layers.Layer):  # type: ignore[misc]
+    """Square roots of the counts of three pixel differences that occur together: (batch, n, m, 3) -> (batch, bins).
+
+    First and second differences of rows, then of columns, are truncated to -truncation..truncation. Each of the four
+    gives a histogram for each channel, of three neighbours along the difference (Pevný, Bas and Fridrich 2010), and
+    one of the three channels at one place (after Nataraj et al. 2019). Counts are integers, and exact.
+    """
+
+    full_precision = True  # engines that compute in 16 bits must not do so here
+
+    def __init__(self, truncation: int = 3, **kwargs: object) -> None:
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.truncation, self.levels = truncation, 2 * truncation + 1
+
+    def call(self, images: keras.KerasTensor) -> keras.KerasTensor:
+        """Return the square roots of all counts, one histogram after the other."""
+        rows = ops.round(ops.transpose(ops.cast(images, "float32"), (0, 3, 1, 2)))  # floats hold these integers exactly
+        columns = ops.swapaxes(rows, 2, 3)
+        first = [x[:, :, 1:] - x[:, :, :-1] for x in (rows, columns)]
+        found = [counts for x in first for y in (x, x[:, :, 1:] - x[:, :, :-1]) for counts in self._histograms(y)]
+        return ops.sqrt(ops.cast(ops.concatenate(found, axis=-1), "float32"))
+
+    def _histograms(self, differences: keras.KerasTensor) -> Iterator[keras.KerasTensor]:
+        """Yield the counts of each channel along the third axis, and those across channels."""
+        levels = ops.clip(differences, -self.truncation, self.truncation) + self.truncation
+        hundreds, tens = self.levels**2, self.levels
+        channels = self.levels**3 * np.arange(3, dtype=np.float32)[:, None, None]
+        yield self._counts(hundreds * levels[:, :, :-2] + tens * levels[:, :, 1:-1] + levels[:, :, 2:] + channels, 3)
+        yield self._counts(hundreds * levels[:, 0] + tens * levels[:, 1] + levels[:, 2], 1)
+
+    def _counts(self, bins: keras.KerasTensor, histograms: int) -> keras.KerasTensor:
+        """Return how often each image has each bin: (batch, histograms x bins of each)."""
+        batch, width, places = ops.shape(bins)[0], histograms * self.levels**3, math.prod(bins.shape[1:])
+        each = ops.reshape(ops.cast(bins, "int32"), (batch, places)) + width * ops.arange(batch)[:, None]
+        empty, ones = ops.zeros((batch * width,), "int32"), ops.ones((batch * places,), "int32")
+        counts = ops.scatter_update(empty, ops.reshape(each, (-1, 1)), ones, reduction="add")
+        return ops.reshape(counts, (batch, width))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Return the shape of the sixteen histograms."""
+        return (input_shape[0], 16 * self.levels**3)
+
+    def get_config(self) -> dict[str, object]:
+        """Return the arguments."""
+        return {**super().get_config(), "truncation": self.truncation}
 
 
 @keras.saving.register_keras_serializable("fauxscan", name="ClassToken")
