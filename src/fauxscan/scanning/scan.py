@@ -35,7 +35,7 @@ OnProgress = Callable[[int, int], None]  # files judged, files to judge
 Item = TypeVar("Item")
 Future = TypeVar("Future")
 Pool = TypeVar("Pool")
-AGAIN = "%d unchanged files are judged again: the models, the parameters or this version of fauxscan judge otherwise."
+AGAIN = "%d unchanged files are judged again, because models, calibrations, parameters or the version have changed."
 AT_ONCE = 2  # batches that are judged at the same time
 
 

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -189,6 +191,16 @@ def test_each_stretch_is_balanced_as_the_whole_and_frames_of_a_video_lie_apart(t
         assert np.abs(fakes - size / 5).max() <= 1
     next_to_itself = (table["sha256"].to_numpy()[1:] == table["sha256"].to_numpy()[:-1]).mean()
     assert next_to_itself < 0.03
+
+
+def test_examples_have_the_same_bytes_in_every_process() -> None:
+    row = {"image": b"i", "format": "png", "sha256": "a", "generator": None, "source": "s", "label": 1, "frame": 0}
+    code = (
+        "import sys; from fauxscan.preparing.shards import write;"
+        f"sys.stdout.write(write._serialise({row | {'track': 0, 'face': 0}!r}).hex())"
+    )
+    made = {subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout for _ in range(4)}
+    assert len(made) == 1 and made != {b""}
 
 
 @pytest.mark.parametrize("harm", ["flipped", "cut", "shortened by a record", "gone"])

@@ -61,7 +61,7 @@ def write_index(
             " used, and which of them hold reals"
         )
     if FAKE not in present:
-        log.warning("%s holds no fakes. Only models with self_blended in their recipe can be trained on it", media)
+        log.warning("%s holds no fakes. To train on it, set self_blended in the model's recipe", media)
     copies = _copies_by_first(every, first)
     _write_kept(every, kept, copies, index, _schema(card))
     every.unlink()

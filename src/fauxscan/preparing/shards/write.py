@@ -88,7 +88,7 @@ def _serialise(row: Row) -> bytes:
         "source": text(row["source"].encode()),
         **{name: whole(row[name]) for name in ("label", "frame", "track", "face")},
     }
-    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()  # type: ignore[no-any-return]
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)  # type: ignore[no-any-return]
 
 
 class ExampleBuffer:

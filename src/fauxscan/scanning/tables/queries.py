@@ -228,9 +228,9 @@ def _run_id(word: str, known: Mapping[str, bool]) -> str:
     if word == "previous" and len(runs) == 1:
         raise ResultsError(f"there is no run before {runs[0]}, the only one in the results")
     if len(matches) != 1:
-        fault = "matches several runs" if matches else "matches no run"
+        fault = "matches several runs: write more of the id" if matches else "matches no run: write how its id begins"
         listed = ", ".join((matches or runs)[-20:]) or "none"
-        raise ResultsError(f"{word!r} {fault}: write more of the run's id. Latest runs: {listed}")
+        raise ResultsError(f"{word!r} {fault}. Latest runs: {listed}")
     return matches[0]
 
 
