@@ -23,8 +23,8 @@ MIN_AUC = 0.6  # guessing gives 0.5; what lies between the two may also be due t
 # ceil(20 * 0.95) = 19), and intervals from so few sources are too narrow: all resamples of 5 that are right are right.
 MIN_SOURCES = 20
 MORE_SOURCES = (
-    f"Calibrate it on at least {MIN_SOURCES} sources of each class that you have (`fauxscan calibrate --help`), or train"
-    " it again with more data or a larger share for validation."
+    f"Calibrate it on at least {MIN_SOURCES} sources of each class (`fauxscan calibrate --help`), or train it again"
+    " with more data or a larger share for validation."
 )
 MORE_KNOWLEDGE = "Train it for longer, on more data or on data like the files it will judge, or try another detector."
 OTHER_RATES = (
@@ -158,9 +158,8 @@ def doubts(calibration: Calibration | None) -> list[Doubt]:
         return []
     found, evidence = list[Doubt](), calibration.evidence
     counted = {"reals": evidence.real_sources} | ({} if evidence.auc is None else {"fakes": evidence.fake_sources})
-    if few := [
-        f"{count} source{'' if count == 1 else 's'} of {kind}" for kind, count in counted.items() if count < MIN_SOURCES
-    ]:
+    few = [f"{count} source{'s'[: count != 1]} of {kind}" for kind, count in counted.items() if count < MIN_SOURCES]
+    if few:
         found.append(Doubt(f"calibrated on {' and '.join(few)}, but {MIN_SOURCES} are required", MORE_SOURCES))
     if evidence.auc is not None and evidence.auc_low is not None and evidence.auc_low < MIN_AUC:
         interval = f"{evidence.auc:.3f} ({evidence.auc_low:.3f} to {evidence.auc_high:.3f})"

@@ -206,9 +206,8 @@ def _trained(params: Params, project: Path) -> tuple[Path, ...]:
     trained = tuple(home / name for name in sorted(params.models) if (home / name / models.CARD).is_file())
     if not trained:
         raise ModelError(
-            f"no model to judge with: none is named, and {home} has none of those in the parameters. Name the folder of "
-            "one with --models; "
-            f"{models.how_to_get(project)}"
+            f"no model to judge with: none is named, and {home} has none of those in the parameters. Name the folder "
+            f"of one with --models; {models.how_to_get(project)}"
         )
     return trained
 
