@@ -129,7 +129,7 @@ def test_a_report_needs_folders_that_are_there(
 ) -> None:
     new = tree(tmp_path, 3000, 4)
     assert cli.run(["predict", str(trained), str(new), "--faces", "whole", "--report", *PARAMS]) == 3
-    assert "--real FOLDER and --fake FOLDER" in capsys.readouterr().err
+    assert "--real NAME and --fake NAME" in capsys.readouterr().err
     assert (
         cli.run(["predict", str(trained), str(new), "--faces", "whole", "--report", "--real", "cameras", *PARAMS]) == 3
     )
