@@ -150,3 +150,4 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
         process.wait(STOP_S)
     except subprocess.TimeoutExpired:
         process.kill()
+        process.wait()
