@@ -21,7 +21,11 @@ NAMES = {"http://www.w3.org/2000/svg"}  # the name of a vocabulary, which nothin
 def build(project: Path, site: Path) -> "subprocess.CompletedProcess[str]":
     """Build the site of the pages in `project` with the command of the Makefile."""
     planned = subprocess.run(
-        ["make", "--dry-run", "docs", f"SITE={site}"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "--dry-run", "docs", f"SITE={site}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     _, *arguments = shlex.split(planned.stdout.splitlines()[-1])
     return subprocess.run([sys.executable, *arguments], cwd=project, capture_output=True, text=True, check=False)
