@@ -57,6 +57,18 @@ def shard_files(folder: Path, out: Path, settings: Params, per_shard: int | None
     return out
 
 
+def shard_bright_fakes(folder: Path, settings: Params) -> None:
+    """Write shards of 120 pictures whose fakes are brighter: anything that learns tells them apart."""
+    examples = []
+    for n in range(120):
+        image = picture(n, 48) // 2 + (110 if n % 2 else 0)
+        save(folder / "m" / f"{n}.jpg", image.astype(np.uint8))
+        examples.append(Example(f"{n}.jpg", n % 2, f"s{n}", "bright" if n % 2 else None))
+    made_faces(folder, examples, "whole", settings)
+    split_files(folder, settings)
+    shard_files(folder, folder / "shards" / "demo", settings)
+
+
 def mix(folder: Path, name: str, settings: Params) -> tuple[Path, Path]:
     """Run the stage `mixture` on the shards in `folder`/shards; return the manifest and the folder of shards."""
     out = folder / "mixtures" / f"{name}.json"

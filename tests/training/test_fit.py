@@ -15,7 +15,7 @@ import tensorflow as tf
 import yaml
 from pydantic import ValidationError
 from support import ROOT
-from support.preparing import made_faces, mix, picture, save, shard_files, split_files
+from support.preparing import mix, shard_bright_fakes
 
 from fauxscan import detectors, models, openvino_export
 from fauxscan.judging import publishing, scoring
@@ -24,7 +24,7 @@ from fauxscan.media.images import codec as media_images
 from fauxscan.media.images import pixels
 from fauxscan.params import ModelParams, Params, RandomReencodeParams, ReencodeParams
 from fauxscan.preparing.shards.read import Shards
-from fauxscan.records import FAKE, TEST, Archive, Example, Phase, Plateau, Recipe, UserError, View
+from fauxscan.records import FAKE, TEST, Archive, Phase, Plateau, Recipe, UserError, View
 from fauxscan.training import devices, fit, losses, schedules
 from fauxscan.training.checkpoints import Checkpointer, ProgressBar
 from fauxscan.training.data import inputs
@@ -44,14 +44,7 @@ ARGUMENTS |= {
 def prepared(tmp_path_factory: pytest.TempPathFactory, settings: Params) -> Path:
     """Shards of 120 pictures whose fakes are brighter: anything that learns tells them apart."""
     folder = tmp_path_factory.mktemp("prepared")
-    examples = []
-    for n in range(120):
-        image = picture(n, 48) // 2 + (110 if n % 2 else 0)
-        save(folder / "m" / f"{n}.jpg", image.astype(np.uint8))
-        examples.append(Example(f"{n}.jpg", n % 2, f"s{n}", "bright" if n % 2 else None))
-    made_faces(folder, examples, "whole", settings)
-    split_files(folder, settings)
-    shard_files(folder, folder / "shards" / "demo", settings)
+    shard_bright_fakes(folder, settings)
     return folder
 
 

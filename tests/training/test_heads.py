@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support import backbones as tiny
-from support.preparing import made_faces, mix, picture, save, shard_files, split_files
+from support.preparing import mix, shard_bright_fakes
 
 import fauxscan
 from fauxscan import models
@@ -14,7 +14,7 @@ from fauxscan.backbones.runner import Runner
 from fauxscan.judging import publishing, scoring
 from fauxscan.params import ModelParams, Params
 from fauxscan.preparing.shards.read import Shards
-from fauxscan.records import FAKE, TEST, Example, ModelError, View
+from fauxscan.records import FAKE, TEST, ModelError, View
 from fauxscan.scanning import settings as scan_settings
 from fauxscan.scanning.inference import backends
 from fauxscan.training import fit
@@ -43,14 +43,7 @@ def backbone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def prepared(home: Path, settings: Params) -> Path:
     if (home / "shards").is_dir():
         return home
-    examples = []
-    for n in range(120):
-        image = picture(n, 48) // 2 + (110 if n % 2 else 0)
-        save(home / "m" / f"{n}.jpg", image.astype(np.uint8))
-        examples.append(Example(f"{n}.jpg", n % 2, f"s{n}", "bright" if n % 2 else None))
-    made_faces(home, examples, "whole", settings)
-    split_files(home, settings)
-    shard_files(home, home / "shards" / "demo", settings)
+    shard_bright_fakes(home, settings)
     return home
 
 
