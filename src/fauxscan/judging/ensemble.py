@@ -158,8 +158,7 @@ def doubts(calibration: Calibration | None) -> list[Doubt]:
         return []
     found, evidence = list[Doubt](), calibration.evidence
     counted = {"reals": evidence.real_sources} | ({} if evidence.auc is None else {"fakes": evidence.fake_sources})
-    few = [f"{count} source{'s'[: count != 1]} of {kind}" for kind, count in counted.items() if count < MIN_SOURCES]
-    if few:
+    if few := [_sources(count, kind) for kind, count in counted.items() if count < MIN_SOURCES]:
         found.append(Doubt(f"calibrated on {' and '.join(few)}, but {MIN_SOURCES} are required", MORE_SOURCES))
     if evidence.auc is not None and evidence.auc_low is not None and evidence.auc_low < MIN_AUC:
         interval = f"{evidence.auc:.3f} ({evidence.auc_low:.3f} to {evidence.auc_high:.3f})"
@@ -169,6 +168,10 @@ def doubts(calibration: Calibration | None) -> list[Doubt]:
         noise = f"which is less than its logit changes if an image moves by a pixel ({evidence.noise:.2g})"
         found.append(Doubt(f"its thresholds are {gap:.2g} apart in logits, {noise}", OTHER_RATES))
     return found
+
+
+def _sources(count: int, kind: str) -> str:
+    return f"1 source of {kind}" if count == 1 else f"{count} sources of {kind}"
 
 
 def advice(name: str, calibration: Calibration | None) -> str | None:
