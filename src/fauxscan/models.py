@@ -67,7 +67,7 @@ class TrainedOn(Strict):
     """The data that a model has learned from."""
 
     dataset: str  # the name, or the names of several joined by +
-    faces: str  # detect, whole or both
+    faces: str  # see params.DatasetFaces
     split_digest: str  # of one dataset, or of all together
     proof_of_machinery: bool
     datasets: tuple[TrainingSet, ...] = ()  # empty on cards of older versions, and of models trained elsewhere

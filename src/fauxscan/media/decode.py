@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fauxscan.media.faces import align
 from fauxscan.media.faces.finder import Face, FaceFinder
 from fauxscan.media.faces.tracks import VideoFaceFinder
 from fauxscan.media.files import Content
@@ -28,6 +29,16 @@ class FrameFaces:
     faces: tuple[Face, ...]
     still: Still | None = None
     clip: Clip | None = None
+
+    def is_crop(self, margin: float) -> bool:
+        """Return whether an image is itself a face crop: the square to be cut out around its face is larger than it.
+
+        Its pixels and the margin alone decide, so the same bytes are always framed in the same way. A frame of a video
+        is never a crop.
+        """
+        if self.time_s is not None or not self.faces:
+            return False
+        return align.crop_side(self.faces[0].landmarks, margin) > min(self.image.shape[:2])
 
 
 def decode_media(

@@ -16,12 +16,12 @@ from fauxscan.params.reencoding import RandomReencodeParams as RandomReencodePar
 from fauxscan.params.reencoding import ReencodeParams as ReencodeParams
 from fauxscan.params.reencoding import Reencoding as Reencoding
 from fauxscan.params.references import missing_for_the_pipeline, wrong_references
-from fauxscan.records import FaceMode, ParamsError, Recipe, Strict
+from fauxscan.records import Framing, ParamsError, Recipe, Strict
 
 T = TypeVar("T")
 Engines = Literal["auto", "tensorflow", "openvino"]
 Links = Literal["never", "inside", "all"]
-DatasetFaces = FaceMode | Literal["both"]  # face crops, whole images, or both
+DatasetFaces = Framing | Literal["both"]  # face crops, whole images, what a scan takes of each image, or both
 LIMITS = ("media", "faces", "scan")  # sections of which a single scan may override values
 DEFAULT_FILE = Path("params.yaml")
 RENAMED = {"datasets.*.align": "reencode"}  # pattern of a key's old path in params.yaml -> the key's new name

@@ -70,7 +70,7 @@ class FaceExtractor:
         seed: int = 0,  # of what is drawn when images are re-encoded at random
         keep_images: bool = True,  # False: an audit needs only their hashes
     ) -> None:
-        """Extract faces, whole frames or both (`mode`: detect, whole or both) from files below `folder`."""
+        """Extract faces, whole frames or both from files below `folder` (`mode`: see params.DatasetFaces)."""
         self.folder, self.mode, self.media, self.params = folder, mode, media, params
         self.reencode, self.seed, self.keep_images = reencode, seed, keep_images
         self._local = threading.local()
@@ -126,6 +126,9 @@ class FaceExtractor:
                         outcome.update(_properties(row["image"]))
 
     def _rows_of(self, sha256: str, frame: FrameFaces) -> Iterator[Row]:
+        if self.mode == "auto" and frame.is_crop(self.params.margin):
+            yield self._with_image(_whole_row(sha256, frame)) | {"view": View.FACE}
+            return
         for number, face in enumerate(frame.faces):
             yield self._with_image(_face_row(sha256, frame, number, face, self.params))
         if self.mode in ("whole", "both"):

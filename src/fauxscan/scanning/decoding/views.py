@@ -37,14 +37,7 @@ def views(frame: FrameFaces, settings: Settings) -> Iterator[tuple[Row, Image]]:
 
 
 def _is_crop(frame: FrameFaces, card: ModelCard, settings: Settings) -> bool:
-    """Return whether an image is itself a face crop: the square that a model gets around its face is larger than it.
-
-    The image's pixels and the model's card alone decide, so the same bytes always get the same scores.
-    """
-    if settings.mode != "auto" or frame.time_s is not None or not frame.faces:
-        return False
-    side = align.crop_side(frame.faces[0].landmarks, (card.faces or settings.faces).margin)
-    return bool(side > min(frame.image.shape[:2]))
+    return settings.mode == "auto" and frame.is_crop((card.faces or settings.faces).margin)
 
 
 def _crop(image: Image, face: Face, card: ModelCard, settings: Settings) -> Image:
