@@ -128,7 +128,7 @@ def _data(job: Job, size: int) -> Data:
     @lru_cache(1)  # one subset at a time: what is cached of it in memory is released with its batches
     def training(subset: Subset) -> Batches:
         batches = _training_batches(job, size, job.recipe, subset)
-        return features.of_batches(batches, job.backbone, job.recipe) if job.backbone else batches
+        return features.of_batches(batches, job.backbone, job.recipe, memory) if job.backbone else batches
 
     memory = job.params.shards.cache_bytes
     validation = inputs.validation_batches(job.mixture, job.view, size, job.recipe, memory, job.margin)

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image as Pillow
+from skimage.data import astronaut
 from support import ROOT
 from support.hostile import encoded, smooth
 from support.preparing import made_faces, picture, save
@@ -108,6 +109,21 @@ def test_what_training_sees_of_odd_files_is_what_scans_see(tmp_path: Path, setti
             np.asarray(pixels.decode_tensor(row["image"])), codec.decode(data, "jpeg", 1 << 20)
         )
         assert (row["image"] == data) == (names[row["sha256"]] == "plain.jpg")
+
+
+def test_auto_takes_what_a_scan_takes(tmp_path: Path, settings: Params) -> None:
+    """A picture that is itself a face crop is a face as it is; the face of a larger picture is cut out."""
+    crop = astronaut()[70:190, 165:275]
+    for name, image in {"photo.png": astronaut(), "crop.png": crop}.items():
+        (tmp_path / "m").mkdir(exist_ok=True)
+        (tmp_path / "m" / name).write_bytes(encoded(image, "PNG"))
+    examples = [Example(name, REAL, name) for name in ("photo.png", "crop.png")]
+    made, seen = made_faces(tmp_path, examples, "auto", settings)
+    of = made.set_index("path")["sha256"].to_dict()
+    images = {sha256: codec.decode(image, "png", 1 << 20) for sha256, image in zip(seen["sha256"], seen["image"])}
+    assert set(seen["view"]) == {View.FACE} and len(seen) == 2
+    np.testing.assert_array_equal(images[of["crop.png"]], crop)
+    assert images[of["photo.png"]].shape == (settings.faces.size, settings.faces.size, 3)
 
 
 def test_no_face_at_all_is_an_error_that_counts(tmp_path: Path, settings: Params) -> None:
@@ -495,3 +511,4 @@ def test_images_re_encoded_at_random_are_drawn_by_the_seed(tmp_path: Path, setti
         assert made["width"].nunique() > 3 and made["jpeg_tables"].nunique() > 3
         found[seed] = seen["image"].tolist()
     assert found[1] != found[2], "another seed extracts the faces again"
+

@@ -6,24 +6,27 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from fauxscan.backbones import runner
+from fauxscan.backbones import cards, runner
 from fauxscan.backbones.runner import Runner
 from fauxscan.models import BackboneUse
 from fauxscan.records import Recipe
 from fauxscan.training.data.inputs import Batches
 
 
-def of_batches(batches: Batches, used: BackboneUse, recipe: Recipe) -> Batches:
+def of_batches(batches: Batches, used: BackboneUse, recipe: Recipe, memory: int) -> Batches:
     """Return training batches of features (b, blocks, width) and labels.
 
     With augmentation in the recipe, the images of the first `recipe.feature_epochs` epochs are drawn, and later epochs
     repeat them in turn: features cost far more than a step of the head. Without it, all epochs have the same images.
+    Repeats come from memory if the features take at most `memory` bytes.
     """
     distinct = batches.epoch * (recipe.feature_epochs if recipe.augmentation else 1)
+    card = cards.get(used.name)
+    fits = distinct * recipe.batch_size * card.blocks * card.width * np.float32().nbytes <= memory
 
     def after(done: int) -> tf.data.Dataset:
-        images = batches.after(0).take(distinct)
-        return of(images, used).repeat().skip(done % distinct)
+        data = of(batches.after(0).take(distinct), used)
+        return (data.cache() if fits else data).repeat().skip(done % distinct)
 
     return Batches(batches.epoch, after)
 
