@@ -36,6 +36,10 @@ run or the next one, if the server confirms that the file has not changed. The c
 folders hold reals is stated in the dataset's file, never guessed from a name. A broken image or video does not stop the
 pipeline: the stage `faces` records its status.
 
+`faces` of its entry says what a model is given of each image: a crop of each face found (`detect`), the image as it is
+(`whole`), both (`both`), or what a scan gives it by default (`auto`: an image that is itself a face crop as it is, and
+crops of the faces of any other). All datasets of a model must have the same.
+
 If format, size or JPEG quality differ between reals and fakes, a model learns that difference and nothing about fakes.
 The audit of the stage `split` refuses such a dataset. `reencode` of its entry removes the difference, in one of two
 ways:
