@@ -20,7 +20,10 @@ OK, UNJUDGED, WRONG = 0, 2, 3  # the exit codes of `fauxscan scan`
 def scan(
     folder: Annotated[str, typer.Argument(help="Folder or prefix in an object store to scan.")],
     results: Annotated[str, typer.Option(help="Folder of the tables.")],
-    models: Annotated[list[str] | None, typer.Option(help="Model folders. Default: the models in params.yaml.")] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option(help="Folders of models, or names of model sets. Default: as for `fauxscan scan`."),
+    ] = None,
     faces: Annotated[
         Framing, typer.Option(help="Find faces, take every image as one face crop, or decide for each image.")
     ] = "auto",

@@ -53,7 +53,7 @@ def publish(project: Path, results: Path, models: Sequence[str], params_file: Pa
     Return the number of new rows.
     """
     log, home = get_run_logger(), params_file.parent
-    used = settings.read(params.load(params_file), [Path(model) for model in models], project=home).folders
+    used = settings.read(params.load(params_file), models, project=home).folders
     projects = dict.fromkeys([project.resolve(), *evaluations.projects(used)])
     new = {source: evaluations.publish(source, results, evaluations.revision(source)) for source in projects}
     for source, rows in new.items():
@@ -71,8 +71,8 @@ def run_name() -> str:
 def refresh(project: str = ".", scans: list[dict[str, Any]] | None = None) -> Any:
     """Reproduce models and evaluations, publish the evaluations, and run `scans`: parameters of the flow `scan`.
 
-    A scan that names no models uses the models of the project. Raise UserError that lists what is wrong in its
-    params.yaml before anything is run.
+    A scan that names no models uses those of the project, or the set `fast` if they were trained on the demo. Raise
+    UserError that lists what is wrong in its params.yaml before anything is run.
     """
     if skipped := missed_runs.skipped_state():
         return skipped

@@ -126,7 +126,7 @@ def scan(
     numbers = filters.add_filters(params.load(file), include, exclude, hidden, links)
     numbers = params.limited(numbers, limits or {})
     get_run_logger().info("Parameters: %s", file or "built-in, because the folder of this run has no params.yaml")
-    chosen = settings.read(numbers, [Path(model) for model in models or ()], faces, file.parent if file else Path())
+    chosen = settings.read(numbers, models or (), faces, file.parent if file else Path())
     selected = selection.select_below(folder, paths or ())
     summary = scan_selection(
         selected, addresses.local_path(results).resolve(), Engine(chosen), cluster or chosen.scan.cluster

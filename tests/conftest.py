@@ -15,6 +15,7 @@ from support import ROOT, TESTS
 from support.loopback import Server
 
 from fauxscan import params
+from fauxscan.shipped import sets
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -22,6 +23,14 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
     os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="fauxscan-tests-")
     config.add_cleanup(lambda: shutil.rmtree(os.environ["XDG_CONFIG_HOME"], ignore_errors=True))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_shipped_sets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Hide the model sets of the package in this process: no test depends on which ones there are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sets, "SHIPPED", tmp_path_factory.mktemp("shipped"))
+        yield
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from pydantic import AliasChoices, Field, ValidationError
 from fauxscan import disk
 from fauxscan.backbones import runner
 from fauxscan.params import FaceParams, RandomReencodeParams, ReencodeParams
-from fauxscan.records import InputError, ModelError, Recipe, Strict, View
+from fauxscan.records import DamagedModelError, InputError, Recipe, Strict, View
 
 CARD, NETWORK = "card.json", "model.keras"
 PIPELINE = "dvc.yaml"  # the file that makes a folder a project
@@ -234,13 +234,18 @@ def read_card(folder: Path) -> ModelCard:
     file = folder / CARD
     if not file.is_file():
         fault = f"the folder has no {CARD}" if folder.is_dir() else "there is no such folder"
-        raise ModelError(f"no model at {folder}: {fault}. Name the folder of a model; {how_to_get()}")
+        raise DamagedModelError(f"no model at {folder}: {fault}", f"name the folder of a model: {how_to_get()}")
     try:
-        return ModelCard.model_validate_json(file.read_text(encoding="utf-8"))
+        return ModelCard.model_validate_json(file.read_bytes())
     except ValidationError as error:
-        raise ModelError(
-            f"{file} is not a model card of this version: {error.errors()[0]['msg']}; train the model again"
-        ) from error
+        fault = f"{file} is not a model card of this version: {card_fault(error)}"
+        raise DamagedModelError(fault, "train the model again") from error
+
+
+def card_fault(error: ValidationError) -> str:
+    """Return the first fault of a card: what is wrong, and with which of its keys."""
+    first = error.errors()[0]
+    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
 
 
 def load(folder: Path) -> Model:
@@ -254,9 +259,10 @@ def load(folder: Path) -> Model:
     try:
         network = keras.saving.load_model(folder / NETWORK, compile=False, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ModelError(f"{folder / NETWORK} cannot be loaded: {error}; train the model again") from error
+        raise DamagedModelError(f"{folder / NETWORK} cannot be loaded: {error}", "train the model again") from error
     if model_digest(network, card.backbone) != card.model_digest:
-        raise ModelError(f"{folder / NETWORK} is not the network that its card describes; train the model again")
+        fault = f"{folder / NETWORK} is not the network that its card describes"
+        raise DamagedModelError(fault, "train the model again")
     return Model(card, network)
 
 

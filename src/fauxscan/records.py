@@ -24,6 +24,18 @@ class ModelError(UserError):
     """A model or ensemble that is missing, damaged or not what its card describes, or an engine that cannot run it."""
 
 
+class DamagedModelError(ModelError):
+    """A file of a model that is missing, or is not what its card describes. The model may be part of a package."""
+
+    def __init__(self, fault: str, remedy: str) -> None:
+        super().__init__(fault, remedy)
+        self.fault, self.remedy = fault, remedy
+
+    def __str__(self) -> str:
+        """Return what is wrong and what to do."""
+        return f"{self.fault}; {self.remedy}"
+
+
 class InputError(UserError):
     """Files, folders or addresses that are missing, cannot be listed, or are named in a way that is not valid."""
 

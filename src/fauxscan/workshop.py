@@ -211,6 +211,14 @@ def held_out_figures(model: Path, params: Params) -> dict[str, dict[str, float]]
 # === Predicting ===
 
 
+def classes_of(model: Path) -> tuple[str, str]:
+    """Return the names of the two classes of a model; of an ensemble, those that all its members have, or the usual."""
+    from fauxscan.judging import ensemble
+
+    found = {card.classes for card in ensemble.read_members([model]).cards}
+    return found.pop() if len(found) == 1 else ("real", "fake")
+
+
 @checked_installation()
 def predict(
     model: Path, folder: Path, params: Params, threshold: float = 0.5, faces: Framing = "auto"

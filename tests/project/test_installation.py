@@ -148,15 +148,24 @@ def test_the_metadata_has_ranges_and_no_pins() -> None:
 BUILD = [str(Path(sys.executable).with_name("uv")), "build", "--quiet", "--no-build-isolation", "--offline"]
 
 
+SET = [  # the files of a model set, an ensemble
+    f"fauxscan/shipped/stand_in/{name}"
+    for name in ("ensemble.json", "probe.json", "README.md", "LICENSE-DATA.txt", "members/one/card.json",
+                 "members/one/openvino.xml", "members/one/openvino.bin")
+]  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the tracked files, with data and a model in it that must not be distributed."""
+    """Return a copy of the tracked files, with a model set, and with data and models that must not be distributed."""
     folder = tmp_path_factory.mktemp("clone")
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
     for name in filter(lambda name: (ROOT / name).is_file(), listed.stdout.splitlines()):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, folder / name)
-    for name in ("data/demo/media/a.jpg", "src/fauxscan/detectors/weights.npz", "models/meso4/model.keras"):
+    data = ("data/demo/media/a.jpg", "src/fauxscan/detectors/weights.npz", "models/meso4/model.keras")
+    stray = "src/fauxscan/shipped/stand_in/members/one/model.keras"
+    for name in (*data, stray, *(f"src/{name}" for name in SET)):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"data")
     return folder
@@ -194,6 +203,8 @@ def names(wheel: Path) -> list[str]:
 def test_the_wheel_has_every_module_and_no_other_top_level_name(wheel: Path) -> None:
     found = set(names(wheel))
     assert {"fauxscan/py.typed", "fauxscan/__init__.pyi", "fauxscan/reporting/page.html"} <= found
+    shipped = {name for name in found if name.startswith("fauxscan/shipped/")}
+    assert {*SET, "fauxscan/shipped/probe.jpg"} <= shipped and not any(name.endswith(".keras") for name in shipped)
     modules = {file.relative_to(ROOT / "src").as_posix() for file in (ROOT / "src" / "fauxscan").rglob("*.py")}
     modules |= {f"fauxscan_flows/{file.name}" for file in (ROOT / "flows").glob("*.py")}
     assert {name for name in found if name.endswith(".py")} == modules
@@ -264,7 +275,8 @@ def test_the_source_distribution_is_complete_has_no_data_and_gives_the_same_whee
     code = {name for name in found if name.startswith(("flows/", "src/fauxscan/"))}
     made = {name for name in found if ".egg-info/" in name} | {"PKG-INFO", "setup.cfg"}
     assert found - code - made == {"LICENSE", "README.md", "pyproject.toml", "setup.py", "MANIFEST.in"}
-    assert {Path(name).suffix for name in code} == {".py", ".pyi", ".html", ".typed"}
+    assert {Path(name).suffix for name in code if "/shipped/" not in name} == {".py", ".pyi", ".html", ".typed"}
+    assert {name for name in code if "/stand_in/" in name} == {f"src/{name}" for name in SET}
     for name in ("LICENSE", "README.md"):
         assert (source / name).read_bytes() == (ROOT / name).read_bytes()
     assert names(built(source, tmp_path / "wheel", "wheel")) == names(wheel)

@@ -43,15 +43,16 @@ class Verdict:
 
 
 class Detector:
-    """Models that are loaded once and judge many files: `with Detector("models/meso4") as detector: ...`.
+    """Models that are loaded once and judge many files: `with Detector() as detector: ...`.
 
-    `models` names folders of models, or one of an ensemble. `faces` is "auto", "detect" or "whole", as for
+    `models` names model sets such as "fast", folders of models, or one of an ensemble. Default: as for `fauxscan scan`,
+    those of params.yaml, or the set "fast". `faces` is "auto", "detect" or "whole", as for
     `fauxscan scan`. `params` is a parameter file or the parameters themselves; by default, params.yaml of the current
     folder is read, or the built-in values are used. Raise ModelError, ParamsError, MissingExtraError and PlatformError.
     """
 
     @checked_installation()
-    def __init__(self, models: Models, *, faces: Framing = "auto", params: ParamsLike = None) -> None:
+    def __init__(self, models: Models | None = None, *, faces: Framing = "auto", params: ParamsLike = None) -> None:
         self._engine = Engine(read_settings(models, faces, params))
 
     def __enter__(self) -> Self:
@@ -78,19 +79,21 @@ class Detector:
         return [_verdict(outcome) for outcome in self._engine.check([_bytes_or_path(source) for source in sources])]
 
 
-def check(source: Source, models: Models, *, faces: Framing = "auto", params: ParamsLike = None) -> Verdict:
+def check(
+    source: Source, models: Models | None = None, *, faces: Framing = "auto", params: ParamsLike = None
+) -> Verdict:
     """Return the verdict on one image or video. For several, a `Detector` is faster. Raise what `Detector` raises."""
     with Detector(models, faces=faces, params=params) as detector:
         return detector.judge(source)
 
 
-def read_settings(models: Models, faces: Framing, params: ParamsLike) -> settings.Settings:
+def read_settings(models: Models | None, faces: Framing, params: ParamsLike) -> settings.Settings:
     """Return the settings of the models and parameters that are named. Raise ModelError and ParamsError."""
     if faces not in get_args(Framing):
         raise ParamsError(f"faces is {faces!r}: use one of {', '.join(get_args(Framing))}")
-    folders = [models] if isinstance(models, str | os.PathLike) else models
+    named = [models] if isinstance(models, str | os.PathLike) else models or ()
     given = params if isinstance(params, Params) else parameters.load(None if params is None else Path(params))
-    return settings.read(given, [Path(folder) for folder in folders], faces)
+    return settings.read(given, named, faces)
 
 
 def _verdict(outcome: Outcome) -> Verdict:

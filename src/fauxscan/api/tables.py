@@ -19,7 +19,7 @@ from fauxscan.scanning.tables import queries
 def scan(
     folder: str | os.PathLike[str],
     results: str | os.PathLike[str],
-    models: Models,
+    models: Models | None = None,
     *,
     faces: Framing = "auto",
     params: ParamsLike = None,

@@ -45,11 +45,16 @@ def root() -> Path:
     return platformdirs.user_data_path("fauxscan") / "backbones"
 
 
+def is_fetched(name: str) -> bool:
+    """Return whether the backbone `name` has been fetched; it may be damaged since."""
+    return (root() / name / RECORD).is_file()
+
+
 def find(name: str) -> Installed:
     """Return the backbone `name`. Raise ModelError if it has not been fetched, or is damaged."""
     card, file = cards.get(name), root() / name / NETWORK
     again = f"`fauxscan models fetch {name}`"
-    if not (file.parent / RECORD).is_file():
+    if not is_fetched(name):
         raise ModelError(f"{card.title} is not on this machine; fetch it once with {again}")
     try:
         record = Record.model_validate_json((file.parent / RECORD).read_text(encoding="utf-8"))

@@ -21,6 +21,7 @@ from rich.console import Console
 
 from fauxscan.commands.options import OK, UNJUDGED, Models, ParamsFile
 from fauxscan.records import UserError
+from fauxscan.shipped import sets
 
 if TYPE_CHECKING:
     from fauxscan.models import ModelCard
@@ -44,6 +45,7 @@ LOCATED = {
     "Prefect": ("prefect", ("prefect",), "flows"),
 }
 DEVICES = "import tensorflow as tf; print(', '.join(d.name for d in tf.config.list_physical_devices()))"
+FETCH = "`fauxscan models fetch {}`"
 GIB = 1 << 30
 
 
@@ -52,6 +54,7 @@ class State(StrEnum):
 
     OK = "ok"
     MISSING = "missing"  # required: a scan cannot run
+    WRONG = "wrong"  # there, but it does not do what it should
     OPTIONAL = "optional"  # missing, but a scan can run
     NONE = "none"  # not there yet: a scan makes it
 
@@ -82,16 +85,17 @@ def doctor(
 ) -> None:
     """Check that this machine has everything a scan needs, and say how to install what is missing.
 
-    The exit code is 2 if a scan cannot run.
+    Each model set judges its probe image, and its score is compared with the expected one. The exit code is 2 if a scan
+    cannot run, or a set is damaged or gives another score.
     """
     from fauxscan.reporting import scans
 
     findings = list(examine(params_file, models or (), results, deep))
     scans.print_table(Console(), map(asdict, findings), FINDING_COLUMNS)
-    raise typer.Exit(UNJUDGED if any(one.state == State.MISSING for one in findings) else OK)
+    raise typer.Exit(UNJUDGED if any(one.state in (State.MISSING, State.WRONG) for one in findings) else OK)
 
 
-def examine(params_file: Path | None, models: Sequence[Path], results: Path | None, deep: bool) -> Iterator[Finding]:
+def examine(params_file: Path | None, models: Sequence[str], results: Path | None, deep: bool) -> Iterator[Finding]:
     """Yield the findings of all checks, with an import of TensorFlow if `deep`."""
     yield _check("Python", _python, "install a newer Python and run `make setup PYTHON=...`")
     for module, package in MODULES.items():
@@ -106,7 +110,8 @@ def examine(params_file: Path | None, models: Sequence[Path], results: Path | No
     for name, (module, packages, extra) in LOCATED.items():
         yield _check(name, partial(_locate, module, packages), _extra(extra), needed=False)
     yield _check("parameters", partial(_params, params_file), "name another file with --params")
-    yield _check("models", partial(_models, params_file, models), "name another folder with --models")
+    yield _check("models", partial(_models, params_file, models), "name others with --models")
+    yield from map(_model_set, sets.every())
     yield Finding("cores and memory", State.OK, _machine())
     if results:
         yield _check("results", partial(_writable, results), "name another folder with --results")
@@ -210,7 +215,7 @@ def _params(file: Path | None) -> str:
     return f"{used} is valid" if used else "built-in, because the current folder has no params.yaml"
 
 
-def _models(params_file: Path | None, named: Sequence[Path]) -> str:
+def _models(params_file: Path | None, named: Sequence[str]) -> str:
     """Return the models that a scan would use, and the engine that runs them."""
     from fauxscan import params
     from fauxscan.scanning import settings
@@ -220,6 +225,26 @@ def _models(params_file: Path | None, named: Sequence[Path]) -> str:
     backends.check(scan_settings)
     names = [" ".join((card.name, *_remarks(card, scan_settings))) for card in scan_settings.cards]
     return f"{', '.join(names)}, run by {scan_settings.engine}"
+
+
+def _model_set(one: sets.ModelSet) -> Finding:
+    """Return the finding about a set: whether its score on its probe image is the expected one."""
+    from fauxscan.scanning import probing
+
+    name = f"model set {one.name}"
+    if one.folder is None:
+        return Finding(name, State.OPTIONAL, one.fault)
+    try:
+        if missing := probing.to_fetch(one.folder):
+            return Finding(name, State.OPTIONAL, f"fetch what it needs: {', '.join(map(FETCH.format, missing))}")
+        probed = probing.probe(one.folder)
+    except Exception as error:  # OpenVINO may raise any error
+        return Finding(name, State.WRONG, " ".join(str(error).split()))
+    scored = f"p_fake is {probed.p_fake:.4f} on its probe image"
+    if probed.ok:
+        return Finding(name, State.OK, f"{scored}, as expected")
+    fault = f"{scored}, {probed.off:.4f} off the expected {probed.expected.p_fake:.4f}: its scores here are not valid"
+    return Finding(name, State.WRONG, f"{fault}. pip install --force-reinstall {one.package} openvino")
 
 
 def _remarks(card: "ModelCard", scan_settings: "Settings") -> Iterator[str]:

@@ -39,12 +39,13 @@ class Format(StrEnum):
 
 
 Models = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option(
         "--models",
-        metavar="FOLDER",
+        metavar="NAME|FOLDER",
         rich_help_panel=MODEL,
-        help="Folder of a model or ensemble. Repeatable. Default: the models in params.yaml.",
+        help="Name of a model set (see `fauxscan models list`), or folder of a model or ensemble. Repeatable. Default: "
+        "the models in params.yaml, or the set `fast` if there are none, or none but those of the demo.",
     ),
 ]
 ParamsFile = Annotated[

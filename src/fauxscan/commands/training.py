@@ -21,6 +21,7 @@ from fauxscan.commands.training_options import (
     SplitOptions,
 )
 from fauxscan.records import Status, UserError, Verdict
+from fauxscan.shipped import sets
 
 if TYPE_CHECKING:
     from fauxscan.calibrating.recalibrate import Recalibration
@@ -144,7 +145,7 @@ def _share(share: "Share") -> str:
 
 @flat_options
 def predict(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Folder of a model, or name of a model set.")],
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="File, or folder with all files below it.")],
     report: ReportOptions,
     threshold: Annotated[
@@ -161,11 +162,12 @@ def predict(
 
     The class is `uncertain` for every file if the model is not calibrated or knows too little for a verdict.
     """
-    from fauxscan import models, workshop
+    from fauxscan import workshop
     from fauxscan.reporting import scans
 
-    labels, classes = report.labels, models.read_card(model).classes
-    predictions = workshop.predict(model, folder, load_params(params_file), threshold, faces)
+    judges = sets.find(model)
+    labels, classes = report.labels, workshop.classes_of(judges)
+    predictions = workshop.predict(judges, folder, load_params(params_file), threshold, faces)
     columns = ["path", "class", *(["p_fake"] if probabilities else []), "detail"]
     sys.stdout.writelines(scans.csv_lines(_rows(predictions, classes), columns))
     if report.report:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from fauxscan import models, wire
 from fauxscan.models import Calibration, ModelCard
-from fauxscan.records import ModelError, Strict, Verdict
+from fauxscan.records import DamagedModelError, ModelError, Strict, Verdict
 
 CARD_FILE, MEMBERS_FOLDER = "ensemble.json", "members"
 MIN_AUC = 0.6  # guessing gives 0.5; what lies between the two may also be due to how a dataset was made
@@ -235,9 +235,8 @@ def read_members(folders: Sequence[Path]) -> Members:
     members = _members(tuple(ensembles[0] / MEMBERS_FOLDER / name for name in card.digests), card)
     stale = [member.name for member in members.cards if card.digests.get(member.name) != member.model_digest]
     if stale:
-        raise ModelError(
-            f"{ensembles[0]} was fitted on other weights of {', '.join(stale)}: combine again, `make repro`"
-        )
+        fault = f"{ensembles[0]} was fitted on other weights of {', '.join(stale)}"
+        raise DamagedModelError(fault, "combine again, `make repro`")
     return members
 
 
@@ -258,11 +257,11 @@ def load(folders: Sequence[Path]) -> Ensemble:
 def read_ensemble_card(folder: Path) -> EnsembleCard:
     """Return the ensemble's card. Raise ModelError if it is not one of ours."""
     try:
-        return EnsembleCard.model_validate_json((folder / CARD_FILE).read_text(encoding="utf-8"))
+        return EnsembleCard.model_validate_json((folder / CARD_FILE).read_bytes())
     except (OSError, ValidationError) as error:
-        raise ModelError(
-            f"{folder / CARD_FILE} is not an ensemble card of this version: {error}; combine again, `make repro`"
-        ) from error
+        why = models.card_fault(error) if isinstance(error, ValidationError) else error.strerror
+        fault = f"{folder / CARD_FILE} is not an ensemble card of this version: {why}"
+        raise DamagedModelError(fault, "combine again, `make repro`") from error
 
 
 def join(calibrated: Mapping[str, float], ensemble: EnsembleCard | None) -> float:

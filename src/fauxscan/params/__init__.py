@@ -194,10 +194,27 @@ class ScoreParams(Strict):
     model: str
 
 
+class ShippedNotes(Strict):
+    """What a person should know before using a model set, as Markdown."""
+
+    failures: str = Field(min_length=1)  # on which files it is known to fail
+    not_for: str = Field(min_length=1)  # what it must not be used for
+
+
+class ShippedParams(Strict):
+    """A model set that is made of a model or an ensemble."""
+
+    kind: Literal["model", "ensemble"] = "model"
+    model: str
+    notes: ShippedNotes
+    logit_tolerance: float = Field(default=1e-3, gt=0)  # by which weights in 16 bits may change a logit, or stay in 32
+
+
 class ScanParams(Strict):
     """How a scan runs."""
 
-    models: tuple[str, ...] = ()  # folders; empty: the models that the pipeline trained
+    # folders, or names of model sets; empty: the models that the pipeline trained, or a set that ships
+    models: tuple[str, ...] = ()
     include: tuple[str, ...] = ()  # patterns as in .gitignore; empty: every file
     exclude: tuple[str, ...] = ()  # patterns as in .gitignore; a folder that matches is not entered
     hidden: bool = True  # whether to scan files and folders whose names begin with a dot
@@ -257,6 +274,7 @@ class Params(Strict):
     combiners: dict[str, CombinerParams] = {}
     evaluations: dict[str, EvaluationParams] = {}
     scores: dict[str, ScoreParams] = {}
+    shipped: dict[str, ShippedParams] = {}
 
     @property
     def evaluated(self) -> list[str]:
@@ -274,6 +292,10 @@ class Params(Strict):
     def combiner(self, name: str) -> CombinerParams:
         """Return the ensemble entry `name`. Raise ParamsError with the known names."""
         return _entry("ensemble", self.combiners, name)
+
+    def set_to_ship(self, name: str) -> ShippedParams:
+        """Return the entry `name` of a model set. Raise ParamsError with the known names."""
+        return _entry("model set", self.shipped, name)
 
     def model(self, name: str) -> ModelParams:
         """Return the model entry `name`. Raise ParamsError with the known names."""

@@ -9,12 +9,13 @@ from typing import Any
 
 from fauxscan.params.known import SCRATCH, catalogue, options, unknown
 
-SECTIONS = ("datasets", "weights", "models", "combiners", "evaluations", "scores")
+SECTIONS = ("datasets", "weights", "models", "combiners", "evaluations", "scores", "shipped")
 NAME = re.compile(r"[\w-]+")  # of an entry: it becomes part of a stage's name, of a key and of a path
 WRITTEN_OUT = {  # section -> keys with defaults that the templates of dvc.yaml ask for, and the default
     "datasets": {"faces": "detect", "reencode": "null"},
     "models": {"weights": SCRATCH},
     "evaluations": {"kind": "model"},
+    "shipped": {"kind": "model"},
 }
 
 TRACKED = (  # whose values dvc.yaml has DVC watch, beside those of entries
@@ -101,7 +102,7 @@ def _of_ensembles(sections: Mapping[str, Entries]) -> Iterator[str]:
 
 
 def _of_evaluations(sections: Mapping[str, Entries]) -> Iterator[str]:
-    for section in ("evaluations", "scores"):
+    for section in ("evaluations", "scores", "shipped"):
         for key, entry in sections[section].items():
             word, among = ("ensemble", "combiners") if entry.get("kind") == "ensemble" else ("model", "models")
             yield from _undeclared(f"{section}.{key}", word, entry.get("model"), sections, among)

@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import json
 import logging
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,6 +18,7 @@ from fauxscan.models import Calibration, ModelCard
 from fauxscan.params import Engines, FaceParams, MediaParams, Params, ScanParams
 from fauxscan.records import Framing, MissingExtraError, ModelError, View
 from fauxscan.scanning import user_calibrations
+from fauxscan.shipped import sets
 
 log = logging.getLogger(__name__)
 EVALUATIONS = ("evaluations", "*/figures.parquet")  # in a project: what the stage `evaluate` writes, as in dvc.yaml
@@ -77,19 +79,22 @@ class Settings:
 
 def read(
     params: Params,
-    named: Sequence[Path] = (),
+    named: Sequence[str | os.PathLike[str]] = (),
     mode: Framing = "auto",
     project: Path = Path(),
     *,
     cards_alone: bool = False,
 ) -> Settings:
-    """Return the settings of a scan with the named models, or the project's. Raise ModelError. Load no network.
+    """Return the settings of a scan with the named models, the project's or those that ship. Load no network.
 
+    Models are named by their folders, or by the names of sets (see `sets.find`). Raise ModelError.
     Calibrations in the user's configuration are used in place of those on the cards, unless `cards_alone`, as in a
     pipeline, which must give the same for every user.
     """
-    folders = tuple(named) or _default(params, project)
-    members, engine = ensemble.read_members(folders), choose_engine(params.scan.engine)
+    folders = tuple(map(sets.find, named)) or _default(params, project)
+    with sets.with_remedies(folders):
+        members = ensemble.read_members(folders)
+    engine = _engine_for(members, params.scan.engine)
     own = {} if cards_alone else _user_calibrations(members)
     cards = tuple(user_calibrations.replaced(card, own) for card in members.cards)
     precision = params.scan.precision if engine == "openvino" else "float32"
@@ -148,24 +153,44 @@ def choose_engine(engine: Engines) -> str:
     return engine
 
 
+def _engine_for(members: Members, engine: Engines) -> str:
+    """Return the engine for the models. Raise ModelError if it is TensorFlow, and one has OpenVINO's files alone."""
+    both = zip(members.folders, members.cards, strict=True)
+    alone = [folder for folder, card in both if card.openvino and not (folder / models.NETWORK).is_file()]
+    if alone and engine == "tensorflow":
+        lacking = f"{alone[0]} has no {models.NETWORK}, only the files of OpenVINO"
+        raise ModelError(f"scan.engine is tensorflow, but {lacking}: set it to auto or openvino")
+    return choose_engine("openvino" if alone else engine)
+
+
 def _default(params: Params, project: Path) -> tuple[Path, ...]:
-    """Return the models of `scan.models`, or those that were trained and evaluated; none of the demo beside others."""
+    """Return the models of `scan.models`, else those that were trained and evaluated, else the set that ships.
+
+    Models of the demo do not judge beside others. If they are the only ones that were trained, the set judges, too.
+    """
     if params.scan.models:
-        return _without_demo(tuple(project / model for model in params.scan.models))
-    return _without_demo(_evaluated(_trained(params, project), project))
+        return _without_demo(tuple(sets.find(model, project) for model in params.scan.models))
+    trained, shipped = _trained(params, project), sets.default()
+    if shipped and all(map(_is_demo, trained)):
+        why = "the models in params.yaml were trained on the demo" if trained else "no others are named"
+        log.info("Models: %s, which fauxscan ships, because %s. --models names others.", shipped.name, why)
+        return (shipped,)
+    if not trained:
+        raise _no_model(project)
+    return _without_demo(_evaluated(trained, project))
 
 
 def _without_demo(folders: tuple[Path, ...]) -> tuple[Path, ...]:
     """Return the models without those that were trained on the demo, unless all were."""
-    demo = [
-        folder
-        for folder in folders
-        if (folder / models.CARD).is_file() and models.read_card(folder).trained_on.proof_of_machinery
-    ]
+    demo = [folder for folder in folders if _is_demo(folder)]
     if not 0 < len(demo) < len(folders):
         return folders
     log.info("Left out, because other models judge: %s. Models trained on the demo prove nothing.", _names(demo))
     return tuple(folder for folder in folders if folder not in demo)
+
+
+def _is_demo(folder: Path) -> bool:
+    return (folder / models.CARD).is_file() and models.read_card(folder).trained_on.proof_of_machinery
 
 
 def _evaluated(folders: tuple[Path, ...], project: Path) -> tuple[Path, ...]:
@@ -203,13 +228,14 @@ def _names(folders: Collection[Path]) -> str:
 def _trained(params: Params, project: Path) -> tuple[Path, ...]:
     """Return the trained models that params.yaml declares; those that earlier experiments left are passed over."""
     home = project / "models"
-    trained = tuple(home / name for name in sorted(params.models) if (home / name / models.CARD).is_file())
-    if not trained:
-        raise ModelError(
-            f"no model to judge with: none is named, and {home} has none of those in the parameters. Name the folder "
-            f"of one with --models; {models.how_to_get(project)}"
-        )
-    return trained
+    return tuple(home / name for name in sorted(params.models) if (home / name / models.CARD).is_file())
+
+
+def _no_model(project: Path) -> ModelError:
+    return ModelError(
+        f"no model to judge with: none is named, and {project / 'models'} has none of those in the parameters. Name the"
+        f" folder of one with --models; {models.how_to_get(project)}"
+    )
 
 
 def _judging_parts(card: ModelCard) -> dict[str, Any]:

@@ -1,15 +1,26 @@
-"""`fauxscan models`: which models judged the files, and the networks that models share on this machine."""
+"""`fauxscan models`: which models judged the files, and the model sets and shared networks on this machine."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from fauxscan.commands import reports
 from fauxscan.commands.help import PlainCommand, PlainGroup
+from fauxscan.commands.models import listing
 from fauxscan.commands.options import RESULTS, Format, FormatOption
 from fauxscan.records import UserError
 
+Fetched = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="NAME", show_default=False, help="Name of the network, such as clip. Default: list what can be fetched."
+    ),
+]
+Shown = Annotated[
+    str, typer.Argument(metavar="NAME|FOLDER", show_default=False, help="Name of a model set, or a model folder.")
+]
 Name = Annotated[str, typer.Argument(metavar="NAME", show_default=False, help="Name of the network, such as clip.")]
 From = Annotated[
     Path | None,
@@ -35,7 +46,7 @@ app = typer.Typer(
     cls=PlainGroup,
     invoke_without_command=True,
     help="List the models that produced the current results, with file counts and measured accuracy. With a command, "
-    "fetch, list or remove the networks that models share.",
+    "list or show the model sets, and fetch or remove the networks that models share.",
 )
 
 
@@ -45,31 +56,45 @@ def models(context: typer.Context, results: ResultsOrNone = None, form: FormatOp
     if context.invoked_subcommand is not None:
         return
     if results is None:
-        raise UserError("name the folder of the result tables with --results, or a command: fetch, list or remove")
+        raise UserError(
+            "name the folder of the result tables with --results, or a command: fetch, list, show or remove"
+        )
     reports.models(results, form)
 
 
 @app.command(cls=PlainCommand)
-def fetch(name: Name, source: From = None) -> None:
+def fetch(name: Fetched = None, source: From = None) -> None:
     """Put a network that models share on this machine, once for all of them."""
     from fauxscan.backbones import store
+    from fauxscan.reporting import scans
 
+    if name is None:
+        scans.print_table(Console(), listing.fetchable(), listing.FETCHABLE)
+        return
     installed = store.fetch(name, source)
     typer.echo(f"{installed.card.title} is in {installed.file.parent}. Licence: {installed.card.licence}.")
 
 
 @app.command("list", cls=PlainCommand)
-def list_networks() -> None:
-    """List the networks that models can share, and whether they are on this machine."""
-    from fauxscan.backbones import cards, store
-    from fauxscan.records import ModelError
+def list_models() -> None:
+    """List the model sets and shared networks, with their size, whether they can be used now, and their licence."""
+    from fauxscan.reporting import scans
 
-    for name in cards.names():
-        try:
-            where = str(store.find(name).file.parent)
-        except ModelError as error:
-            where = str(error)
-        typer.echo(f"{name}: {where}")
+    scans.print_table(Console(), listing.lines(), listing.COLUMNS)
+
+
+@app.command(cls=PlainCommand)
+def show(model: Shown) -> None:
+    """Print the card of a model set or model: what it learned from, how good it is, and what it is not for."""
+    from fauxscan.reporting import scans
+    from fauxscan.shipped import sets
+    from fauxscan.shipping import card
+
+    folder = sets.find(model)
+    with sets.with_remedies([folder]):
+        page = card.read(folder)
+    for line in page.splitlines():
+        typer.echo(scans.visible(line))
 
 
 @app.command(cls=PlainCommand)

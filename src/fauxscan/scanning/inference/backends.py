@@ -23,13 +23,14 @@ from numpy.typing import NDArray
 from fauxscan import disk, models, openvino_export
 from fauxscan.backbones import runner
 from fauxscan.judging import ensemble
-from fauxscan.judging.ensemble import Ensemble
+from fauxscan.judging.ensemble import Ensemble, Members
 from fauxscan.models import BackboneUse, ModelCard
 from fauxscan.openvino_export import EXIT_BAD_MODEL, FULL_PRECISION_KEY
 from fauxscan.params.cores import count_cores
-from fauxscan.records import MissingExtraError, ModelError
+from fauxscan.records import DamagedModelError, MissingExtraError, ModelError
 from fauxscan.scanning.inference.batching import Forward
 from fauxscan.scanning.settings import Settings
+from fauxscan.shipped import sets
 
 log = logging.getLogger(__name__)
 NO_CACHE = (
@@ -44,6 +45,11 @@ NO_TENSORFLOW = (
 
 def load(settings: Settings) -> Ensemble:
     """Return the ensemble of the settings' models, run by their engine. Raise ModelError and MissingExtraError."""
+    with sets.with_remedies(settings.folders):
+        return _load(settings)
+
+
+def _load(settings: Settings) -> Ensemble:
     if settings.engine == "tensorflow":
         return ensemble.load(settings.folders)
     members = ensemble.read_members(settings.folders)
@@ -61,9 +67,12 @@ def check(settings: Settings) -> None:
 
     Load no network.
     """
-    if settings.engine != "openvino":
-        return
-    members = ensemble.read_members(settings.folders)
+    if settings.engine == "openvino":
+        with sets.with_remedies(settings.folders):
+            _check(ensemble.read_members(settings.folders))
+
+
+def _check(members: Members) -> None:
     cards = dict(zip(members.folders, members.cards, strict=True))
     for folder, card in cards.items():
         if card.openvino:
@@ -141,10 +150,12 @@ def _file_in(folder: Path, card: ModelCard) -> Path:
     try:
         changed = openvino_export.digests(folder) != card.openvino
     except OSError as error:
-        raise ModelError(f"{error.filename}: {error.strerror}; copy the model folder again, as a whole") from error
+        fault = f"{error.filename}: {error.strerror}"
+        raise DamagedModelError(fault, "copy the model folder again, as a whole") from error
     if changed:
         remedy = "copy the model folder again, as a whole, or calibrate the model again"
-        raise ModelError(f"{file} and its .bin are not the files that {folder / models.CARD} lists; {remedy}")
+        fault = f"{file} and its .bin are not the files that {folder / models.CARD} lists"
+        raise DamagedModelError(fault, remedy)
     return file
 
 
