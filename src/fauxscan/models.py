@@ -40,6 +40,16 @@ class Evidence(Strict):
     noise: float | None  # root mean square change of logit / temperature if images move by a pixel; None: not measured
 
 
+class Group(Strict):
+    """The reals of one collection, or the fakes of one generator, among the data of a calibration."""
+
+    files: int
+    error_rate: float  # the share of reals from `high` on, or of fakes up to `low`
+    unseen_error_rate: (
+        float | None
+    )  # the same at the threshold that the other groups alone give; None: they are too few
+
+
 class Calibration(Strict):
     """The temperature that turns a logit into p_fake, the thresholds of the verdicts, and the data behind them."""
 
@@ -53,6 +63,9 @@ class Calibration(Strict):
     reals: int
     fakes: int
     evidence: Evidence | None = None  # None on cards of older versions
+    collections: dict[str, Group] | None = None  # of the reals, by dataset; None if there are not several
+    generators: dict[str, Group] | None = None  # of the fakes; None if there are not several
+    guard: float | None = None  # in calibrated logits: how far each threshold was moved away from the other
 
 
 class TrainingSet(Strict):

@@ -40,6 +40,9 @@ CALIBRATION: Names = {
     "reals": "reals",
     "fakes": "fakes",
     "evidence": None,  # hashed only where it withholds verdicts: otherwise it changes no judgement
+    "collections": None,
+    "generators": None,
+    "guard": None,  # the thresholds have it
 }
 EVIDENCE: Names = {
     "real_sources": "real_sources",
@@ -59,7 +62,9 @@ ENSEMBLE: Names = {
     "digests": "digests",
     "calibration": "calibration",
     "proof_of_machinery": "proof_of_machinery",
+    "clip": "clip",
 }
+WHERE_SET = ("clip",)  # keys that came later: hashed only with a value, so that earlier cards keep their digests
 # Only parts of a model's card change a judgement. Of its training data, only whether it was the demo.
 MODEL: Names = {
     "name": "name",
@@ -87,4 +92,5 @@ def named(record: BaseModel | None, names: Names) -> dict[str, Any] | None:
     if record is None:
         return None
     values = record.model_dump(mode="json")
-    return {key: values[field] for field, key in names.items() if key is not None}
+    named = {key: values[field] for field, key in names.items() if key is not None}
+    return {key: value for key, value in named.items() if key not in WHERE_SET or value is not None}

@@ -107,7 +107,7 @@ def test_the_copy_has_openvino_files_also_of_a_model_of_an_older_version(
 
 def test_the_logits_are_those_of_a_scan_and_are_stored(home: Path, calibrated: Path) -> None:
     stored = pd.read_parquet(calibrated / "validation.parquet")
-    assert list(stored) == ["sha256", "label", "generator", "source", "logit", "shifted"]
+    assert list(stored) == ["sha256", "label", "generator", "source", "dataset", "logit", "shifted"]
     assert len(stored) == REALS + FAKES + 4 and (stored["shifted"] != stored["logit"]).any()
     chosen = settings.read(tiny_params(), [home / "imported"])
     for outcome in check_files([home / "files" / "made" / "3.png", home / "files" / "camera" / "5.png"], chosen):
@@ -145,6 +145,28 @@ def test_reals_alone_set_the_upper_threshold_and_false_positives_are_printed(
     assert run(home, str(tmp_path / "a"), "--false-positives", "0.01", "--out", str(tmp_path / "c")) == 0
     assert "No file will be likely_synthetic: this rate of false positives needs 99 reals" in capsys.readouterr().out
     assert calibration_of(tmp_path / "c")[1].high == 1
+
+
+def test_folders_of_reals_are_collections(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("a", "b", "c", "d")
+    for n in range(24):
+        save(tmp_path / "reals" / names[n % 4] / f"{n}.png", picture(2 * n, 64) // 2)
+    rate = ["--false-positives", "0.2"]
+    reals = ["--reals", str(tmp_path / "reals"), *rate, "--worst-collection"]
+    assert run(home, str(home / "imported"), *reals, "--out", str(tmp_path / "m")) == 0
+    assert "the worst of 4 collections" in capsys.readouterr().out
+    stored = pd.read_parquet(tmp_path / "m" / "validation.parquet")
+    assert dict(stored["dataset"].value_counts()) == dict.fromkeys(names, 6)
+    stored.loc[stored["dataset"] == "d", "logit"] += 5  # four of the five reals that may reach a pooled threshold
+    stored.to_parquet(tmp_path / "m" / "validation.parquet", index=False)
+    worst = {}
+    for option in ("--all-collections", "--worst-collection"):
+        assert run(home, str(tmp_path / "m"), *rate, option, "--out", str(tmp_path / option.strip("-"))) == 0
+        _, fitted, _ = calibration_of(tmp_path / option.strip("-"))
+        assert fitted.collections is not None
+        worst[option] = max(group.error_rate for group in fitted.collections.values())
+    assert worst["--all-collections"] > 0.5
+    assert worst["--worst-collection"] <= 0.2
 
 
 def test_a_model_that_still_knows_too_little_says_so(

@@ -7,7 +7,7 @@ from scipy.special import expit
 
 from fauxscan.judging import calibration
 from fauxscan.models import Calibration
-from fauxscan.params import Params
+from fauxscan.params import CalibrateParams, Params
 
 
 def media(rng: np.random.Generator, sources: int, files: int, distance: float) -> pd.DataFrame:
@@ -49,10 +49,14 @@ def test_noise_is_the_change_of_calibrated_logits(rng: np.random.Generator, sett
     fitted = calibration.fit_media(table, settings.calibrate)
     assert fitted.evidence is not None
     assert fitted.evidence.noise == pytest.approx(0.3 / fitted.temperature)
-    assert calibration.noise(table.assign(shifted=np.nan), 1.0) is None, "a member's noise was not measured"
+    assert calibration.change(table.assign(shifted=np.nan), "shifted", 1.0) is None, "a member's noise was not measured"
 
 
 # === Reals alone ===
+
+
+def at(rate: float) -> CalibrateParams:
+    return CalibrateParams(false_positive_rate=rate)
 
 
 def reals(rng: np.random.Generator, sources: int, files: int = 1) -> pd.DataFrame:
@@ -62,7 +66,7 @@ def reals(rng: np.random.Generator, sources: int, files: int = 1) -> pd.DataFram
 
 @pytest.mark.parametrize("rate", [0.01, 0.05])
 def test_reals_alone_set_the_rate_of_false_positives_on_new_reals(rng: np.random.Generator, rate: float) -> None:
-    fitted = calibration.fit_reals(reals(rng, 2000), None, rate)
+    fitted = calibration.fit_reals(reals(rng, 2000), None, at(rate))
     new = reals(rng, 20_000)
     assert (expit(new["logit"]) >= fitted.high).mean() == pytest.approx(rate, rel=0.4)
     assert (fitted.low, fitted.temperature, fitted.reals, fitted.fakes) == (0.0, 1.0, 2000, 0)
@@ -72,7 +76,7 @@ def test_reals_alone_set_the_rate_of_false_positives_on_new_reals(rng: np.random
 
 def test_reals_alone_keep_what_takes_fakes(rng: np.random.Generator, settings: Params) -> None:
     before = calibration.fit_media(media(rng, 100, 1, 2.0), settings.calibrate)
-    fitted = calibration.fit_reals(reals(rng, 500), before, 0.01)
+    fitted = calibration.fit_reals(reals(rng, 500), before, at(0.01))
     assert before.evidence is not None and fitted.evidence is not None
     kept = ("temperature", "low", "eer_threshold", "false_negative_rate", "fakes")
     assert [getattr(fitted, name) for name in kept] == [getattr(before, name) for name in kept]
@@ -85,12 +89,12 @@ def test_thresholds_from_reals_far_below_the_fakes_leave_the_middle_uncertain(rn
     before = Calibration(
         temperature=1.0, high=0.99, low=0.98, false_positive_rate=0.05, false_negative_rate=0.05, reals=50, fakes=50
     )
-    fitted = calibration.fit_reals(reals(rng, 100), before, 0.05)
+    fitted = calibration.fit_reals(reals(rng, 100), before, at(0.05))
     assert fitted.high == 0.98 and fitted.low < 0.95
 
 
 def test_an_interval_counts_sources_and_does_not_vanish_at_zero(rng: np.random.Generator) -> None:
-    table, never = reals(rng, 30, files=10), calibration.fit_reals(reals(rng, 5), None, 0.05)
+    table, never = reals(rng, 30, files=10), calibration.fit_reals(reals(rng, 5), None, at(0.05))
     assert never.high == 1.0, "five reals allow no threshold at 5 %"
     none = calibration.false_positives(table, never)
     assert none == pytest.approx((0.0, 0.0, 1 - 0.025 ** (1 / 30)))
@@ -105,8 +109,8 @@ def test_an_interval_counts_sources_and_does_not_vanish_at_zero(rng: np.random.G
 def test_false_positives_afterwards_are_of_sources_that_the_threshold_did_not_see(rng: np.random.Generator) -> None:
     """Twenty files of each source: a threshold that saw the source keeps the rate, on new sources it does not."""
     table = reals(rng, 12, files=20)
-    seen = calibration.false_positives(table, calibration.fit_reals(table, None, 0.05))
-    unseen = calibration.unseen_false_positives(table, None, 0.05)
+    seen = calibration.false_positives(table, calibration.fit_reals(table, None, at(0.05)))
+    unseen = calibration.unseen_false_positives(table, None, at(0.05))
     assert seen.share <= 0.05 < unseen.share
     one = table.assign(source="one")
-    assert calibration.unseen_false_positives(one, None, 0.05).share == pytest.approx(seen.share)
+    assert calibration.unseen_false_positives(one, None, at(0.05)).share == pytest.approx(seen.share)

@@ -8,7 +8,7 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
-from fauxscan.judging import aggregation, calibration, combining, ensemble, metrics
+from fauxscan.judging import aggregation, calibration, combining, ensemble, groups, metrics
 from fauxscan.judging.ensemble import Dense, Ensemble, EnsembleCard
 from fauxscan.models import Calibration, Model, ModelCard, TrainedOn
 from fauxscan.params import Params
@@ -29,7 +29,7 @@ def test_the_temperature_is_found_again(rng: np.random.Generator) -> None:
 
 def test_thresholds_keep_their_error_rates_on_new_files(rng: np.random.Generator, settings: Params) -> None:
     labels, logits = sample(rng, 4000, 3.0)
-    fitted = calibration.fit(labels, logits, settings.calibrate)
+    fitted = calibration.fit(pd.DataFrame({"label": labels, "logit": logits}), settings.calibrate)
     new, raw = sample(rng, 40_000, 3.0)
     p_fake = expit(raw / fitted.temperature)
     assert (p_fake[new == 0] >= fitted.high).mean() == pytest.approx(0.05, abs=0.015)
@@ -38,8 +38,11 @@ def test_thresholds_keep_their_error_rates_on_new_files(rng: np.random.Generator
 
 
 def test_too_few_files_to_say_means_never_sure() -> None:
-    assert calibration.upper_threshold(np.array([0.1, 0.2, 0.3]), 0.05) == 1.0
-    assert calibration.lower_threshold(np.array([0.7, 0.8, 0.9]), 0.05) == 0.0
+    assert groups.upper_threshold(np.array([0.1, 0.2, 0.3]), 0.05) == 1.0
+    assert [groups.fewest(rate) for rate in (0.5, 0.07, 0.05, 0.02, 0.01)] == [1, 14, 19, 49, 99]
+    few = pd.DataFrame({"label": [0, 0, 1, 1], "logit": [-2.0, -1.0, 1.0, 2.0]})
+    fitted = calibration.fit(few, Params().calibrate)
+    assert (fitted.low, fitted.high) == (0.0, 1.0)
 
 
 def test_the_equal_error_threshold_divides_its_errors_evenly(rng: np.random.Generator, settings: Params) -> None:
@@ -53,7 +56,7 @@ def test_the_equal_error_threshold_divides_its_errors_evenly(rng: np.random.Gene
 def test_thresholds_of_classes_far_apart_leave_the_middle_uncertain(rng: np.random.Generator, settings: Params) -> None:
     labels = np.repeat([0, 1], 100)
     logits = np.concatenate([rng.normal(-5, 0.5, 100), rng.normal(5, 0.5, 100)])
-    fitted = calibration.fit(labels, logits, settings.calibrate)
+    fitted = calibration.fit(pd.DataFrame({"label": labels, "logit": logits}), settings.calibrate)
     assert ensemble.verdict_for(0.5, fitted.low, fitted.high) is Verdict.UNCERTAIN
     assert fitted.low < 0.5 < fitted.high
 

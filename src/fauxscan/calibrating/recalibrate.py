@@ -6,16 +6,16 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 from fauxscan import models, openvino_export
 from fauxscan.judging import calibration, ensemble
 from fauxscan.judging.calibration import Share
-from fauxscan.judging.ensemble import Ensemble
+from fauxscan.judging.ensemble import Ensemble, Member
 from fauxscan.judging.manifest import LOGITS
-from fauxscan.judging.scoring import Shifted
+from fauxscan.judging.scoring import Reencoded, Shifted
 from fauxscan.models import Calibration, ModelCard
 from fauxscan.params import Params
 from fauxscan.preparing.split import audit_tree
@@ -69,7 +69,7 @@ def recalibrate(
     _refuse_unjudged_classes(judged, media)
     only_reals, unjudged = FAKE not in set(judged["label"]), len(media) - len(judged)
     if only_reals:
-        fitted = calibration.fit_reals(judged, card.calibration, rates.false_positive_rate)
+        fitted = calibration.fit_reals(judged, card.calibration, rates)
     else:
         fitted = calibration.fit_media(judged, rates)
     new = card.model_copy(update={"name": out.name if out else card.name, "calibration": fitted})
@@ -80,7 +80,7 @@ def recalibrate(
     if not only_reals:
         return Recalibration(fitted, written, unjudged)
     before = calibration.false_positives(judged, card.calibration) if card.calibration else None
-    after = calibration.unseen_false_positives(judged, card.calibration, rates.false_positive_rate)
+    after = calibration.unseen_false_positives(judged, card.calibration, rates)
     return Recalibration(fitted, written, unjudged, before, after)
 
 
@@ -104,15 +104,24 @@ def _stored_logits(model: Path) -> pd.DataFrame:
 
 
 def _judge(model: Path, labelled: LabelledFiles, params: Params, faces: Framing) -> pd.DataFrame:
-    """Return the table of a calibration, with the logits that a scan gives; null for files that cannot be judged."""
+    """Return the table of a calibration, with the logits that a scan gives; null for files that cannot be judged.
+
+    Files in one folder directly below the tree are one collection; those directly in the tree are in none.
+    """
     chosen = settings.read(params, (model,), faces, cards_alone=True)
     table = labelled.sources(params)
-    files = [labelled.tree / path for path in table.pop("path")]
-    return table.assign(logit=_logits(files, chosen, backends.load), shifted=_logits(files, chosen, _load_shifted))
+    paths = [PurePosixPath(path) for path in table.pop("path")]
+    files = [labelled.tree / path for path in paths]
+    judged: dict[str, Callable[[Settings], Ensemble]] = {"logit": backends.load, "shifted": _load_as(Shifted)}
+    if params.calibrate.guard_band:
+        judged["reencoded"] = _load_as(Reencoded)
+    collections = [path.parts[0] if len(path.parts) > 1 else "" for path in paths]
+    logits = {name: _logits(files, chosen, load) for name, load in judged.items()}
+    return table.assign(dataset=collections, **logits)
 
 
-def _load_shifted(chosen: Settings) -> Ensemble:
-    return Ensemble(tuple(map(Shifted, backends.load(chosen).members)))
+def _load_as(changed: Callable[[Member], Member]) -> Callable[[Settings], Ensemble]:
+    return lambda chosen: Ensemble(tuple(map(changed, backends.load(chosen).members)))
 
 
 def _logits(files: Sequence[Path], chosen: Settings, load: Callable[[Settings], Ensemble]) -> list[float]:

@@ -1,6 +1,5 @@
 """Commands that train and use a model without the pipeline."""
 
-import math
 import sys
 from collections import Counter
 from pathlib import Path
@@ -118,6 +117,8 @@ def calibrate(
 
 def _calibration_lines(done: "Recalibration") -> list[str]:
     """Return what a person is told about a calibration."""
+    from fauxscan.judging import groups
+
     fitted = done.calibration
     lines = [_calibrated_on(fitted, fitted.evidence)] if fitted.evidence else []
     if done.unjudged:
@@ -125,8 +126,9 @@ def _calibration_lines(done: "Recalibration") -> list[str]:
     if done.after:
         lines.append(f"False positives before: {_share(done.before) if done.before else 'unknown, not calibrated'}")
         lines.append(f"False positives after: {_share(done.after)}, each source judged without it in the fit")
+    lines += groups.lines(fitted)
     if fitted.high >= 1:
-        needed = math.ceil(1 / fitted.false_positive_rate) - 1
+        needed = groups.fewest(fitted.false_positive_rate)
         lines.append(f"No file will be likely_synthetic: this rate of false positives needs {needed} reals or more")
     return lines
 

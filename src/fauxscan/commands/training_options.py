@@ -290,6 +290,16 @@ class LabelledOptions:
             help="Share of fakes that may be called no_indication. Default: as in params.yaml.",
         ),
     ] = None
+    worst_collection: Annotated[
+        bool | None,
+        typer.Option(
+            "--worst-collection/--all-collections",
+            rich_help_panel=DATA,
+            show_default=False,
+            help="Keep --false-positives in each collection of reals, or only over all of them. The folders directly"
+            " below FOLDER are collections. Default: as in params.yaml.",
+        ),
+    ] = None
 
     def files(self, folder: Path | None) -> "LabelledFiles | None":
         """Return the labelled files; None for stored logits. Raise UserError for options that do not fit together."""
@@ -312,7 +322,11 @@ class LabelledOptions:
 
     def apply(self, settings: params.Params) -> params.Params:
         """Return the parameters with these error rates. Raise UserError for a wrong value."""
-        rates = {"false_positive_rate": self.false_positives, "false_negative_rate": self.false_negatives}
+        rates = {
+            "false_positive_rate": self.false_positives,
+            "false_negative_rate": self.false_negatives,
+            "worst_collection": self.worst_collection,
+        }
         return params.changed(settings, "calibrate", rates)
 
 

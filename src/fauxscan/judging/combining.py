@@ -8,22 +8,35 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.neural_network import MLPClassifier
 
 from fauxscan import disk, models
-from fauxscan.judging import calibration, manifest
-from fauxscan.judging.ensemble import CARD_FILE, MEMBERS_FOLDER, Dense, EnsembleCard, advice, calibrate, forward
+from fauxscan.judging import calibration, groups, manifest
+from fauxscan.judging.ensemble import (
+    CARD_FILE,
+    MEMBERS_FOLDER,
+    Dense,
+    EnsembleCard,
+    advice,
+    calibrate,
+    clipped,
+    forward,
+)
 from fauxscan.models import ModelCard
 from fauxscan.params import CalibrateParams, CombinerParams
-from fauxscan.records import UserError
+from fauxscan.records import FAKE, UserError
 
 log = logging.getLogger(__name__)
 FOLDS = 5
 UNITS = 32  # of `dense32` in the write-up (Spagnola 2020)
 EPOCHS = 500
+CHANGED = ("shifted", "reencoded")  # columns of logits that show how steady a score is
+DESCRIBING = ("label", "source", "dataset", "generator")  # columns; older tables lack the last two
 Floats = NDArray[np.float64]
 
 
@@ -38,12 +51,14 @@ def combine(
     manifest.check_manifest(members, combiner.members, folder)
     cards = {member: models.read_card(folder / member) for member in combiner.members}
     dataset = _one_dataset(cards)
-    table = _joined(cards, folder)
+    table = _joined(cards, folder, combiner.clip)
     inputs, labels = table[list(cards)].to_numpy(), table["label"].to_numpy()
     layers = fit(inputs, labels, combiner.method, seed)
     unseen = cross_fitted(inputs, labels, table["source"].to_numpy(), combiner.method, seed)
-    change = forward(layers, table[[f"{name} shifted" for name in cards]].to_numpy()) - forward(layers, inputs)
-    media = table[["label", "source"]].assign(logit=unseen, shifted=unseen + change)
+    media = table[[name for name in DESCRIBING if name in table]].assign(logit=unseen)
+    for changed in CHANGED:
+        after = forward(layers, table[[f"{name} {changed}" for name in cards]].to_numpy())
+        media[changed] = unseen + (after - forward(layers, inputs))
     card = EnsembleCard(
         name=name,
         method=combiner.method,
@@ -52,10 +67,13 @@ def combine(
         digests={member: card.model_digest for member, card in cards.items()},
         calibration=calibration.fit_media(media, params),
         proof_of_machinery=any(card.trained_on.proof_of_machinery for card in cards.values()),
+        clip=combiner.clip,
     )
     for member in cards:
         shutil.copytree(folder / member, out / MEMBERS_FOLDER / member)
     disk.write_text(out / CARD_FILE, card.model_dump_json(indent=2) + "\n")
+    for line in groups.lines(card.calibration):
+        log.info("%s: %s", name, line)
     warning = advice(name, card.calibration)
     if warning and not card.proof_of_machinery:
         log.warning(warning)
@@ -75,17 +93,20 @@ def _one_dataset(cards: dict[str, ModelCard]) -> str:
     return seen.pop()[0]
 
 
-def _joined(cards: dict[str, ModelCard], folder: Path) -> pd.DataFrame:
-    """Return one row per media file that every member could judge: label, source, and the members' calibrated logits.
+def _joined(cards: dict[str, ModelCard], folder: Path, clip: float | None) -> pd.DataFrame:
+    """Return one row per media file that every member could judge: what is known of it, and their calibrated logits.
 
-    The columns `NAME shifted` have those of the same files, moved by one pixel; null if a member's were not measured.
+    The columns `NAME shifted` and `NAME reencoded` have those of the same files after these changes; null if they were
+    not measured for a member. All are clipped as the combiner takes them.
     """
     table: pd.DataFrame | None = None
     for member, card in cards.items():
         media = pd.read_parquet(folder / member / manifest.LOGITS).set_index(["sha256", "label"])
-        raw = pd.DataFrame({member: media["logit"], f"{member} shifted": media.get("shifted", np.nan)})
-        columns = raw.map(lambda logit, card=card: calibrate(logit, card.calibration))
-        table = media[["source"]].join(columns) if table is None else table.join(columns, how="inner")
+        after = {f"{member} {changed}": media.get(changed, np.nan) for changed in CHANGED}
+        raw = pd.DataFrame({member: media["logit"], **after})
+        columns = raw.map(lambda logit, card=card: clipped(calibrate(logit, card.calibration), clip))
+        described = media[[name for name in DESCRIBING if name in media]]
+        table = described.join(columns) if table is None else table.join(columns, how="inner")
     table = None if table is None else table.reset_index("label")
     if table is None or table["label"].nunique() < 2:
         raise UserError(f"{', '.join(cards)} judged no reals and fakes in common: an ensemble cannot be fitted")
@@ -93,14 +114,32 @@ def _joined(cards: dict[str, ModelCard], folder: Path) -> pd.DataFrame:
 
 
 def fit(calibrated: Floats, labels: NDArray[np.integer], method: str, seed: int) -> tuple[Dense, ...]:
-    """Return the layers that join calibrated logits (n, members): `mean`, `logistic` or `dense32`."""
+    """Return the layers that join calibrated logits (n, members): `mean`, `logistic`, `positive` or `dense32`."""
     if method == "mean":
         members = calibrated.shape[1]
         return (Dense(kernel=((1 / members,),) * members, bias=(0.0,)),)
     if method == "logistic":
         fitted = LogisticRegression().fit(calibrated, labels)
         return (_dense(fitted.coef_.T, fitted.intercept_),)
-    return _dense32(calibrated, labels, seed)
+    return (_positive(calibrated, labels),) if method == "positive" else _dense32(calibrated, labels, seed)
+
+
+def _positive(calibrated: Floats, labels: NDArray[np.integer]) -> Dense:
+    """Return logistic regression without negative weights: no member can make a file more real by calling it fake.
+
+    Its loss is that of `logistic`: the negative log-likelihood, and half the sum of the squared weights.
+    """
+    inputs, sign = np.column_stack([calibrated, np.ones(len(labels))]), np.where(labels == FAKE, 1.0, -1.0)
+
+    def loss(weights: Floats) -> tuple[float, Floats]:
+        margin, kernel = sign * (inputs @ weights), np.append(weights[:-1], 0.0)
+        slope = -inputs.T @ (sign * expit(-margin)) + kernel
+        return float(np.logaddexp(0, -margin).sum() + kernel @ kernel / 2), slope
+
+    members = calibrated.shape[1]
+    start, bounds = np.append(np.full(members, 1 / members), 0.0), [(0.0, None)] * members + [(None, None)]
+    fitted = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    return _dense(fitted.x[:-1, None], fitted.x[-1:])
 
 
 def _dense32(calibrated: Floats, labels: NDArray[np.integer], seed: int) -> tuple[Dense, ...]:

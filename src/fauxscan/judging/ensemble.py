@@ -50,6 +50,7 @@ class EnsembleCard(Strict):
     digests: dict[str, str]  # member -> model_digest, in the order of the inputs
     calibration: Calibration
     proof_of_machinery: bool
+    clip: float | None = None  # the largest size of a member's calibrated logit; larger ones are cut to it
 
     @property
     def model_digest(self) -> str:
@@ -94,7 +95,7 @@ class JudgingRule:
 
     def judge(self, logits: Mapping[str, float]) -> Judgement:
         """Return the judgement for the models' media logits by name; models that could not judge are left out."""
-        calibrated = {name: calibrate(logit, self._cards[name].calibration) for name, logit in logits.items()}
+        calibrated = {name: self._calibrate(name, logit) for name, logit in logits.items()}
         joined = join(calibrated, self.ensemble)
         thresholds = self._thresholds(list(calibrated))
         p_fake = sigmoid(calibrate(joined, self.ensemble.calibration) if self.ensemble else joined)
@@ -106,6 +107,11 @@ class JudgingRule:
         if withheld := [self._withheld[name] for name in (*calibrated, ENSEMBLE) if name in self._withheld]:
             return Judgement(p_fake, Verdict.UNCERTAIN, "; ".join(withheld))
         return Judgement(p_fake, verdict_for(p_fake, *thresholds), "")
+
+    def _calibrate(self, name: str, logit: float) -> float:
+        """Return the calibrated logit of a member as the combiner takes it."""
+        calibrated = calibrate(logit, self._cards[name].calibration)
+        return clipped(calibrated, self.ensemble.clip) if self.ensemble else calibrated
 
     @cached_property
     def _cards(self) -> dict[str, ModelCard]:
@@ -265,11 +271,19 @@ def read_ensemble_card(folder: Path) -> EnsembleCard:
 
 
 def join(calibrated: Mapping[str, float], ensemble: EnsembleCard | None) -> float:
-    """Return the joint logit. A member that could not judge counts as the mean of those that could."""
+    """Return the joint logit. A member that could not judge counts as the mean of those that could.
+
+    With an ensemble, the logits are those that its combiner takes, clipped if it clips.
+    """
     mean = sum(calibrated.values()) / len(calibrated)
     if ensemble is None:
         return mean
     return float(forward(ensemble.layers, np.array([[calibrated.get(name, mean) for name in ensemble.digests]]))[0])
+
+
+def clipped(calibrated: float, clip: float | None) -> float:
+    """Return a calibrated logit cut to the size `clip`, so that one wild member cannot outvote the others."""
+    return calibrated if clip is None else min(max(calibrated, -clip), clip)
 
 
 def forward(layers: Sequence[Dense], calibrated: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from fauxscan import models, openvino_export
-from fauxscan.judging import calibration, ensemble, scoring
+from fauxscan.judging import calibration, ensemble, groups, scoring
 from fauxscan.judging.ensemble import Member
 from fauxscan.judging.manifest import LOGITS
 from fauxscan.params import CalibrateParams
@@ -25,24 +25,33 @@ def calibrate(trained: Path, mixture: Path, shards: Path, out: Path, params: Cal
     for verdicts, a warning says so.
     """
     model, mixed = models.load(trained), open_mixture(mixture, shards)
-    media = scoring.with_shifted(_validation_logits(model, mixed), _validation_logits(scoring.Shifted(model), mixed))
+    media = _validation_logits(model, mixed)
+    media = scoring.with_changed(media, "shifted", _validation_logits(scoring.Shifted(model), mixed))
+    if params.guard_band:
+        media = scoring.with_changed(media, "reencoded", _validation_logits(scoring.Reencoded(model), mixed))
     fitted = calibration.fit_media(media, params)
     out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(trained / models.NETWORK, out / models.NETWORK)
     files = openvino_export.add(out, model.network)
     models.write_card(out, model.card.model_copy(update={"calibration": fitted, "openvino": files}))
     media.to_parquet(out / LOGITS, index=False)
+    for line in groups.lines(fitted):
+        log.info("%s: %s", model.card.name, line)
     warning = ensemble.advice(model.card.name, fitted)
     if warning and not model.card.trained_on.proof_of_machinery:  # which gives no verdicts in any case
         log.warning(warning)
 
 
 def _validation_logits(model: Member, mixture: Mixture) -> pd.DataFrame:
-    """Return one row for each media file in the validation splits, with sources that no two datasets share."""
+    """Return one row for each media file in the validation splits, with its dataset and its source.
+
+    No two datasets share sources.
+    """
     view = mixture.view_for(model.card.looks_at)
     face_logits = scoring.self_blended_logits if model.card.trained_on.self_blended else scoring.face_logits
     tables = []
     for name, shards in mixture.shards.items():
         media = scoring.media_logits(face_logits(model, shards, VALIDATION, view))
-        tables.append(media.assign(source=[mixture.source_name(name, source) for source in media["source"]]))
+        sources = [mixture.source_name(name, source) for source in media["source"]]
+        tables.append(media.assign(source=sources, dataset=name))
     return pd.concat(tables, ignore_index=True).drop_duplicates(["sha256", "label"], ignore_index=True)

@@ -20,6 +20,7 @@ from fauxscan.records import FAKE, LOGITS, REAL, View
 
 KEY = ["sha256", "label", "generator", "source"]  # the same for all faces of a media file
 Example = dict[str, Any]
+MILD_QUALITY = 85  # of the JPEG files that many programs and web sites write
 CAP = 1 << 30  # pixels: images in shards have passed the caps already
 
 
@@ -40,10 +41,27 @@ class Shifted:
         return lambda images: score(np.pad(images[:, 1:, 1:], ((0, 0), (0, 1), (0, 1), (0, 0)), mode="edge"))
 
 
-def with_shifted(media: pd.DataFrame, shifted: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of media files with the column `shifted`: the logits of the same files by a `Shifted` model."""
+@dataclass(frozen=True)
+class Reencoded:
+    """A model that sees every image after a mild compression. Verdicts near a threshold may change by it."""
+
+    model: Member
+
+    @property
+    def card(self) -> ModelCard:
+        """Return the model's card."""
+        return self.model.card
+
+    def scorer(self, batch: int) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+        """Return the model's forward pass, of the images compressed as JPEG."""
+        score = self.model.scorer(batch)
+        return lambda images: score(np.stack([codec.jpeg_compressed(image, MILD_QUALITY) for image in images]))
+
+
+def with_changed(media: pd.DataFrame, name: str, changed: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of media files with a column of the logits of the same files as `Shifted` or `Reencoded`."""
     keys = ["sha256", "label"]
-    return media.merge(shifted[[*keys, "logit"]].rename(columns={"logit": "shifted"}), on=keys)
+    return media.merge(changed[[*keys, "logit"]].rename(columns={"logit": name}), on=keys)
 
 
 def face_logits(model: Member, shards: Shards, split: str, view: View, jpeg_quality: int | None = None) -> pd.DataFrame:

@@ -162,13 +162,17 @@ class CalibrateParams(Strict):
 
     false_positive_rate: float = Field(default=0.05, gt=0, lt=1)  # of reals that may be called likely_synthetic
     false_negative_rate: float = Field(default=0.05, gt=0, lt=1)  # of fakes that may be called no_indication
+    worst_collection: bool = False  # the first rate holds in each dataset that reals come from, and not only on average
+    worst_generator: bool = False  # the second rate holds for each generator
+    guard_band: bool = False  # the thresholds lie further apart, by the change of logits after re-encoding as JPEG
 
 
 class CombinerParams(Strict):
     """An ensemble, which joins the calibrated logits of its members."""
 
-    method: Literal["mean", "logistic", "dense32"]
+    method: Literal["mean", "logistic", "positive", "dense32"]  # positive: logistic, without negative weights
     members: tuple[str, ...] = Field(min_length=2)
+    clip: float | None = Field(default=None, gt=0)  # the largest size of a member's calibrated logit; null: no limit
 
 
 class EvaluationParams(Strict):
