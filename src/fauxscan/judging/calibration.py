@@ -145,7 +145,7 @@ class Share(NamedTuple):
 
 def false_positives(reals: pd.DataFrame, fitted: Calibration) -> Share:
     """Return the share of reals (source, logit) that a calibration calls likely synthetic."""
-    return _share(_reach(reals, fitted), reals["source"])
+    return share_of_files(_reach(reals, fitted), reals["source"])
 
 
 def unseen_false_positives(reals: pd.DataFrame, before: Calibration | None, params: CalibrateParams) -> Share:
@@ -155,14 +155,14 @@ def unseen_false_positives(reals: pd.DataFrame, before: Calibration | None, para
         return false_positives(reals, fit_reals(reals, before, params))
     for kept, left_out in GroupKFold(folds).split(reals, groups=reals["source"]):
         reached[left_out] = _reach(reals.iloc[left_out], fit_reals(reals.iloc[kept], before, params))
-    return _share(reached, reals["source"])
+    return share_of_files(reached, reals["source"])
 
 
 def _reach(reals: pd.DataFrame, fitted: Calibration) -> NDArray[np.bool_]:
     return np.asarray(expit(reals["logit"].to_numpy(np.float64) / fitted.temperature) >= fitted.high)
 
 
-def _share(reached: NDArray[np.bool_], sources: pd.Series) -> Share:
+def share_of_files(reached: NDArray[np.bool_], sources: pd.Series) -> Share:
     """Return a share with its interval (Clopper and Pearson 1934), in which each source counts as one trial.
 
     Resamples of sources would give no interval where no file is reached.

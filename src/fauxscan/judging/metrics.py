@@ -14,6 +14,7 @@ from fauxscan.records import FAKE, REAL
 
 RESAMPLES_AT_ONCE = 100
 BINS = 10
+SMALLEST = 2.0**-53  # the distance from 1 of the largest float64 below 1
 Figures = dict[str, float]
 
 
@@ -106,8 +107,32 @@ def auc(scored: Scored, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.divide(won, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0))
 
 
-def calibration_error(scored: Scored) -> float:
-    """Return the expected calibration error over ten equal bins of p_fake (Naeini et al. 2015)."""
-    bins = np.minimum((scored.p_fake * BINS).astype(int), BINS - 1)
-    gap = np.bincount(bins, scored.p_fake - (scored.labels == FAKE), minlength=BINS)
-    return float(np.abs(gap).sum() / len(bins))
+def cllr(scored: Scored, drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the log-likelihood-ratio cost, in bits, for each row of `drawn` (resamples, sources).
+
+    Brümmer and du Preez 2006, with logit(p_fake) as the logarithm of the ratio: the mean over fakes of -log2(p_fake)
+    and the mean over reals of -log2(1 - p_fake), averaged. 0 is perfect, and 1 is what p_fake 0.5 for every file costs.
+    p_fake counts as at least 2^-53 from 0 and 1. NaN without both classes.
+    """
+    p_fake = np.clip(scored.p_fake, SMALLEST, 1 - SMALLEST)
+    costs = -np.log2(np.where(scored.labels == FAKE, p_fake, 1 - p_fake))
+    count = int(scored.sources.max()) + 1
+    means = []
+    for label in (REAL, FAKE):
+        own = scored.labels == label
+        paid, files = (drawn @ np.bincount(scored.sources, of, minlength=count) for of in (costs * own, 1.0 * own))
+        means.append(np.divide(paid, files, out=np.full(len(files), np.nan), where=files > 0))
+    return np.asarray((means[0] + means[1]) / 2)
+
+
+def calibration_error(scored: Scored, balanced: bool = False) -> float:
+    """Return the expected calibration error over ten equal bins of p_fake (Naeini et al. 2015).
+
+    With `balanced`, reals and fakes count as if there were as many of either.
+    """
+    bins, is_fake = np.minimum((scored.p_fake * BINS).astype(int), BINS - 1), scored.labels == FAKE
+    weights = np.ones(len(bins))
+    if balanced:
+        weights = np.where(is_fake, 0.5 / max(is_fake.sum(), 1), 0.5 / max((~is_fake).sum(), 1))
+    gap = np.bincount(bins, weights * (scored.p_fake - is_fake), minlength=BINS)
+    return float(np.abs(gap).sum() / weights.sum())

@@ -2,21 +2,24 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
 
 from fauxscan.params.cores import count_cores
+from fauxscan.params.faults import Changes
+from fauxscan.params.faults import faults as faults
 from fauxscan.params.known import SCRATCH as SCRATCH
-from fauxscan.params.known import keys, unknown
+from fauxscan.params.known import unknown
+from fauxscan.params.protocols import HeadParams as HeadParams
+from fauxscan.params.protocols import ProtocolParams as ProtocolParams
 from fauxscan.params.reading import read
 from fauxscan.params.reencoding import RandomReencodeParams as RandomReencodeParams
 from fauxscan.params.reencoding import ReencodeParams as ReencodeParams
 from fauxscan.params.reencoding import Reencoding as Reencoding
 from fauxscan.params.references import missing_for_the_pipeline, wrong_references
-from fauxscan.records import Framing, ParamsError, Recipe, Strict
+from fauxscan.records import Framing, ParamsError, Strict
 
 T = TypeVar("T")
 Engines = Literal["auto", "tensorflow", "openvino"]
@@ -24,7 +27,6 @@ Links = Literal["never", "inside", "all"]
 DatasetFaces = Framing | Literal["both"]  # face crops, whole images, what a scan takes of each image, or both
 LIMITS = ("media", "faces", "scan")  # sections of which a single scan may override values
 DEFAULT_FILE = Path("params.yaml")
-RENAMED = {"datasets.*.align": "reencode"}  # pattern of a key's old path in params.yaml -> the key's new name
 
 
 class MediaParams(Strict):
@@ -108,18 +110,9 @@ class ModelParams(Strict):
     datasets: tuple[str, ...] | dict[str, PositiveFloat] | None = None  # names; or names with shares, 1 by default
     on_shared_source: Literal["fail", "warn"] = "fail"  # if a source is in different splits of two datasets
     options: dict[str, Any] = {}
-    recipe: dict[str, Any] = {}
+    recipe: Changes = {}
     weights: str = SCRATCH  # the entry in the section `weights` that training begins with
     evaluate: bool = True  # on the datasets that it is trained on
-
-    @field_validator("recipe")
-    @classmethod
-    def _known(cls, recipe: dict[str, Any]) -> dict[str, Any]:
-        try:
-            Recipe.model_validate(recipe)
-        except ValidationError as error:
-            raise ValueError("; ".join(faults(error, Recipe))) from error
-        return recipe
 
     @model_validator(mode="after")
     def _names_its_datasets_once(self) -> Self:
@@ -279,6 +272,7 @@ class Params(Strict):
     evaluations: dict[str, EvaluationParams] = {}
     scores: dict[str, ScoreParams] = {}
     shipped: dict[str, ShippedParams] = {}
+    protocols: dict[str, ProtocolParams] = {}
 
     @property
     def evaluated(self) -> list[str]:
@@ -300,6 +294,10 @@ class Params(Strict):
     def set_to_ship(self, name: str) -> ShippedParams:
         """Return the entry `name` of a model set. Raise ParamsError with the known names."""
         return _entry("model set", self.shipped, name)
+
+    def protocol(self, name: str) -> ProtocolParams:
+        """Return the protocol entry `name`. Raise ParamsError with the known names."""
+        return _entry("protocol", self.protocols, name)
 
     def model(self, name: str) -> ModelParams:
         """Return the model entry `name`. Raise ParamsError with the known names."""
@@ -328,23 +326,6 @@ def limited(params: Params, limits: Mapping[str, Mapping[str, Any]]) -> Params:
             raise ParamsError(f"a scan cannot override values of {section!r}, only of: {', '.join(LIMITS)}")
         params = changed(params, section, dict(values))
     return params
-
-
-def faults(error: ValidationError, record: type[BaseModel] | None = None) -> list[str]:
-    """Return one line for each wrong key or value: where it is and what is wrong, or the new name of a renamed key.
-
-    `record` is what the values were validated as, which gives the nearest key to an unknown one.
-    """
-    return [_fault(fault["loc"], fault["type"], fault["msg"], record) for fault in error.errors()]
-
-
-def _fault(loc: tuple[str | int, ...], kind: str, message: str, record: type[BaseModel] | None) -> str:
-    key = ".".join(map(str, loc))
-    if new := next((name for pattern, name in RENAMED.items() if fnmatchcase(key, pattern)), None):
-        return f"{key} is now called {new}"
-    if record and kind == "extra_forbidden":
-        return f"{key}: {unknown('key', str(loc[-1]), keys(record, loc[:-1]))}"
-    return f"{key}: {message.removeprefix('Value error, ')}"
 
 
 def find(named: Path | None) -> Path | None:

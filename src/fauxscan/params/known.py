@@ -29,9 +29,19 @@ def catalogue(folder: str) -> list[str]:
 
 def options(folder: str, name: str, function: str) -> list[str]:
     """Return the arguments of a function of a detector or dataset, by its source, since an import takes seconds."""
-    tree = ast.parse((PACKAGE / folder / f"{name}.py").read_text(encoding="utf-8"))
-    found = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
+    nodes = _parse(folder, name).body
+    found = next(node for node in nodes if isinstance(node, ast.FunctionDef) and node.name == function)
     return [argument.arg for argument in (*found.args.args, *found.args.kwonlyargs)]
+
+
+def has_backbone(detector: str) -> bool:
+    """Return whether a detector is a head on a frozen backbone, by its source: such a one has a function `head`."""
+    nodes = _parse("detectors", detector).body
+    return any(isinstance(node, ast.FunctionDef) and node.name == "head" for node in nodes)
+
+
+def _parse(folder: str, name: str) -> ast.Module:
+    return ast.parse((PACKAGE / folder / f"{name}.py").read_text(encoding="utf-8"))
 
 
 def keys(record: type[BaseModel], path: Sequence[str | int]) -> list[str]:

@@ -7,15 +7,16 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fauxscan.params.known import SCRATCH, catalogue, options, unknown
+from fauxscan.params.known import SCRATCH, catalogue, has_backbone, options, unknown
 
-SECTIONS = ("datasets", "weights", "models", "combiners", "evaluations", "scores", "shipped")
+SECTIONS = ("datasets", "weights", "models", "combiners", "evaluations", "scores", "protocols", "shipped")
 NAME = re.compile(r"[\w-]+")  # of an entry: it becomes part of a stage's name, of a key and of a path
 WRITTEN_OUT = {  # section -> keys with defaults that the templates of dvc.yaml ask for, and the default
     "datasets": {"faces": "detect", "reencode": "null"},
     "models": {"weights": SCRATCH},
     "evaluations": {"kind": "model"},
     "shipped": {"kind": "model"},
+    "protocols": {"tiers": "[native, web, hard]"},
 }
 
 TRACKED = (  # whose values dvc.yaml has DVC watch, beside those of entries
@@ -38,6 +39,7 @@ def wrong_references(content: Any) -> Iterator[str]:
     yield from _of_models(sections)
     yield from _of_ensembles(sections)
     yield from _of_evaluations(sections)
+    yield from _of_protocols(sections)
     yield from _implied(sections)
 
 
@@ -122,6 +124,36 @@ def _implied(sections: Mapping[str, Entries]) -> Iterator[str]:
             )
         if key in sections["models"]:
             yield f"evaluations.{key}: choose another name; that of a model stands for its evaluations"
+
+
+def _of_protocols(sections: Mapping[str, Entries]) -> Iterator[str]:
+    models = sections["models"]
+    with_backbone = [name for name, model in models.items() if _has_backbone(model)]
+    for key, protocol in sections["protocols"].items():
+        where, name = f"protocols.{key}", protocol.get("model")
+        yield from _undeclared(f"{where}.model", "model", name, sections, "models")
+        if name in with_backbone:
+            yield from _of_heads(where, str(models[str(name)]["detector"]), protocol.get("heads"))
+        elif name in models:
+            yield (
+                f"{where}.model: {name} has no frozen backbone, whose features a protocol computes once. Choose a model"
+                f" that has one: {', '.join(with_backbone) or 'none in the section `models` has'}"
+            )
+
+
+def _has_backbone(model: Mapping[str, Any]) -> bool:
+    return model.get("detector") in catalogue("detectors") and has_backbone(str(model["detector"]))
+
+
+def _of_heads(where: str, detector: str, heads: Any) -> Iterator[str]:
+    """Yield the faults of the heads of a protocol: names, and options that the detector's head does not take."""
+    known = options("detectors", detector, "head")
+    for name, head in heads.items() if isinstance(heads, dict) else ():
+        if not NAME.fullmatch(str(name)):
+            yield f"{where}.heads.{name}: a name has only letters, digits, _ and -"
+        given = head.get("options") if isinstance(head, dict) else None
+        for option in given if isinstance(given, dict) else ():
+            yield from _unlisted(f"{where}.heads.{name}.options", f"option of {detector}", option, known)
 
 
 def _in_catalogue(where: str, word: str, entry: Mapping[str, Any], key: str, function: str) -> Iterator[str]:

@@ -23,9 +23,11 @@ COUNTERS = ("wait", "best", "cooldown_counter")  # state of Keras's callbacks: h
 class Checkpointer(keras.callbacks.Callback):  # type: ignore[misc]
     """Keeps the best weights of all phases and, after each epoch, everything needed to resume from there."""
 
-    def __init__(self, file: Path, key: str, recipe: Recipe) -> None:
+    def __init__(self, file: Path | None, key: str, recipe: Recipe) -> None:
+        """Take the checkpoint's file, None for a training too short to resume; what it follows from; and its recipe."""
         super().__init__()
-        file.parent.mkdir(parents=True, exist_ok=True)
+        if file:
+            file.parent.mkdir(parents=True, exist_ok=True)
         self.file, self.key, self.recipe = file, key, recipe
         self.sign = -1 if recipe.monitor == "val_loss" else 1
         self.phase, self.epoch, self.history = 0, 0, list[dict[str, float]]()
@@ -69,9 +71,12 @@ class Checkpointer(keras.callbacks.Callback):  # type: ignore[misc]
 
     def finish(self) -> None:
         """Delete the checkpoint, so that training again, with code edited meanwhile, starts from the beginning."""
-        self.file.unlink(missing_ok=True)
+        if self.file:
+            self.file.unlink(missing_ok=True)
 
     def _write(self) -> None:
+        if not self.file:
+            return
         arrays = {"weights": self.model.get_weights(), "best": self.best,
                   "optimizer": [np.asarray(value) for value in self.model.optimizer.variables]}  # fmt: skip
         state = {"key": self.key, "phase": self.phase, "epoch": self.epoch, "history": self.history,
@@ -83,7 +88,7 @@ class Checkpointer(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _restore(self) -> None:
         """Take over the checkpoint that an interrupted run left, if it is readable and has the same key."""
-        if not self.file.is_file():
+        if not (self.file and self.file.is_file()):
             return
         try:
             state, arrays = _read_checkpoint(self.file)

@@ -29,14 +29,15 @@ class Data:
 
 def fit(
     network: keras.Model, recipe: Recipe, data: Data, checkpointer: Checkpointer,
-    plots: Path | None, tensorboard: Path | None,
+    plots: Path | None = None, tensorboard: Path | None = None, *, shown: bool = True,
 ) -> dict[str, float]:  # fmt: skip
     """Train in place through all phases, set the best weights, and return the figures of their epoch.
 
-    With `validate_every` in the recipe, an epoch is the stretch between two validations.
+    With `validate_every` in the recipe, an epoch is the stretch between two validations. `shown`: report each epoch.
     """
     curves = [Curves(plots, checkpointer.history)] if plots else []
     drawn = [*curves, *([EventFiles(tensorboard, checkpointer.history)] if tensorboard else [])]
+    drawn += [ProgressBar(recipe.batch_size)] if shown else []
     for number, phase in enumerate(phases.phases(recipe)):
         if phase.unfrozen:
             network.trainable = True
@@ -63,7 +64,7 @@ def _fit_phase(
         initial_epoch=first,
         epochs=epochs,
         steps_per_epoch=steps,
-        callbacks=[*_watchers(recipe, epochs, checkpointer), *drawn, ProgressBar(recipe.batch_size), checkpointer],
+        callbacks=[*_watchers(recipe, epochs, checkpointer), *drawn, checkpointer],
         verbose=0,
         shuffle=False,  # the input shuffles
     )

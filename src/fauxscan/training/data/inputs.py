@@ -76,6 +76,18 @@ def _mixed_batches(
     return Batches(epoch, after)
 
 
+def in_order(mixture: Mixture, view: View, size: int, recipe: Recipe, seed: int) -> tf.data.Dataset:
+    """Return batches of all training examples, each once, augmented: dataset by dataset, in the order of the shards.
+
+    Another seed gives other draws of the augmentation. Raise UserError for a damaged shard.
+    """
+    data, *others = (shards.records(TRAIN, view) for shards in mixture.shards.values())
+    for part in others:
+        data = data.concatenate(part)
+    data = data.map(partial(_decode, size), tf.data.AUTOTUNE)
+    return _finished(data, recipe, seed, 0.0).prefetch(tf.data.AUTOTUNE)
+
+
 def _finished(data: tf.data.Dataset, recipe: Recipe, seed: int, margin: float) -> tf.data.Dataset:
     """Return batches of decoded examples, self-blended and augmented as the recipe says."""
     layers = augmentation.pipeline(recipe.augmentation, seed)
