@@ -23,7 +23,7 @@ from fauxscan.records import Status, UserError, Verdict
 
 if TYPE_CHECKING:
     from fauxscan.calibrating.recalibrate import Recalibration
-    from fauxscan.judging.calibration import Share
+    from fauxscan.judging.metrics import Share
     from fauxscan.models import Calibration, Evidence
     from fauxscan.workshop import Prediction
 
