@@ -63,8 +63,12 @@ ENSEMBLE: Names = {
     "calibration": "calibration",
     "proof_of_machinery": "proof_of_machinery",
     "clip": "clip",
+    "disagreement": "disagreement",
 }
-WHERE_SET = ("clip",)  # keys that came later: hashed only with a value, so that earlier cards keep their digests
+WHERE_SET = (
+    "clip",
+    "disagreement",
+)  # keys that came later: hashed only with a value, so that earlier cards keep their digests
 # Only parts of a model's card change a judgement. Of its training data, only whether it was the demo.
 MODEL: Names = {
     "name": "name",

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image as Pillow
+from scipy.special import logit
 from support import ROOT
 from support.preparing import picture, save
 from support.scanning import tiny_params, write_params
 
-from fauxscan import cli, models, openvino_export
+from fauxscan import cli, models, openvino_export, params
 from fauxscan.calibrating import recalibrate
 from fauxscan.judging import calibration
 from fauxscan.models import ModelCard
@@ -167,6 +168,17 @@ def test_folders_of_reals_are_collections(home: Path, tmp_path: Path, capsys: py
         worst[option] = max(group.error_rate for group in fitted.collections.values())
     assert worst["--all-collections"] > 0.5
     assert worst["--worst-collection"] <= 0.2
+
+
+def test_a_guard_band_is_measured_on_the_files(home: Path, tmp_path: Path) -> None:
+    guarded = params.changed(tiny_params(), "calibrate", {"guard_band": True})
+    reals = recalibrate.LabelledFiles(home / "files" / "camera", {recalibrate.TREE: "real"})
+    fitted = recalibrate.recalibrate(home / "imported", tmp_path / "m", guarded, reals).calibration
+    stored = pd.read_parquet(tmp_path / "m" / "validation.parquet")
+    change = np.sqrt(((stored["reencoded"] - stored["logit"]) ** 2).mean())
+    assert fitted.guard == pytest.approx(change) and change > 0
+    without = calibration.fit_reals(stored, None, tiny_params().calibrate)
+    assert logit(fitted.high) - logit(without.high) == pytest.approx(change)
 
 
 def test_a_model_that_still_knows_too_little_says_so(

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from fauxscan.judging import calibration
 from fauxscan.models import Calibration
@@ -50,6 +50,48 @@ def test_noise_is_the_change_of_calibrated_logits(rng: np.random.Generator, sett
     assert fitted.evidence is not None
     assert fitted.evidence.noise == pytest.approx(0.3 / fitted.temperature)
     assert calibration.change(table.assign(shifted=np.nan), "shifted", 1.0) is None, "a member's noise was not measured"
+
+
+# === The guard band ===
+
+
+def guarded(table: pd.DataFrame, guard_band: bool = True) -> Calibration:
+    return calibration.fit_media(table, CalibrateParams(guard_band=guard_band))
+
+
+def test_the_guard_band_moves_thresholds_apart_by_the_change_after_a_new_compression(rng: np.random.Generator) -> None:
+    table = media(rng, 200, 1, 1.0)
+    table["reencoded"] = table["logit"] + np.where(np.arange(400) % 4 < 2, 0.4, -0.4)
+    plain, wide = guarded(table, False), guarded(table)
+    assert plain.guard is None and plain.model_copy(update={"evidence": None}) == calibration.fit(
+        table.drop(columns="reencoded"), CalibrateParams()
+    )
+    assert wide.guard == pytest.approx(0.4 / wide.temperature)
+    for name, sign in (("low", -1), ("high", 1)):
+        moved = logit(getattr(wide, name)) - logit(getattr(plain, name))
+        assert moved == pytest.approx(sign * wide.guard)
+    after = expit(table["reencoded"] / wide.temperature)
+    before = expit(table["logit"] / wide.temperature)
+    assert not ((before >= wide.high) & (after < plain.high)).any(), "no verdict is lost by the compression"
+    assert ((before >= plain.high) & (after < plain.high)).any()
+
+
+def test_thresholds_that_mean_never_stay_and_nothing_is_guarded_without_a_measurement(
+    rng: np.random.Generator,
+) -> None:
+    few = media(rng, 5, 1, 1.0)
+    few["reencoded"] = few["logit"] + 1.0
+    assert (guarded(few).low, guarded(few).high) == (0.0, 1.0)
+    unmeasured = media(rng, 50, 1, 1.0)
+    assert guarded(unmeasured) == guarded(unmeasured, False)
+
+
+def test_the_guard_band_is_kept_where_reals_alone_set_the_threshold(rng: np.random.Generator) -> None:
+    table = reals(rng, 200)
+    table["reencoded"] = table["logit"] + 0.5
+    plain = calibration.fit_reals(table, None, at(0.05))
+    wide = calibration.fit_reals(table, None, CalibrateParams(guard_band=True))
+    assert logit(wide.high) - logit(plain.high) == pytest.approx(0.5) and wide.low == plain.low == 0
 
 
 # === Reals alone ===

@@ -13,6 +13,7 @@ from fauxscan.judging import combining, ensemble, manifest
 from fauxscan.judging.ensemble import EnsembleCard, JudgingRule
 from fauxscan.models import Evidence
 from fauxscan.params import CombinerParams, Params
+from fauxscan.records import Verdict
 
 BOTH = CombinerParams(method="logistic", members=("faces", "wholes"))
 
@@ -136,6 +137,36 @@ def test_an_earlier_card_keeps_its_digest_and_a_clip_changes_it(
 ) -> None:
     label = np.tile([0, 1], 60)
     card = combine(tmp_path, {name: rng.normal(0, 1, 120) + label for name in ("faces", "wholes")}, settings, {})
-    assert "clip" not in card.hashed()
-    clipped = card.model_copy(update={"clip": 6.0})
-    assert clipped.hashed()["clip"] == 6.0 and clipped.model_digest != card.model_digest
+    assert not {"clip", "disagreement"} & card.hashed().keys()
+    for field in ("clip", "disagreement"):
+        changed = card.model_copy(update={field: 6.0})
+        assert changed.hashed()[field] == 6.0 and changed.model_digest != card.model_digest
+
+
+def test_members_that_disagree_more_than_they_do_when_right_give_no_verdict(
+    tmp_path: Path, rng: np.random.Generator, settings: Params
+) -> None:
+    """One member is nearly always right, and the other is on the wrong side, by 2, for 8 % of all files."""
+    label = np.tile([0, 1], 500)
+    good, other = rng.normal(0, 1, 1000) + 16 * label - 8, rng.normal(0, 1, 1000) + 8 * label - 4
+    other[:80] = np.where(label[:80] == 1, -2.0, 2.0)
+    logits = {"faces": good, "wholes": other}
+    card = combine(tmp_path / "a", logits, settings, {"disagreement": 0.05})
+    calibrated = np.stack([good, other], 1) / 1.5  # the temperature of the stub models
+    spread = ensemble.opposition(calibrated)
+    assert card.disagreement is not None
+    assert (spread > card.disagreement).sum() == 50 < (spread > 0).sum(), "of 1,000 files that are judged correctly"
+    assert combine(tmp_path / "b", logits, settings, {"disagreement": 0.2}).disagreement == 0, "any opposition"
+    assert combine(tmp_path / "c", logits, settings, {}).disagreement is None
+    rule = JudgingRule(tuple(models.read_card(folder) for folder in stub_cards(tmp_path / "a")), card)
+    judged = rule.judge({"faces": 30.0, "wholes": -3.0})
+    assert judged.verdict is Verdict.UNCERTAIN and judged.p_fake > 0.99
+    assert judged.reason == "its models disagree: faces says fake (1.00), wholes says real (0.12)"
+    agreeing = rule.judge({"faces": 30.0, "wholes": 0.1})
+    assert (agreeing.verdict, agreeing.reason) == (Verdict.LIKELY_SYNTHETIC, ""), "far apart, but on one side"
+    assert rule.judge({"faces": 30.0}).verdict is Verdict.LIKELY_SYNTHETIC, "one member cannot disagree"
+
+
+def test_no_one_disagrees_on_files_that_are_all_judged_wrongly() -> None:
+    wrong = pd.Series([False, False])
+    assert combining.allowed_disagreement(np.array([[1.0, -1.0], [2.0, -1.0]]), wrong, 0.05) is None

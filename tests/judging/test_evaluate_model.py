@@ -65,6 +65,10 @@ def test_a_model_is_evaluated_on_each_dataset_it_is_trained_on(home: Path, tmp_p
     }
     metrics = json.loads((out / "mine" / "metrics.json").read_text(encoding="utf-8"))
     assert set(metrics) == {"a", "b"} and "auc" in metrics["a"]["media"]
+    verdicts = scores[(scores["unit"] == "media") & (scores["evaluation"] == "mine-a")]["verdict"]
+    assert metrics["a"]["media"]["coverage"] == pytest.approx((verdicts != "uncertain").mean(), abs=1e-4)
+    assert scores[scores["unit"] != "media"]["verdict"].isna().all() and "coverage" not in metrics["a"]["source"]
+    assert table[table["unit"] != "media"]["coverage"].isna().all()
 
 
 def test_a_dataset_without_fakes_to_test_on_is_left_out_and_named(

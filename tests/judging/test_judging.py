@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
+from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from fauxscan.judging import aggregation, calibration, combining, ensemble, groups, metrics
@@ -98,6 +99,33 @@ def test_calibration_error_is_zero_for_truth_and_large_for_boasting(rng: np.rand
     boasting = metrics.Scored(labels, (p_fake > 0.5) * 0.98 + 0.01, np.arange(50_000))
     assert metrics.calibration_error(honest) < 0.02
     assert metrics.calibration_error(boasting) > 0.2
+
+
+def test_coverage_and_risk_by_hand(settings: Params) -> None:
+    """Eight files: two uncertain, six firm, of which one real is called fake and one fake passes."""
+    sure, doubtful, fine = Verdict.LIKELY_SYNTHETIC, Verdict.UNCERTAIN, Verdict.NO_INDICATION
+    table = pd.DataFrame({"label": [0, 0, 0, 0, 1, 1, 1, 1], "source": list("abcdefgh"), "p_fake": 0.5})
+    table["verdict"] = [
+        fine.value,
+        fine.value,
+        doubtful.value,
+        sure.value,
+        sure.value,
+        sure.value,
+        fine.value,
+        doubtful.value,
+    ]
+    found = metrics.figures(table, 0.9, 0.5, settings.evaluate, seed=1)
+    assert (found["coverage"], found["risk"]) == (6 / 8, 2 / 6)
+    exact = binomtest(2, 6).proportion_ci(0.95)
+    assert (found["risk_low"], found["risk_high"]) == pytest.approx((exact.low, exact.high))
+    assert found["coverage_low"] < 6 / 8 < found["coverage_high"]
+    none = metrics.figures(table.assign(verdict=doubtful.value), 0.9, 0.5, settings.evaluate, seed=1)
+    assert none["coverage"] == 0 and np.isnan(none["risk"]) and 0 < none["coverage_high"] < 0.5
+    without = metrics.figures(table.drop(columns="verdict"), 0.9, 0.5, settings.evaluate, seed=1)
+    assert np.isnan([without[name] for name in metrics.NO_VERDICTS]).all() and without.keys() == found.keys()
+    right = metrics.figures(table.iloc[[0, 4]], 0.9, 0.5, settings.evaluate, seed=1)
+    assert right["risk"] == 0 and right["risk_high"] > 0.5, "two files show little"
 
 
 # === Ensembles ===

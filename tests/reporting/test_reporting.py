@@ -10,7 +10,7 @@ from support import ROOT
 from fauxscan import cli, params
 from fauxscan.judging import metrics
 from fauxscan.params import Params
-from fauxscan.records import UserError
+from fauxscan.records import UserError, Verdict
 from fauxscan.reporting import page, tables
 
 
@@ -23,6 +23,7 @@ def evaluation(rng: np.random.Generator, folder: Path, name: str, settings: Para
             "p_fake": np.clip(labels * 0.4 + rng.random(80) * 0.6, 0, 1),
         }
     )  # fmt: skip
+    scores["verdict"] = pd.cut(scores["p_fake"], [-1, 0.3, 0.7, 2], labels=list(reversed(Verdict))).astype(str)
     found = metrics.figures(scores, 0.9, 0.5, settings.evaluate, 1)
     of = {
         "evaluation": name,
@@ -46,8 +47,9 @@ def test_the_page_stands_alone_and_escapes_names(rng: np.random.Generator, tmp_p
     page.write(tmp_path / "evaluations", names, 0.95, tmp_path / "out")
     html = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "<script" not in html and "&lt;script&gt;" in html
-    assert html.count("<svg") == 4
+    assert html.count("<svg") == 5
     assert "src=" not in html and "@import" not in html
+    assert "coverage" in html and "nan" not in html
     joined = pd.read_parquet(tmp_path / "out" / "evaluation.parquet")
     assert list(joined.columns) == list(page.COLUMNS) and len(joined) == 4
     assert list(tables.headline(joined)["evaluation"]) == names

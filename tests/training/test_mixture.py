@@ -132,7 +132,8 @@ def test_the_card_lists_all_datasets_and_calibration_tells_their_sources_apart(
 ) -> None:
     params = params_for(settings, "small", "large", featurewise=True, class_weights="balanced")
     trained(prepared, params, tmp_path)
-    publishing.calibrate(tmp_path / "t", *mix(prepared, "m", params), tmp_path / "model", params.calibrate)
+    guarded = params.calibrate.model_copy(update={"guard_band": True})
+    publishing.calibrate(tmp_path / "t", *mix(prepared, "m", params), tmp_path / "model", guarded)
     card = models.read_card(tmp_path / "model")
     assert card.trained_on.dataset == "large+small" and card.trained_on.proof_of_machinery
     assert [(one.name, one.share) for one in card.trained_on.datasets] == [("large", 1), ("small", 1)]
@@ -143,6 +144,8 @@ def test_the_card_lists_all_datasets_and_calibration_tells_their_sources_apart(
     counts = [Shards(prepared / "shards" / name).count_labels(VALIDATION, View.WHOLE) for name in ("large", "small")]
     assert len(logits) == np.sum(counts) == logits["source"].nunique()
     assert {name.partition("/")[0] for name in logits["source"]} == {"large", "small"}
+    assert (logits["source"].str.partition("/")[0] == logits["dataset"]).all()
+    assert (logits["reencoded"] != logits["logit"]).any()
     assert card.calibration is not None and card.calibration.fakes == sum(fakes for _, fakes in counts)
     red = card.options["featurewise"]["mean"][0]
     assert red == pytest.approx((RED["large"] + RED["small"]) / 2, abs=3), "as balanced as the batches are"

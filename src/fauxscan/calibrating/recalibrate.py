@@ -12,9 +12,9 @@ import pandas as pd
 
 from fauxscan import models, openvino_export
 from fauxscan.judging import calibration, ensemble
-from fauxscan.judging.calibration import Share
 from fauxscan.judging.ensemble import Ensemble, Member
 from fauxscan.judging.manifest import LOGITS
+from fauxscan.judging.metrics import Share
 from fauxscan.judging.scoring import Reencoded, Shifted
 from fauxscan.models import Calibration, ModelCard
 from fauxscan.params import Params

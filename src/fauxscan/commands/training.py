@@ -24,7 +24,7 @@ from fauxscan.shipped import sets
 
 if TYPE_CHECKING:
     from fauxscan.calibrating.recalibrate import Recalibration
-    from fauxscan.judging.calibration import Share
+    from fauxscan.judging.metrics import Share
     from fauxscan.models import Calibration, Evidence
     from fauxscan.workshop import Prediction
 

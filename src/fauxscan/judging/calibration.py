@@ -1,17 +1,17 @@
 """Calibration: the temperature that makes p_fake a probability, and the thresholds at given error rates."""
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import betaincinv, expit, logit
+from scipy.special import expit, logit
 from sklearn.model_selection import GroupKFold
 
 from fauxscan.judging import groups, metrics
 from fauxscan.judging.groups import Scores
+from fauxscan.judging.metrics import Share
 from fauxscan.models import Calibration, Evidence
 from fauxscan.params import CalibrateParams, EvaluateParams
 from fauxscan.records import FAKE, REAL
@@ -135,17 +135,9 @@ def fit_reals(media: pd.DataFrame, before: Calibration | None, params: Calibrate
     return known.model_copy(update=thresholds | found)
 
 
-class Share(NamedTuple):
-    """A share of files, with its 95 % interval."""
-
-    share: float
-    low: float
-    high: float
-
-
 def false_positives(reals: pd.DataFrame, fitted: Calibration) -> Share:
     """Return the share of reals (source, logit) that a calibration calls likely synthetic."""
-    return share_of_files(_reach(reals, fitted), reals["source"])
+    return metrics.share(_reach(reals, fitted), reals["source"], INTERVAL.confidence)
 
 
 def unseen_false_positives(reals: pd.DataFrame, before: Calibration | None, params: CalibrateParams) -> Share:
@@ -155,23 +147,11 @@ def unseen_false_positives(reals: pd.DataFrame, before: Calibration | None, para
         return false_positives(reals, fit_reals(reals, before, params))
     for kept, left_out in GroupKFold(folds).split(reals, groups=reals["source"]):
         reached[left_out] = _reach(reals.iloc[left_out], fit_reals(reals.iloc[kept], before, params))
-    return share_of_files(reached, reals["source"])
+    return metrics.share(reached, reals["source"], INTERVAL.confidence)
 
 
 def _reach(reals: pd.DataFrame, fitted: Calibration) -> NDArray[np.bool_]:
     return np.asarray(expit(reals["logit"].to_numpy(np.float64) / fitted.temperature) >= fitted.high)
-
-
-def share_of_files(reached: NDArray[np.bool_], sources: pd.Series) -> Share:
-    """Return a share with its interval (Clopper and Pearson 1934), in which each source counts as one trial.
-
-    Resamples of sources would give no interval where no file is reached.
-    """
-    share, trials, tail = float(reached.mean()), sources.nunique(), (1 - INTERVAL.confidence) / 2
-    count = share * trials
-    low = float(betaincinv(count, trials - count + 1, tail)) if count > 0 else 0.0
-    high = float(betaincinv(count + 1, trials - count, 1 - tail)) if count < trials else 1.0
-    return Share(share, low, high)
 
 
 def fit_temperature(truth: NDArray[np.integer], raw: NDArray[np.float64]) -> float:

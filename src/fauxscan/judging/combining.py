@@ -26,6 +26,7 @@ from fauxscan.judging.ensemble import (
     calibrate,
     clipped,
     forward,
+    opposition,
 )
 from fauxscan.models import ModelCard
 from fauxscan.params import CalibrateParams, CombinerParams
@@ -54,11 +55,7 @@ def combine(
     table = _joined(cards, folder, combiner.clip)
     inputs, labels = table[list(cards)].to_numpy(), table["label"].to_numpy()
     layers = fit(inputs, labels, combiner.method, seed)
-    unseen = cross_fitted(inputs, labels, table["source"].to_numpy(), combiner.method, seed)
-    media = table[[name for name in DESCRIBING if name in table]].assign(logit=unseen)
-    for changed in CHANGED:
-        after = forward(layers, table[[f"{name} {changed}" for name in cards]].to_numpy())
-        media[changed] = unseen + (after - forward(layers, inputs))
+    media = _media(table, list(cards), layers, combiner.method, seed)
     card = EnsembleCard(
         name=name,
         method=combiner.method,
@@ -68,6 +65,7 @@ def combine(
         calibration=calibration.fit_media(media, params),
         proof_of_machinery=any(card.trained_on.proof_of_machinery for card in cards.values()),
         clip=combiner.clip,
+        disagreement=allowed_disagreement(inputs, (media["logit"] > 0) == (labels == FAKE), combiner.disagreement),
     )
     for member in cards:
         shutil.copytree(folder / member, out / MEMBERS_FOLDER / member)
@@ -77,6 +75,17 @@ def combine(
     warning = advice(name, card.calibration)
     if warning and not card.proof_of_machinery:
         log.warning(warning)
+
+
+def _media(table: pd.DataFrame, members: list[str], layers: tuple[Dense, ...], method: str, seed: int) -> pd.DataFrame:
+    """Return the table that the ensemble is calibrated on, with logits of sources that its combiner did not see."""
+    inputs, labels = table[members].to_numpy(), table["label"].to_numpy()
+    unseen = cross_fitted(inputs, labels, table["source"].to_numpy(), method, seed)
+    media = table[[name for name in DESCRIBING if name in table]].assign(logit=unseen)
+    for changed in CHANGED:
+        after = forward(layers, table[[f"{name} {changed}" for name in members]].to_numpy())
+        media[changed] = unseen + (after - forward(layers, inputs))
+    return media
 
 
 def _one_dataset(cards: dict[str, ModelCard]) -> str:
@@ -140,6 +149,16 @@ def _positive(calibrated: Floats, labels: NDArray[np.integer]) -> Dense:
     start, bounds = np.append(np.full(members, 1 / members), 0.0), [(0.0, None)] * members + [(None, None)]
     fitted = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
     return _dense(fitted.x[:-1, None], fitted.x[-1:])
+
+
+def allowed_disagreement(calibrated: Floats, right: pd.Series, share: float | None) -> float | None:
+    """Return the disagreement that at most this share of the files judged correctly exceed; None for no share.
+
+    `calibrated` (n, members) are logits as the combiner takes them, and `right` (n,) is whether it judged correctly.
+    """
+    if share is None or not right.any():
+        return None
+    return float(np.quantile(opposition(calibrated[right.to_numpy(bool)]), 1 - share, method="inverted_cdf"))
 
 
 def _dense32(calibrated: Floats, labels: NDArray[np.integer], seed: int) -> tuple[Dense, ...]:

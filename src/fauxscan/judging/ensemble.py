@@ -51,6 +51,7 @@ class EnsembleCard(Strict):
     calibration: Calibration
     proof_of_machinery: bool
     clip: float | None = None  # the largest size of a member's calibrated logit; larger ones are cut to it
+    disagreement: float | None = None  # the largest `opposition` of members with which there is a verdict
 
     @property
     def model_digest(self) -> str:
@@ -106,6 +107,8 @@ class JudgingRule:
             return Judgement(p_fake, Verdict.UNCERTAIN, f"not calibrated: {names} (see `fauxscan calibrate --help`)")
         if withheld := [self._withheld[name] for name in (*calibrated, ENSEMBLE) if name in self._withheld]:
             return Judgement(p_fake, Verdict.UNCERTAIN, "; ".join(withheld))
+        if self.ensemble and (reason := _disagreement(calibrated, self.ensemble.disagreement)):
+            return Judgement(p_fake, Verdict.UNCERTAIN, reason)
         return Judgement(p_fake, verdict_for(p_fake, *thresholds), "")
 
     def _calibrate(self, name: str, logit: float) -> float:
@@ -284,6 +287,21 @@ def join(calibrated: Mapping[str, float], ensemble: EnsembleCard | None) -> floa
 def clipped(calibrated: float, clip: float | None) -> float:
     """Return a calibrated logit cut to the size `clip`, so that one wild member cannot outvote the others."""
     return calibrated if clip is None else min(max(calibrated, -clip), clip)
+
+
+def opposition(calibrated: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far apart the members' calibrated logits (n, members) are, (n,); 0 if all are on one side of 0."""
+    highest, lowest = calibrated.max(axis=1), calibrated.min(axis=1)
+    return np.where((lowest < 0) & (highest > 0), highest - lowest, 0.0)
+
+
+def _disagreement(calibrated: Mapping[str, float], limit: float | None) -> str:
+    """Return which members disagree most, if they do by more than the limit; otherwise the empty string."""
+    if limit is None or opposition(np.array([[*calibrated.values()]]))[0] <= limit:
+        return ""
+    highest, lowest = max(calibrated, key=calibrated.__getitem__), min(calibrated, key=calibrated.__getitem__)
+    said = f"{highest} says fake ({sigmoid(calibrated[highest]):.2f}), {lowest} says real"
+    return f"its models disagree: {said} ({sigmoid(calibrated[lowest]):.2f})"
 
 
 def forward(layers: Sequence[Dense], calibrated: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -127,13 +127,15 @@ def _units(judges: Ensemble, shards: Shards, faces: str, quality: int | None) ->
 
 
 def _judge_media(judges: Ensemble, of_model: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return one row per media file with p_fake, from the models that could judge it."""
+    """Return one row per media file with p_fake and verdict, from the models that could judge it."""
     logits: dict[tuple[str, ...], dict[str, float]] = {}
     for name, faces in of_model.items():
         for row in scoring.media_logits(faces).to_dict("records"):
             logits.setdefault(tuple(row[column] for column in KEY), {})[name] = row["logit"]
-    judged = [(key, judges.judge(of_media).p_fake) for key, of_media in logits.items()]
-    return pd.DataFrame([dict(zip(KEY, key, strict=True)) | {"p_fake": p_fake} for key, p_fake in judged])
+    judged = [(key, judges.judge(of_media)) for key, of_media in logits.items()]
+    return pd.DataFrame(
+        [{**dict(zip(KEY, key, strict=True)), "p_fake": of.p_fake, "verdict": of.verdict.value} for key, of in judged]
+    )
 
 
 def _by_source(media: pd.DataFrame) -> pd.DataFrame:
@@ -178,6 +180,10 @@ def _calibration(judges: Ensemble) -> Calibration | None:
 def _headline(table: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Return the figures without degradation, over all generators, by unit, for `dvc metrics`."""
     clean = table[(table["degradation"] == CLEAN) & (table["generator"] == ALL)].set_index("unit")
-    shown = [f"{name}{end}" for name in ("accuracy", "even_accuracy", "auc") for end in ("", "_low", "_high")]
-    shown.append("calibration_error")
-    return {str(unit): {name: round(float(row[name]), 4) for name in shown} for unit, row in clean.iterrows()}
+    measured = ("accuracy", "even_accuracy", "auc", "coverage", "risk")
+    shown = [f"{name}{end}" for name in measured for end in ("", "_low", "_high")]
+    shown.insert(shown.index("coverage"), "calibration_error")
+    return {
+        str(unit): {name: round(float(row[name]), 4) for name in shown if pd.notna(row[name])}
+        for unit, row in clean.iterrows()
+    }

@@ -3,18 +3,21 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import betaincinv
 from sklearn.metrics import average_precision_score, brier_score_loss
 
 from fauxscan.params import EvaluateParams
-from fauxscan.records import FAKE, REAL
+from fauxscan.records import FAKE, REAL, Verdict
 
 RESAMPLES_AT_ONCE = 100
 BINS = 10
 SMALLEST = 2.0**-53  # the distance from 1 of the largest float64 below 1
+NO_VERDICTS = {f"{name}{end}": np.nan for name in ("coverage", "risk") for end in ("", "_low", "_high")}
 Figures = dict[str, float]
 
 
@@ -37,7 +40,10 @@ Statistic = Callable[[Scored, NDArray[np.float64]], NDArray[np.float64]]
 
 
 def figures(table: pd.DataFrame, high: float, eer_threshold: float, params: EvaluateParams, seed: int) -> Figures:
-    """Return counts, accuracies at p_fake 0.5 and `eer_threshold`, AUC, their intervals, and error rates at `high`."""
+    """Return counts, accuracies at p_fake 0.5 and `eer_threshold`, AUC, their intervals, and error rates at `high`.
+
+    If the table has verdicts (column `verdict`), also return their coverage and risk, otherwise not a number.
+    """
     scored = Scored.of(table)
     reals, fakes = scored.p_fake[scored.labels == REAL], scored.p_fake[scored.labels == FAKE]
     statistics: dict[str, Statistic] = {
@@ -54,7 +60,46 @@ def figures(table: pd.DataFrame, high: float, eer_threshold: float, params: Eval
         "true_positive_rate": float((fakes >= high).mean()),
         "brier": float(brier_score_loss(scored.labels, scored.p_fake)),
         "calibration_error": calibration_error(scored),
+        **coverage_and_risk(table, params.confidence),
     }  # fmt: skip
+
+
+def coverage_and_risk(table: pd.DataFrame, confidence: float) -> Figures:
+    """Return the share of files with a firm verdict, and the share of these that are wrong, with their intervals.
+
+    They are not a number without verdicts, and the risk also if none is firm (El-Yaniv and Wiener 2010).
+    """
+    if "verdict" not in table or table["verdict"].isna().any():
+        return NO_VERDICTS
+    firm = table["verdict"] != Verdict.UNCERTAIN
+    found = {"coverage": share(firm, table["source"], confidence)}
+    if firm.any():
+        wrong = (table["verdict"] == Verdict.LIKELY_SYNTHETIC) != (table["label"] == FAKE)
+        found["risk"] = share(wrong[firm], table.loc[firm, "source"], confidence)
+    ends = ("", "_low", "_high")
+    return NO_VERDICTS | {
+        f"{name}{end}": of for name, shares in found.items() for end, of in zip(ends, shares, strict=True)
+    }
+
+
+class Share(NamedTuple):
+    """A share of files, with its interval."""
+
+    share: float
+    low: float
+    high: float
+
+
+def share(reached: pd.Series | NDArray[np.bool_], sources: pd.Series, confidence: float) -> Share:
+    """Return a share with its interval (Clopper and Pearson 1934), in which each source counts as one trial.
+
+    Resamples of sources would give no interval where no file is reached.
+    """
+    found, trials, tail = float(reached.mean()), sources.nunique(), (1 - confidence) / 2
+    count = found * trials
+    low = float(betaincinv(count, trials - count + 1, tail)) if count > 0 else 0.0
+    high = float(betaincinv(count + 1, trials - count, 1 - tail)) if count < trials else 1.0
+    return Share(found, low, high)
 
 
 def with_intervals(scored: Scored, statistics: Mapping[str, Statistic], params: EvaluateParams, seed: int) -> Figures:

@@ -166,6 +166,8 @@ class CombinerParams(Strict):
     method: Literal["mean", "logistic", "positive", "dense32"]  # positive: logistic, without negative weights
     members: tuple[str, ...] = Field(min_length=2)
     clip: float | None = Field(default=None, gt=0)  # the largest size of a member's calibrated logit; null: no limit
+    # the share of files judged correctly that get no verdict because members disagree; null: they may disagree
+    disagreement: float | None = Field(default=None, gt=0, lt=1)
 
 
 class EvaluationParams(Strict):

@@ -50,9 +50,11 @@ def _of_tier(
     for generator, own in fakes.groupby("generator", sort=True):
         if fold.left_out in ("", generator):
             yield from ({"generator": generator, **row} for row in _of_generator(own, reals, params, seed))
-            yield from ({"generator": generator, **row} for row in _above(own, thresholds, FOUND))
+            yield from ({"generator": generator, **row} for row in _above(own, thresholds, FOUND, params.confidence))
     for dataset, own in media[fold.left_out_reals(media)].groupby("dataset", sort=True):
-        yield from ({"generator": "", **row, "dataset": dataset} for row in _above(own, thresholds, ERRED))
+        yield from (
+            {"generator": "", **row, "dataset": dataset} for row in _above(own, thresholds, ERRED, params.confidence)
+        )
 
 
 def _of_generator(fakes: pd.DataFrame, reals: pd.DataFrame, params: EvaluateParams, seed: int) -> Iterator[Row]:
@@ -73,12 +75,12 @@ def _bounds(found: metrics.Figures, name: str) -> Row:
     return {"value": found[name], "low": found[f"{name}_low"], "high": found[f"{name}_high"]}
 
 
-def _above(media: pd.DataFrame, thresholds: dict[float, float], name: str) -> Iterator[Row]:
+def _above(media: pd.DataFrame, thresholds: dict[float, float], name: str, confidence: float) -> Iterator[Row]:
     """Yield the share of media above each threshold. It is not known where too few reals set the threshold."""
     for rate, threshold in thresholds.items():
         row = {"dataset": "", "figure": f"{name}{rate:g}", **_counts(media)}
         if threshold < 1:
-            share = calibration.share_of_files((media["p_fake"] >= threshold).to_numpy(), media["source"])
+            share = metrics.share(media["p_fake"] >= threshold, media["source"], confidence)
             yield row | {"value": share.share, "low": share.low, "high": share.high}
         else:
             yield row | {"value": np.nan}

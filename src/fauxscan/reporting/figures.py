@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import roc_curve
 
 from fauxscan.judging.metrics import BINS
-from fauxscan.records import FAKE, UserError
+from fauxscan.records import FAKE, UserError, Verdict
 
 Content = Callable[[Axes], None]
 COLOURS = ("#1b6ca8", "#d1495b", "#2e8b57", "#8d6a9f", "#c77d0a", "#475569", "#0f9aa8", "#a3243b")
@@ -88,6 +88,29 @@ def reliability(scores: pd.DataFrame) -> str:
             axes.plot(means["p_fake"], means["fake"], color=colour, marker="o", markersize=3, label=name)
         axes.plot([0, 1], [0, 1], color="#94a3b8", linestyle=":", linewidth=1)
         axes.set(xlabel="p_fake", ylabel="share of fakes", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
+        axes.legend(frameon=False, fontsize=8)
+
+    return draw(content)
+
+
+def risk_against_coverage(scores: pd.DataFrame) -> str:
+    """Return the SVG of the share of errors among the files whose p_fake is furthest from 0.5, by the share of files.
+
+    A dot has the coverage and risk of an evaluation's verdicts, if it has any (El-Yaniv and Wiener 2010).
+    """
+
+    def content(axes: Axes) -> None:
+        for colour, (name, rows) in zip(COLOURS * 9, scores.groupby("evaluation", sort=False), strict=False):
+            ordered = rows.iloc[np.argsort(-(rows["p_fake"] - 0.5).abs().to_numpy(), kind="stable")]
+            wrong = (ordered["p_fake"] >= 0.5) != (ordered["label"] == FAKE)
+            files = np.arange(1, len(rows) + 1)
+            axes.plot(files / len(rows), wrong.cumsum() / files, color=colour, label=name)
+            firm = rows[rows["verdict"] != Verdict.UNCERTAIN]
+            if len(firm):
+                errors = (firm["verdict"] == Verdict.LIKELY_SYNTHETIC) != (firm["label"] == FAKE)
+                axes.plot(len(firm) / len(rows), errors.mean(), color=colour, marker="o")
+        axes.set(xlabel="coverage: share of files judged", ylabel="risk: share of these that are wrong")
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, None))
         axes.legend(frameon=False, fontsize=8)
 
     return draw(content)

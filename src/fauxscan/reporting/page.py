@@ -14,7 +14,8 @@ COLUMNS = (
     "evaluation", "model", "trained_on", "dataset", "unit", "degradation", "generator", "reals", "fakes", "sources",
     "majority", "accuracy", "accuracy_low", "accuracy_high", "even", "even_accuracy", "even_accuracy_low",
     "even_accuracy_high", "auc", "auc_low", "auc_high", "average_precision", "balanced_accuracy",
-    "false_positive_rate", "true_positive_rate", "brier", "calibration_error", "confidence", "model_digest",
+    "false_positive_rate", "true_positive_rate", "brier", "calibration_error",
+    "coverage", "coverage_low", "coverage_high", "risk", "risk_low", "risk_high", "confidence", "model_digest",
 )  # fmt: skip
 
 
@@ -35,6 +36,7 @@ def write(evaluations: Path, names: Sequence[str], confidence: float, out: Path)
             "AUC by generator": drawing.by_generator(figures),
             "AUC after degradation": drawing.by_degradation(figures),
             "Calibration: share of fakes by p_fake": drawing.reliability(clean),
+            "Risk against coverage": drawing.risk_against_coverage(clean),
         },
     )
     (out / PAGE).write_text(page, encoding="utf-8")

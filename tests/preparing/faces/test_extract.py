@@ -511,4 +511,3 @@ def test_images_re_encoded_at_random_are_drawn_by_the_seed(tmp_path: Path, setti
         assert made["width"].nunique() > 3 and made["jpeg_tables"].nunique() > 3
         found[seed] = seen["image"].tolist()
     assert found[1] != found[2], "another seed extracts the faces again"
-
