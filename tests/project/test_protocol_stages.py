@@ -22,8 +22,8 @@ def test_a_protocol_waits_for_its_mixture_and_backbone_and_heads_do_not_touch_fe
     params.validate(tmp_path / "params.yaml")
     Repo.init(str(tmp_path), no_scm=True).close()
     with Repo(str(tmp_path)) as repo:
-        stages = {stage.addressing: stage for stage in repo.index.stages}
-        waits_for = {name: {one.addressing for one in repo.index.graph.successors(stages[name])} for name in stages}
+        stages = {stage.name: stage for stage in repo.index.stages}
+        waits_for = {name: {one.name for one in repo.index.graph.successors(stages[name])} for name in stages}
     assert waits_for["features@demo"] >= {"mixture@head", "weights@clip_vit_b16"}
     assert waits_for["protocol@demo"] == {"features@demo"}
     watched = {name: {key for dep in stages[name].deps for key in getattr(dep, "params", ())} for name in stages}
