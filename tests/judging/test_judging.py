@@ -92,6 +92,25 @@ def test_the_interval_counts_sources_and_not_frames(rng: np.random.Generator, se
     assert width["frame"] == pytest.approx(width["source"], rel=0.05)
 
 
+def test_cllr_is_that_of_a_hand_computed_example() -> None:
+    scored = metrics.Scored(np.array([1, 1, 0, 0]), np.array([0.5, 0.8, 0.2, 0.75]), np.arange(4))
+    # fakes cost 1 and log2(1.25) bits, reals log2(1.25) and 2; each class counts by its mean
+    by_hand = ((1 + math.log2(1.25)) / 2 + (math.log2(1.25) + 2) / 2) / 2
+    drawn = np.array([[1.0, 1, 1, 1], [2, 0, 1, 0], [1, 1, 0, 0]])
+    found = metrics.cllr(scored, drawn)
+    assert found[0] == pytest.approx(by_hand) and found[1] == pytest.approx((1 + math.log2(1.25)) / 2)
+    assert np.isnan(found[2]), "without reals there is no cost of reals"
+    sure = metrics.Scored(np.array([1, 0]), np.array([1.0, 1.0]), np.arange(2))
+    assert metrics.cllr(sure, np.ones((1, 2)))[0] == pytest.approx(53 / 2), "no float64 is nearer to 1"
+
+
+def test_a_balanced_calibration_error_hears_the_smaller_class() -> None:
+    p_fake = np.concatenate([np.full(90, 0.1), np.full(10, 0.1)])
+    scored = metrics.Scored(np.repeat([0, 1], [90, 10]), p_fake, np.arange(100))
+    assert metrics.calibration_error(scored) == pytest.approx(0.0)
+    assert metrics.calibration_error(scored, balanced=True) == pytest.approx(0.4)
+
+
 def test_calibration_error_is_zero_for_truth_and_large_for_boasting(rng: np.random.Generator) -> None:
     p_fake = rng.random(50_000)
     labels = (rng.random(50_000) < p_fake).astype(np.int64)

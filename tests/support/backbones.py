@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from fauxscan import disk
+from fauxscan.backbones import cards, store
 from fauxscan.records import Archive, BackboneCard
 
 WIDTH, BLOCKS, SIDE, PATCH, HEADS = 32, 3, 32, 8, 4
@@ -67,6 +69,17 @@ def write_onnx(file: Path, values: dict[str, np.ndarray]) -> dict[str, np.ndarra
     graph = helper.make_graph(nodes, "tiny", [image], [out], constants)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), file)
     return rounded
+
+
+def use(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a tiny backbone, which `home` keeps, in place of CLIP's."""
+    if not (home / NAME).is_file():
+        write_onnx(home / NAME, arrays())
+    monkeypatch.setattr(cards, "get", lambda name: card_of(home / NAME))
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    if not store.root().is_dir():
+        store.fetch("clip", home / NAME)
 
 
 def card_of(file: Path) -> BackboneCard:

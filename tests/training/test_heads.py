@@ -9,7 +9,7 @@ from support.preparing import mix, shard_bright_fakes
 
 import fauxscan
 from fauxscan import models
-from fauxscan.backbones import cards, store
+from fauxscan.backbones import store
 from fauxscan.backbones.runner import Runner
 from fauxscan.judging import publishing, scoring
 from fauxscan.params import ModelParams, Params
@@ -24,19 +24,13 @@ HEAD = {"blocks": tiny.BLOCKS, "width": tiny.WIDTH, "first": 1, "hidden": 16, "i
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a tiny backbone in place of CLIP's, and shards of 120 pictures whose fakes are brighter."""
-    folder = tmp_path_factory.mktemp("heads")
-    tiny.write_onnx(folder / tiny.NAME, tiny.arrays())
-    return folder
+    """A folder for a tiny backbone in place of CLIP's, and for shards of 120 pictures whose fakes are brighter."""
+    return tmp_path_factory.mktemp("heads")
 
 
 @pytest.fixture(autouse=True)
 def backbone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cards, "get", lambda name: tiny.card_of(home / tiny.NAME))
-    monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
-    if not store.root().is_dir():
-        store.fetch("clip", home / tiny.NAME)
+    tiny.use(home, monkeypatch)
 
 
 @pytest.fixture
