@@ -120,7 +120,7 @@ def test_auto_takes_what_a_scan_takes(tmp_path: Path, settings: Params) -> None:
     examples = [Example(name, REAL, name) for name in ("photo.png", "crop.png")]
     made, seen = made_faces(tmp_path, examples, "auto", settings)
     of = made.set_index("path")["sha256"].to_dict()
-    images = {sha256: codec.decode(image, "png", 1 << 20) for sha256, image in zip(seen["sha256"], seen["image"])}
+    images = {row["sha256"]: codec.decode(row["image"], "png", 1 << 20) for row in seen.to_dict("records")}
     assert set(seen["view"]) == {View.FACE} and len(seen) == 2
     np.testing.assert_array_equal(images[of["crop.png"]], crop)
     assert images[of["photo.png"]].shape == (settings.faces.size, settings.faces.size, 3)
