@@ -38,7 +38,7 @@ class FrameFaces:
         """
         if self.time_s is not None or not self.faces:
             return False
-        return align.crop_side(self.faces[0].landmarks, margin) > min(self.image.shape[:2])
+        return bool(align.crop_side(self.faces[0].landmarks, margin) > min(self.image.shape[:2]))
 
 
 def decode_media(

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from fauxscan.judging import calibration, metrics
+from fauxscan.judging import groups, metrics
 from fauxscan.judging.metrics import Scored
 from fauxscan.params import EvaluateParams
 from fauxscan.protocol.folds import Fold
@@ -44,7 +44,7 @@ def _of_tier(
     media: pd.DataFrame, fold: Fold, rates: tuple[float, ...], params: EvaluateParams, seed: int
 ) -> Iterator[Row]:
     limits = media.loc[fold.for_thresholds(media), "p_fake"].to_numpy(np.float64)
-    thresholds = {rate: calibration.upper_threshold(limits, rate) for rate in rates}
+    thresholds = {rate: groups.upper_threshold(limits, rate) for rate in rates}
     unseen = media[media["unseen"]]
     fakes, reals = unseen[unseen["label"] == FAKE], unseen[unseen["label"] == REAL]
     for generator, own in fakes.groupby("generator", sort=True):
