@@ -178,7 +178,7 @@ class HeadScorer:
     def __init__(self, model: Model) -> None:
         used = model.card.backbone
         assert used is not None  # HeadScorer is for heads alone
-        self._runner, self._head = runner.for_training(used.name, used.digest), model.network
+        self._runner, self._head = runner.for_calibration(used.name, used.digest), model.network
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the logits (n,) of images (n, size, size, 3)."""

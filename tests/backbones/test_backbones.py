@@ -159,8 +159,8 @@ def test_each_image_goes_through_the_backbone_once(published: Path, monkeypatch:
 
 def test_features_outlast_the_process(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed, images = store.fetch("clip", published), pictures(5)
-    first = Runner(installed, "float32", remembered.OnDisk.of(installed)).features(images)
-    later = Runner(installed, "float32", remembered.OnDisk.of(installed))
+    first = Runner(installed, "float32", remembered.OnDisk.of(installed, "float32")).features(images)
+    later = Runner(installed, "float32", remembered.OnDisk.of(installed, "float32"))
     monkeypatch.setattr(later, "_compute", None)  # nothing is computed again
     np.testing.assert_array_equal(later.features(images), first)
 
@@ -171,7 +171,7 @@ def test_without_a_cache_features_are_kept_in_memory(
     installed = store.fetch("clip", published)
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert isinstance(remembered.OnDisk.of(installed), remembered.InMemory)
+    assert isinstance(remembered.OnDisk.of(installed, "float32"), remembered.InMemory)
     assert "Features are not kept" in caplog.text and "XDG_CACHE_HOME" in caplog.text
 
 

@@ -25,14 +25,14 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_network_is_fetched_listed_and_removed(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["models", "list"]) == 0
-    assert "clip: a tiny tower is not on this machine; fetch it once with `fauxscan models fetch clip`" in (
+    assert "clip shared network no: a tiny tower is not on this machine; fetch it once with `fauxscan models fetch" in (
         " ".join(capsys.readouterr().out.split())
     )
     assert cli.run(["models", "fetch", "clip", "--from", str(published)]) == 0
     said = capsys.readouterr().out
     assert f"a tiny tower is in {store.root() / 'clip'}" in said and "Licence: none" in said
     assert cli.run(["models", "list"]) == 0
-    assert capsys.readouterr().out == f"clip: {store.root() / 'clip'}\n"
+    assert f"clip shared network {store.root() / 'clip'}" in " ".join(capsys.readouterr().out.split())
     assert cli.run(["models", "remove", "clip"]) == 0 and not (store.root() / "clip").exists()
 
 

@@ -50,13 +50,13 @@ class OnDisk:
         self._database.execute(CREATE)
 
     @classmethod
-    def of(cls, installed: Installed) -> "OnDisk | InMemory":
+    def of(cls, installed: Installed, precision: str) -> "OnDisk | InMemory":
         """Return the features of a backbone in the user's cache, or in memory if that cannot be written."""
         import platformdirs
 
         folder = platformdirs.user_cache_path("fauxscan") / "features"
         try:
-            return cls(folder / f"{installed.digest[:16]}.sqlite", (installed.card.blocks, installed.card.width))
+            return cls(folder / f"{installed.digest[:16]}-{precision}.sqlite", (installed.card.blocks, installed.card.width))
         except (OSError, sqlite3.Error) as error:
             log.warning(NO_CACHE, folder, error)
             return InMemory()

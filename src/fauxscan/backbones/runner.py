@@ -74,8 +74,16 @@ def for_scans(name: str, digest: str, precision: str) -> Runner:
 
 
 def for_training(name: str, digest: str | None = None) -> Runner:
-    """Return a backbone that keeps all its features in the user's cache. Raise ModelError."""
-    return _for_training(find(name, digest))
+    """Return a backbone that keeps all its features in the user's cache. Raise ModelError.
+
+    It computes in bfloat16 where the processor does: 1.8 times as fast, with a cosine of 0.9999 to float32.
+    """
+    return _keeping_all(find(name, digest), _fastest())
+
+
+def for_calibration(name: str, digest: str) -> Runner:
+    """Return a backbone with the features that scans compute, and which keeps all of them too. Raise ModelError."""
+    return _keeping_all(find(name, digest), "float32")
 
 
 @lru_cache(1)
@@ -83,13 +91,12 @@ def _for_scans(installed: Installed, precision: str) -> Runner:
     return Runner(installed, precision, InMemory())
 
 
-@lru_cache(1)
-def _for_training(installed: Installed) -> Runner:
-    return Runner(installed, _fastest(), OnDisk.of(installed))
+@lru_cache(2)
+def _keeping_all(installed: Installed, precision: str) -> Runner:
+    return Runner(installed, precision, OnDisk.of(installed, precision))
 
 
 def _fastest() -> str:
-    """Return bfloat16 where the processor computes in it: 1.8 times as fast, and a cosine of 0.9999 to float32."""
     import openvino
 
     return "bfloat16" if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "float32"
