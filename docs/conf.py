@@ -24,7 +24,7 @@ templates_path = ["templates"]
 CONTENTS = {
     "README": [
         "docs/scanning", "docs/reading", "docs/python", "docs/operating", "docs/scaling", "docs/security",
-        "docs/datasets", "docs/detectors", "docs/calibration", "docs/results", "docs/benchmarks",
+        "docs/datasets", "docs/detectors", "docs/calibration", "docs/protocol", "docs/results", "docs/benchmarks",
         "docs/mesonet_package", "docs/glossary", "docs/decisions/README", "CONTRIBUTING", "CHANGELOG",
     ],
     "docs/decisions/README": ["*"],

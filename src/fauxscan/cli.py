@@ -27,7 +27,7 @@ PANELS = {
     "Train and evaluate": (
         training.train, training.calibrate, training.predict, experiments.audit, experiments.preset,
         experiments.validate,
-        experiments.import_weights, reports.results,
+        experiments.import_weights, reports.results, reports.protocol,
     ),
 }  # fmt: skip
 app = typer.Typer(

@@ -268,3 +268,57 @@ def test_every_stage_and_make_repro_begin_with_the_check(tmp_path: Path) -> None
         check=True,
     )
     assert recipe.stdout.splitlines() == ["fauxscan validate", "dvc repro", "fauxscan results"]
+
+
+# === Protocols ===
+
+HEAD = ("models:\n", "models:\n  head: {detector: clip_vit_b16, dataset: demo, weights: scratch}\n")
+TIERS = "tiers: [native, web, hard]"
+
+
+def protocol(text: str) -> tuple[str, str]:
+    """Return the change that declares a protocol."""
+    return "protocols: {}", f"protocols:\n  faces: {text}"
+
+
+def test_a_protocol_needs_no_more_than_a_model_with_a_backbone_and_heads(tmp_path: Path) -> None:
+    declared = protocol(f"{{model: head, heads: {{default: {{}}, small: {{options: {{hidden: 64}}}}}}, {TIERS}}}")
+    found = params.validate(write(tmp_path, HEAD, declared)).protocol("faces")
+    assert found.heads["small"].options == {"hidden": 64} and found.false_positive_rates == (0.01, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("{model: hed, heads: {default: {}}, T}", "protocols.faces.model: unknown model 'hed': did you mean 'head'?"),
+        (
+            "{model: meso4, heads: {default: {}}, T}",
+            "protocols.faces.model: meso4 has no frozen backbone, whose features a protocol computes once. Choose a"
+            " model that has one: head",
+        ),
+        (
+            "{model: head, heads: {small: {options: {hiden: 64}}}, T}",
+            "protocols.faces.heads.small.options: unknown option of clip_vit_b16 'hiden': did you mean 'hidden'?",
+        ),
+        ("{model: head, heads: {a.b: {}}, T}", "protocols.faces.heads.a.b: a name has only letters, digits, _ and -"),
+        ("{model: head, heads: {}, T}", "protocols.faces.heads: Dictionary should have at least 1 item"),
+        (
+            "{model: head, heads: {long: {recipe: {epoch: 9}}}, T}",
+            "protocols.faces.heads.long.recipe: epoch: unknown key 'epoch': did you mean 'epochs'?",
+        ),
+        (
+            "{model: head, heads: {a: {recipe: {augmentation: {}}}}, T}",
+            "protocols.faces.heads.a.recipe: augmentation: all heads learn from the same features; set it in the model",
+        ),
+        ("{model: head, heads: {a: {}}}", "protocols.faces.tiers: is missing; the pipeline needs it, such as `tiers"),
+        ("{model: head, heads: {a: {}}, tiers: [web]}", "protocols.faces.tiers: add native: epoch and temperature are"),
+        ("{model: head, heads: {a: {}}, tiers: [native, native]}", "protocols.faces.tiers: a value is there twice"),
+        (
+            "{model: head, heads: {a: {}}, T, false_positive_rates: [5]}",
+            "protocols.faces.false_positive_rates: a rate is a share of reals: above 0 and below 1",
+        ),
+    ],
+)  # fmt: skip
+def test_a_wrong_protocol_is_refused(tmp_path: Path, text: str, fault: str) -> None:
+    found = faults(write(tmp_path, HEAD, protocol(text.replace("T}", f"{TIERS}}}").replace("T,", f"{TIERS},"))))
+    assert any(line.startswith(fault) for line in found), found

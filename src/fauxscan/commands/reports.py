@@ -75,6 +75,18 @@ Reports = Annotated[
         help="Folder written by the stage `report` of the pipeline. Default: reports.",
     ),
 ]
+ProtocolName = Annotated[
+    str, typer.Argument(metavar="NAME", show_default=False, help="Name of the protocol, as in params.yaml.")
+]
+Protocols = Annotated[
+    Path,
+    typer.Option(
+        "--protocols",
+        metavar="FOLDER",
+        show_default=False,
+        help="Folder in which the stage `protocol` of the pipeline writes. Default: protocols.",
+    ),
+]
 Rows = Iterable[dict[str, Any]]
 HISTORY_COLUMNS = ("run_id", "started_at", "root", "path", "change", "status", "verdict", "p_fake", "detail")
 # The columns of `history` that are kept first if a terminal is too narrow for all.
@@ -219,3 +231,10 @@ def results(reports: Reports = Path("reports")) -> None:
     from fauxscan.reporting import terminal
 
     terminal.show(Console(), reports)
+
+
+def protocol(name: ProtocolName, protocols: Protocols = Path("protocols")) -> None:
+    """Show how well the heads of a protocol recognise generators that they never saw, as tables in Markdown."""
+    from fauxscan.reporting import protocols as of_protocols
+
+    typer.echo(of_protocols.markdown(protocols, name), nl=False)

@@ -27,28 +27,29 @@ def markdown(protocols: Path, name: str) -> str:
 
 
 def _of_head(rows: pd.DataFrame) -> Iterator[str]:
-    """Yield headings and tables, in which several seeds are averaged."""
-    of_all = rows[rows["dataset"] == ""]
-    own = rows[rows["dataset"] != ""]
-    within = rows[(rows["left_out"] == "") & (rows["tier"] == "native")]
-    yield "AUC beside all unseen reals, with its interval:"
-    yield _matrix(of_all[of_all["figure"] == "auc"], "generator", within[within["dataset"] == ""])
-    yield "AUC beside the reals of the same dataset:"
-    yield _matrix(own[own["figure"] == "auc"], "generator", within[within["dataset"] != ""])
+    """Yield a title and a table for each figure that the head has. Several seeds are averaged."""
+    auc, whole = rows["figure"] == "auc", rows["dataset"] == ""
+    yield from _titled("AUC beside all unseen reals, with its interval:", rows[auc & whole])
+    yield from _titled("AUC beside the reals of the same dataset:", rows[auc & ~whole])
     for figure in (name for name in rows["figure"].unique() if name.startswith(FOUND)):
         rate = float(figure.removeprefix(FOUND))
-        yield f"Share of fakes found, at {rate:.3g} false positives among the reals of other datasets:"
-        yield _matrix(of_all[of_all["figure"] == figure], "generator", within)
-        yield "False positives that this threshold gives on the reals that were left out:"
-        yield _matrix(rows[rows["figure"] == f"{ERRED}{rate:g}"], "dataset", within, worst="max")
+        title = f"Share of fakes found, at {rate:.3g} false positives among the reals of other datasets:"
+        yield from _titled(title, rows[rows["figure"] == figure])
+        title = "False positives that this threshold gives on the reals that were left out:"
+        yield from _titled(title, rows[rows["figure"] == f"{ERRED}{rate:g}"], "dataset", "max")
 
 
-def _matrix(rows: pd.DataFrame, by: str, within: pd.DataFrame, worst: str = "min") -> str:
+def _titled(title: str, rows: pd.DataFrame, by: str = "generator", worst: str = "min") -> Iterator[str]:
+    if (rows["left_out"] != "").any():
+        yield title
+        yield _matrix(rows, by, worst)
+
+
+def _matrix(rows: pd.DataFrame, by: str, worst: str) -> str:
     """Return one figure as a table: a row for each value of `by`, a column for each tier and in distribution."""
     left_out = rows[rows["left_out"] != ""]
-    same = within[within["figure"].isin(rows["figure"].unique())]
-    parts = [left_out, same.assign(tier=WITHIN)]
-    cells = pd.concat(parts).groupby([by, "tier"], sort=False)[["value", "low", "high"]].mean().unstack("tier")
+    within = rows[(rows["left_out"] == "") & (rows["tier"] == "native")].assign(tier=WITHIN)
+    cells = pd.concat([left_out, within]).groupby([by, "tier"])[["value", "low", "high"]].mean().unstack("tier")
     tiers = [*left_out["tier"].unique(), WITHIN]
     lines = [[by, *tiers], ["---"] * (len(tiers) + 1)]
     lines += [[str(name), *(_cell(row, tier) for tier in tiers)] for name, row in cells.sort_index().iterrows()]
