@@ -233,14 +233,21 @@ def read_card(folder: Path) -> ModelCard:
     """Return the card in `folder`. Raise ModelError if there is none or it is not one of ours."""
     file = folder / CARD
     if not file.is_file():
-        fault = f"the folder has no {CARD}" if folder.is_dir() else "there is no such folder"
-        raise ModelError(f"no model at {folder}: {fault}. Name the folder of a model; {how_to_get()}")
+        raise ModelError(f"no model at {folder}: {_fault(folder)}")
     try:
         return ModelCard.model_validate_json(file.read_text(encoding="utf-8"))
     except ValidationError as error:
         raise ModelError(
             f"{file} is not a model card of this version: {error.errors()[0]['msg']}; train the model again"
         ) from error
+
+
+def _fault(folder: Path) -> str:
+    """Return why there is no model at a path, and what to do."""
+    if folder.is_file():
+        return f"that is a file. Name its folder, {folder.parent}"
+    fault = f"the folder has no {CARD}" if folder.is_dir() else "there is no such folder"
+    return f"{fault}. Name the folder of a model; {how_to_get()}"
 
 
 def load(folder: Path) -> Model:

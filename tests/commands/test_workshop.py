@@ -239,6 +239,7 @@ def test_the_figure_has_both_parts(tmp_path: Path) -> None:
         (["--activation", "{leaky_relu"], "not a valid YAML value"),
         (["--activation", "{elu: 1}"], "leaky_relu: slope"),
         (["--real", "reals"], "labels name 'reals'"),
+        (["--real", "real", "--fake", "1"], "labels say"),
         (["--detector", "meso5"], "unknown detector 'meso5': did you mean 'meso4'"),
         (["--loss", "hinge"], "loss"),
         (["--validation", "1.5"], "validation"),
@@ -250,6 +251,8 @@ def test_wrong_use_says_what_to_do(
     arguments = ["train", str(tree(tmp_path / "faces", 0, 8)), *QUICK, *CLASSES, *change]
     assert cli.run([*arguments, "--out", str(tmp_path / "m"), *PARAMS]) == 3
     assert said in capsys.readouterr().err
+    if change[0] == "--real":
+        assert [path.name for path in tmp_path.iterdir()] == ["faces"], "labels are checked before any work"
 
 
 NO_KERAS = """

@@ -18,8 +18,8 @@ IN_SCRIPTS = re.compile(r"""["'`]((?:https?:)?//[^"'`\s]+)""")
 NAMES = {"http://www.w3.org/2000/svg"}  # the name of a vocabulary, which nothing requests
 
 
-def build(project: Path, site: Path) -> "subprocess.CompletedProcess[str]":
-    """Build the site of the pages in `project` with the command of the Makefile."""
+def commands(site: Path) -> list[str]:
+    """Return the commands of the Makefile that build the site and print the path of its first page."""
     planned = subprocess.run(
         ["make", "--no-print-directory", "--dry-run", "docs", f"SITE={site}"],
         cwd=ROOT,
@@ -27,7 +27,12 @@ def build(project: Path, site: Path) -> "subprocess.CompletedProcess[str]":
         text=True,
         check=True,
     )
-    _, *arguments = shlex.split(planned.stdout.splitlines()[-1])
+    return planned.stdout.splitlines()[-2:]
+
+
+def build(project: Path, site: Path) -> "subprocess.CompletedProcess[str]":
+    """Build the site of the pages in `project` with the command of the Makefile."""
+    _, *arguments = shlex.split(commands(site)[0])
     return subprocess.run([sys.executable, *arguments], cwd=project, capture_output=True, text=True, check=False)
 
 
@@ -77,7 +82,9 @@ def test_every_page_is_in_the_site(site: Path) -> None:
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
     assert len(pages) > 30
     assert [page for page in pages if not (site / page.relative_to(ROOT)).with_suffix(".html").is_file()] == []
-    assert "README.html" in (site / "index.html").read_text(encoding="utf-8")
+    printed = subprocess.run(commands(site)[1], shell=True, capture_output=True, text=True, check=True).stdout
+    first = printed.removeprefix("Wrote ").removesuffix("\n")
+    assert "README.html" in Path(first).read_text(encoding="utf-8")
 
 
 def test_the_site_requests_only_its_own_files(site: Path) -> None:

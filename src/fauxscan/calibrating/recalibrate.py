@@ -28,6 +28,11 @@ from fauxscan.scanning.settings import Settings
 
 log = logging.getLogger(__name__)
 TREE = "."  # names the whole tree among labelled folders
+FEW_SOURCES = (
+    "the {files} {kind} in {tree} are {sources}. Files in one subfolder of a labelled folder count as one source, as do"
+    " those that look nearly the same. If the files are independent, name the subfolder itself, or put them directly"
+    " into the labelled folder; if their names say which belong together, use --source"
+)
 
 
 @dataclass(frozen=True)
@@ -107,8 +112,22 @@ def _judge(model: Path, labelled: LabelledFiles, params: Params, faces: Framing)
     """Return the table of a calibration, with the logits that a scan gives; null for files that cannot be judged."""
     chosen = settings.read(params, (model,), faces, cards_alone=True)
     table = labelled.sources(params)
+    _check_sources(table, labelled.tree)
     files = [labelled.tree / path for path in table.pop("path")]
     return table.assign(logit=_logits(files, chosen, backends.load), shifted=_logits(files, chosen, _load_shifted))
+
+
+def _check_sources(table: pd.DataFrame, tree: Path) -> None:
+    """Say how to lay files out if many files of a class are too few sources. Raise UserError if they are only one."""
+    for label, kind in ((REAL, "reals"), (FAKE, "fakes")):
+        of_class = table[table["label"] == label]
+        files, sources = len(of_class), of_class["source"].nunique()
+        counted = "only one source" if sources == 1 else f"only {sources} sources"
+        told = FEW_SOURCES.format(files=files, kind=kind, tree=tree, sources=counted)
+        if sources == 1 < files:
+            raise UserError(f"{told}. Nothing was written")
+        if sources < ensemble.MIN_SOURCES <= files:
+            log.warning("Few sources: %s.", told)
 
 
 def _load_shifted(chosen: Settings) -> Ensemble:
