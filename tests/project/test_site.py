@@ -123,11 +123,13 @@ def test_links_of_the_site_lead_to_its_files(site: Path) -> None:
 
 def test_broken_links_and_anchors_fail_the_build(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "docs", tmp_path / "project" / "docs")
-    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"):
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
         shutil.copy(ROOT / name, tmp_path / "project")
+    for file in (tmp_path / "project").rglob("*.md"):
+        file.write_text("# Page\n", encoding="utf-8")  # so that the build takes seconds, and nothing else is wrong
     page = tmp_path / "project" / "docs" / "security.md"
     page.write_text("# Page\n\n[file](nowhere.md) [anchor](scanning.md#nowhere)\n", encoding="utf-8")
     done = build(tmp_path / "project", tmp_path / "site")
-    assert done.returncode == 1
+    assert done.returncode == 1 and done.stderr.count("WARNING: ") == 2, done.stderr
     assert "cross-reference target not found: 'nowhere.md'" in done.stderr
     assert "local id not found in doc 'docs/scanning': 'nowhere'" in done.stderr
