@@ -239,7 +239,6 @@ def test_the_figure_has_both_parts(tmp_path: Path) -> None:
         (["--activation", "{leaky_relu"], "not a valid YAML value"),
         (["--activation", "{elu: 1}"], "leaky_relu: slope"),
         (["--real", "reals"], "labels name 'reals'"),
-        (["--real", "real", "--fake", "1"], "labels say"),
         (["--detector", "meso5"], "unknown detector 'meso5': did you mean 'meso4'"),
         (["--loss", "hinge"], "loss"),
         (["--validation", "1.5"], "validation"),

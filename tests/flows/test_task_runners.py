@@ -134,7 +134,10 @@ def test_processes_of_this_machine_are_a_cluster_too(
     assert scan(home, "two", tiny_models, cluster=2) == alone
 
 
-def test_a_scheduler_that_does_not_respond_is_an_error(home: Path, tiny_models: list[Path]) -> None:
+def test_a_scheduler_that_does_not_respond_is_an_error(
+    home: Path, tiny_models: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_runners, "CONNECT_TIMEOUT", "1s")
     with pytest.raises(UserError, match=r"no Dask scheduler responds at tcp://127.0.0.1:9"):
         scan(home, "none", tiny_models, cluster="tcp://127.0.0.1:9")
 
