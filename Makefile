@@ -26,7 +26,8 @@ setup-extras: .venv/$(DEVICE).txt .venv/extras.txt ## add what reads HEIC, s3://
 repro: setup ## check params.yaml, run the pipeline (dvc repro) and print what came out
 	fauxscan validate
 	dvc repro
-	fauxscan results
+	@printf '\nThe hints of DVC above are optional. The figures:\n\n'
+	@fauxscan results
 
 serve: setup ## run the schedules of prefect.yaml on this machine, with a page to watch them (PORT=4200)
 	python -m flows.serve --port $(PORT)
@@ -50,6 +51,7 @@ check: setup-dev ## lint, format, types, and which part imports which
 
 docs: setup-dev ## build the documentation as a site that needs no network: site/index.html
 	python -m sphinx --quiet --nitpicky --fail-on-warning --keep-going -d $(SITE)/.doctrees -c docs . $(SITE)
+	@echo "Wrote $(abspath $(SITE))/index.html"
 
 COMPILE := uv pip compile -q --universal --generate-hashes
 PIPELINE := --extra pipeline --extra flows

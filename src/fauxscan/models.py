@@ -246,8 +246,7 @@ def read_card(folder: Path) -> ModelCard:
     """Return the card in `folder`. Raise ModelError if there is none or it is not one of ours."""
     file = folder / CARD
     if not file.is_file():
-        fault = f"the folder has no {CARD}" if folder.is_dir() else "there is no such folder"
-        raise DamagedModelError(f"no model at {folder}: {fault}", f"name the folder of a model: {how_to_get()}")
+        raise DamagedModelError(*_missing(folder))
     try:
         return ModelCard.model_validate_json(file.read_bytes())
     except ValidationError as error:
@@ -259,6 +258,14 @@ def card_fault(error: ValidationError) -> str:
     """Return the first fault of a card: what is wrong, and with which of its keys."""
     first = error.errors()[0]
     return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
+
+
+def _missing(folder: Path) -> tuple[str, str]:
+    """Return why there is no model at a path, and what to do."""
+    if folder.is_file():
+        return f"no model at {folder}: that is a file", f"name its folder, {folder.parent}"
+    fault = f"the folder has no {CARD}" if folder.is_dir() else "there is no such folder"
+    return f"no model at {folder}: {fault}", f"name the folder of a model: {how_to_get()}"
 
 
 def load(folder: Path) -> Model:

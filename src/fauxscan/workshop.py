@@ -82,7 +82,7 @@ def train(
     and to the file `plot` (.png or .svg), if they are given. Raise UserError for wrong arguments, unsuitable data or a
     failed audit.
     """
-    _check_folders(tree, out)
+    _check_folders(tree, labels, out)
     model = _model(detector, tree.name, options or {}, recipe or {}, detector if imagenet else SCRATCH)
     _check(labels, model, plot)
     run = Run.of(tree, labels, out, model, faces, params)
@@ -108,11 +108,12 @@ def _model(
         raise UserError("; ".join(faults(error, ModelParams))) from error
 
 
-def _check_folders(tree: Path, out: Path) -> None:
-    """Raise UserError if the model folder exists, or the folder of images does not."""
+def _check_folders(tree: Path, labels: Mapping[str, str], out: Path) -> None:
+    """Raise UserError if the model folder exists, or a folder of images does not or has no label."""
     models.refuse_existing(out)
     if not tree.is_dir():
         raise UserError(f"there is no folder {tree}")
+    datasets.get("folder").check(tree, dict(labels))
 
 
 def _check(labels: Mapping[str, str], model: ModelParams, plot: Path | None) -> None:

@@ -193,6 +193,23 @@ def test_a_model_that_still_knows_too_little_says_so(
     assert said.startswith("Every verdict of m is `uncertain`: calibrated on 6 sources of reals, but 20 are required.")
 
 
+def test_one_subfolder_is_refused_and_few_are_warned_of_before_anything_is_written(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    photos, model = tmp_path / "photos", str(home / "imported")
+    shutil.copytree(home / "files" / "camera", photos / "2024")
+    assert run(home, model, "--reals", str(photos), "--out", str(tmp_path / "m")) == 3
+    said = capsys.readouterr().err
+    assert f"the {REALS + 1} reals in {photos} are only one source" in said and "name the subfolder itself" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+    (photos / "2025").mkdir()
+    for n in range(1, 12):
+        (photos / "2024" / f"{n}.png").rename(photos / "2025" / f"{n}.png")
+    assert run(home, model, "--reals", str(photos), "--out", str(tmp_path / "m")) == 0
+    (told,) = [record.getMessage() for record in caplog.records if record.getMessage().startswith("Few sources")]
+    assert " are only 2 sources. Files in one subfolder" in told
+
+
 def test_without_out_the_users_own_file_is_written_and_used(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -210,7 +227,9 @@ def test_without_out_the_users_own_file_is_written_and_used(
     assert [path.name for path in file.parent.iterdir()] == [file.name], "written whole, with nothing beside it"
     chosen = settings.read(tiny_params(), [model])
     assert run(home, str(model), *files, "--out", str(tmp_path / "copy")) == 0
-    assert f"{file} takes precedence over it, because" in capsys.readouterr().out
+    written, told, *_ = capsys.readouterr().out.partition("Wrote ")[2].splitlines()
+    assert written == str(tmp_path / "copy")
+    assert told.startswith(f"Not in use yet: your own calibration {file} takes precedence over it, because")
     assert chosen.cards[0].calibration == calibration_of(tmp_path / "copy")[1]
     told = json.loads(file.read_text(encoding="utf-8"))
     assert (told["model"], told["made_from"]) == ("imported", str(home / "files"))

@@ -95,6 +95,10 @@ def test_all_well_is_zero(home: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (["latest", "--results", "r", "--status", "ok,noface"], "--status: unknown status 'noface': did you mean 'no_"),
         (["latest", "--results", "r", "--verdict", "fake"], "Invalid value for '--verdict': 'fake' is not one of"),
         (["latest", "--results", "nowhere"], "no results at nowhere"),
+        (
+            ["scan", "in", "--results", "r", "--models", "models/faces/card.json"],
+            "is a file. Name its folder, models/faces",
+        ),
         (["scam"], "scam"),
     ],
 )
@@ -144,6 +148,26 @@ def test_check_prints_verdicts_and_writes_nothing(home: Path, capsys: pytest.Cap
     assert "truncated" in printed
     assert "No such file or directory" in printed
     assert sorted(home.rglob("*")) == before
+
+
+def test_check_prints_the_columns_of_the_tables_as_csv_and_json(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["scan", "in", "--results", "results"]) == 2
+    scanned = {row["path"]: row for row in queries.latest(home / "results").to_pylist()}
+    capsys.readouterr()
+    assert cli.run(["check", "in/face.jpg", "in/cut.jpg", "--format", "json"]) == 2
+    face, cut = json.loads(capsys.readouterr().out)
+    assert (face["path"], cut["path"], cut["status"]) == ("in/face.jpg", "in/cut.jpg", "truncated")
+    assert set(face) < set(scanned["face.jpg"]) and face["faces"] == 1
+    assert face["p_fake"] == pytest.approx(scanned["face.jpg"]["p_fake"], abs=1e-5)
+    assert cli.run(["check", "in/face.jpg", "--format", "csv"]) == 0
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert list(row) == list(face) and row["verdict"] == face["verdict"]
+
+
+def test_without_a_command_the_commands_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == "" and all(f" {name} " in captured.out for name in ("scan", "latest", "train"))
 
 
 def test_check_judges_the_files_beside_a_folder(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

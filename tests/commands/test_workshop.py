@@ -250,6 +250,8 @@ def test_wrong_use_says_what_to_do(
     arguments = ["train", str(tree(tmp_path / "faces", 0, 8)), *QUICK, *CLASSES, *change]
     assert cli.run([*arguments, "--out", str(tmp_path / "m"), *PARAMS]) == 3
     assert said in capsys.readouterr().err
+    if change[0] == "--real":
+        assert [path.name for path in tmp_path.iterdir()] == ["faces"], "labels are checked before any work"
 
 
 NO_KERAS = """

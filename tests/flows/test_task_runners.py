@@ -28,14 +28,21 @@ pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.usefixtures("pref
 DASK = [sys.executable, "-m", "dask"]
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with parameters and a hundred images, four of them copies, and a broken image."""
+    folder = tmp_path_factory.mktemp("home")
     params = tiny_params(engine="openvino", batch_files=4, publish_every=8)
-    (tmp_path / "params.yaml").write_text(params.model_dump_json(), encoding="utf-8")
-    write_many(tmp_path / "in", 100)
-    (tmp_path / "in" / "broken.jpg").write_bytes(b"\xff\xd8\xff no more")
-    return tmp_path
+    (folder / "params.yaml").write_text(params.model_dump_json(), encoding="utf-8")
+    write_many(folder / "in", 100)
+    (folder / "in" / "broken.jpg").write_bytes(b"\xff\xd8\xff no more")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alone(home: Path, tiny_models: list[Path], prefect_server: None) -> tuple[pa.Table, pa.Table]:
+    """Return the sorted tables of a scan with threads, without a cluster."""
+    return scan(home, "alone", tiny_models)
 
 
 def scan(home: Path, results: str, models: list[Path], **more: Any) -> tuple[pa.Table, pa.Table]:
@@ -65,7 +72,7 @@ def running(*command: str) -> Iterator["subprocess.Popen[bytes]"]:
 
 @contextmanager
 def cluster(folder: Path, workers: int = 2) -> Iterator[tuple[str, list["subprocess.Popen[bytes]"]]]:
-    """Yield the address of a scheduler, and the processes of its workers."""
+    """Yield the address of a scheduler and the processes of its workers. No other cluster may have used `folder`."""
     scheduler_file = folder / "scheduler.json"
     with ExitStack() as stack:
         shared = ["--scheduler-file", str(scheduler_file), "--no-dashboard"]
@@ -79,16 +86,19 @@ def cluster(folder: Path, workers: int = 2) -> Iterator[tuple[str, list["subproc
         yield address, processes
 
 
-def test_a_cluster_gives_the_same_tables_as_threads(home: Path, tiny_models: list[Path]) -> None:
-    alone = scan(home, "alone", tiny_models)
-    with cluster(home) as (address, _):
+def test_a_cluster_gives_the_same_tables_as_threads(
+    home: Path, tmp_path: Path, tiny_models: list[Path], alone: tuple[pa.Table, pa.Table]
+) -> None:
+    with cluster(tmp_path) as (address, _):
         assert scan(home, "spread", tiny_models, cluster=address) == alone
         before = content(home / "spread")
         assert scan(home, "spread", tiny_models, cluster=address) == before  # nothing new
 
 
-def test_a_worker_killed_in_a_batch_costs_a_retry_and_no_file(home: Path, tiny_models: list[Path]) -> None:
-    with cluster(home) as (address, workers):
+def test_a_worker_killed_in_a_batch_costs_a_retry_and_no_file(
+    home: Path, tmp_path: Path, tiny_models: list[Path], alone: tuple[pa.Table, pa.Table]
+) -> None:
+    with cluster(tmp_path) as (address, workers):
         lost: list[Any] = []
         killer = threading.Thread(target=lambda: lost.extend(kill_in_a_batch(home, address, workers[0].pid)))
         killer.start()
@@ -98,7 +108,7 @@ def test_a_worker_killed_in_a_batch_costs_a_retry_and_no_file(home: Path, tiny_m
         assert workers[0].wait(5) == -signal.SIGKILL
         assert workers[1].poll() is None
     assert Counter(media["path"].to_pylist()) == Counter(os.listdir(home / "in"))
-    assert content(home / "killed") == scan(home, "alone", tiny_models)
+    assert content(home / "killed") == alone
     assert list((home / "killed" / "staging").iterdir()) == []
 
 
@@ -118,21 +128,27 @@ def kill_in_a_batch(home: Path, address: str, pid: int) -> list[Any]:
         return wait_until(batches_held, "the worker holds a batch")
 
 
-def test_processes_of_this_machine_are_a_cluster_too(home: Path, tiny_models: list[Path]) -> None:
-    assert scan(home, "two", tiny_models, cluster=2) == scan(home, "alone", tiny_models)
+def test_processes_of_this_machine_are_a_cluster_too(
+    home: Path, tiny_models: list[Path], alone: tuple[pa.Table, pa.Table]
+) -> None:
+    assert scan(home, "two", tiny_models, cluster=2) == alone
 
 
-def test_a_scheduler_that_does_not_respond_is_an_error(home: Path, tiny_models: list[Path]) -> None:
+def test_a_scheduler_that_does_not_respond_is_an_error(
+    home: Path, tiny_models: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_runners, "CONNECT_TIMEOUT", "1s")
     with pytest.raises(UserError, match=r"no Dask scheduler responds at tcp://127.0.0.1:9"):
         scan(home, "none", tiny_models, cluster="tcp://127.0.0.1:9")
 
 
 def test_a_cluster_that_loses_all_workers_ends_the_scan(
-    home: Path, tiny_models: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+    home: Path, tmp_path: Path, tiny_models: list[Path], alone: tuple[pa.Table, pa.Table],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     monkeypatch.setattr(task_runners, "POLL_S", 0.5)
     monkeypatch.setattr(task_runners, "NO_WORKERS_S", 2.0)
-    with cluster(home, workers=1) as (address, (worker,)):
+    with cluster(tmp_path, workers=1) as (address, (worker,)):
         killer = threading.Thread(
             target=lambda: (wait_until(lambda: decoders(worker.pid), "decoders run"), worker.kill())
         )
@@ -140,7 +156,7 @@ def test_a_cluster_that_loses_all_workers_ends_the_scan(
         with pytest.raises(UserError, match="the cluster has had no worker for 2 s"):
             scan(home, "ended", tiny_models, cluster=address)
         killer.join()
-    assert scan(home, "ended", tiny_models) == scan(home, "alone", tiny_models)
+    assert scan(home, "ended", tiny_models) == alone
 
 
 def decoders(pid: int) -> list[str]:

@@ -176,7 +176,7 @@ def test_a_copy_elsewhere_is_judged_by_its_hash_and_what_is_new_is_read(tmp_path
     (root / "000.png").rename(root / "moved.png")
     write_clip(root / "new.mp4", frames=10)
     again = stub_engine(tmp_path / "models", only="wholes")
-    assert scan.scan(root, results, again).changes == {"rescored": 7, "moved": 1, "removed": 1, "new": 1}
+    assert scan.scan(root, results, again).changes == {"rescored": 7, "moved": 1, "new": 1}
     scores = parquet.read(results, schemas.SCORES).to_pylist()
     of_now = [(row["sha256"], row["frame"]) for row in scores if row["settings"] == again.settings.digest]
     assert len(of_now) == len(set(of_now)) and len({sha256 for sha256, _ in of_now}) == 4, "three images and the video"

@@ -56,7 +56,9 @@ class OnDisk:
 
         folder = platformdirs.user_cache_path("fauxscan") / "features"
         try:
-            return cls(folder / f"{installed.digest[:16]}-{precision}.sqlite", (installed.card.blocks, installed.card.width))
+            return cls(
+                folder / f"{installed.digest[:16]}-{precision}.sqlite", (installed.card.blocks, installed.card.width)
+            )
         except (OSError, sqlite3.Error) as error:
             log.warning(NO_CACHE, folder, error)
             return InMemory()

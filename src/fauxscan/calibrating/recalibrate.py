@@ -28,6 +28,11 @@ from fauxscan.scanning.settings import Settings
 
 log = logging.getLogger(__name__)
 TREE = "."  # names the whole tree among labelled folders
+FEW_SOURCES = (
+    "the {files} {kind} in {tree} are {sources}. Files in one subfolder of a labelled folder count as one source, as do"
+    " those that look nearly the same. If the files are independent, name the subfolder itself, or put them directly"
+    " into the labelled folder; if their names say which belong together, use --source"
+)
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,7 @@ def _judge(model: Path, labelled: LabelledFiles, params: Params, faces: Framing)
     """
     chosen = settings.read(params, (model,), faces, cards_alone=True)
     table = labelled.sources(params)
+    _check_sources(table, labelled.tree)
     paths = [PurePosixPath(path) for path in table.pop("path")]
     files = [labelled.tree / path for path in paths]
     judged: dict[str, Callable[[Settings], Ensemble]] = {"logit": backends.load, "shifted": _load_as(Shifted)}
@@ -118,6 +124,19 @@ def _judge(model: Path, labelled: LabelledFiles, params: Params, faces: Framing)
     collections = [path.parts[0] if len(path.parts) > 1 else "" for path in paths]
     logits = {name: _logits(files, chosen, load) for name, load in judged.items()}
     return table.assign(dataset=collections, **logits)
+
+
+def _check_sources(table: pd.DataFrame, tree: Path) -> None:
+    """Say how to lay files out if many files of a class are too few sources. Raise UserError if they are only one."""
+    for label, kind in ((REAL, "reals"), (FAKE, "fakes")):
+        of_class = table[table["label"] == label]
+        files, sources = len(of_class), of_class["source"].nunique()
+        counted = "only one source" if sources == 1 else f"only {sources} sources"
+        told = FEW_SOURCES.format(files=files, kind=kind, tree=tree, sources=counted)
+        if sources == 1 < files:
+            raise UserError(f"{told}. Nothing was written")
+        if sources < ensemble.MIN_SOURCES <= files:
+            log.warning("Few sources: %s.", told)
 
 
 def _load_as(changed: Callable[[Member], Member]) -> Callable[[Settings], Ensemble]:

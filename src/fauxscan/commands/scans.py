@@ -188,6 +188,7 @@ def _print(form: Format, row: Mapping[str, Any], print_text: Callable[[], None])
 
 def check(
     files: Files,
+    form: FormatOption = Format.TABLE,
     ignore: IgnoreOption = "",
     models: Models = None,
     faces: FacesOption = "auto",
@@ -200,5 +201,11 @@ def check(
 
     ignored = statuses("--ignore", ignore)
     outcomes = check_files(files, settings.read(load_params(params_file), models or (), faces))
-    scans.outcomes(Console(), files, outcomes)
+    rows = scans.outcome_rows(files, outcomes)
+    if form is Format.JSON:
+        sys.stdout.writelines(scans.json_lines(rows))
+    elif form is Format.CSV:
+        sys.stdout.writelines(scans.csv_lines(rows, scans.OUTCOME_COLUMNS))
+    else:
+        scans.outcomes(Console(), files, outcomes)
     raise typer.Exit(exit_code(Counter(outcome.status for outcome in outcomes), ignored))

@@ -108,11 +108,15 @@ def calibrate(
     done = recalibrate.recalibrate(model, out, settings, files, faces)
     for line in _calibration_lines(done):
         typer.echo(line)
-    typer.echo(f"Wrote {done.written}\nNext: fauxscan check FILE --models {out or model}")
+    typer.echo(f"Wrote {done.written}")
+    if out and (own := user_calibrations.overriding(out)):
+        typer.echo(
+            f"Not in use yet: your own calibration {own} takes precedence over it, because {out} is the same network."
+            f" Delete that file to use {out}."
+        )
+    typer.echo(f"Next: fauxscan check FILE --models {out or model}")
     if out is None:
         typer.echo(f"Delete {done.written} to use the calibration on the model's card again.")
-    elif own := user_calibrations.overriding(out):
-        typer.echo(f"{own} takes precedence over it, because {out} is the same network: delete that file to use {out}.")
 
 
 def _calibration_lines(done: "Recalibration") -> list[str]:

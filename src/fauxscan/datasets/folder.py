@@ -51,6 +51,12 @@ def examples(
         raise UserError(f"labels name folders of {kind}, but none of them has any file")
 
 
+def check(root: Path, labels: dict[str, str]) -> None:
+    """Raise UserError for labels or folders that are ambiguous, without listing the files."""
+    labelled = _checked_labels(root, labels)
+    _refuse_unlabelled_folders(root, labelled)
+
+
 def _files(root: Path, name: str) -> Iterator[Path]:
     """Yield the files below a folder, in order. Links to folders are not followed, with a warning."""
     for path in sorted((root / name).rglob("*")):

@@ -30,6 +30,7 @@ MORE_KNOWLEDGE = "Train it for longer, on more data or on data like the files it
 OTHER_RATES = (
     "Calibrate it for lower error rates, for which its thresholds lie further apart (`fauxscan calibrate --help`)."
 )
+DEMO = "trained on the built-in demo, so its verdicts would say nothing about your files"
 ENSEMBLE = ""  # stands for the ensemble itself among the names of its members
 
 
@@ -101,7 +102,7 @@ class JudgingRule:
         thresholds = self._thresholds(list(calibrated))
         p_fake = sigmoid(calibrate(joined, self.ensemble.calibration) if self.ensemble else joined)
         if any(card.trained_on.proof_of_machinery for card in self._cards.values()):
-            return Judgement(p_fake, Verdict.UNCERTAIN, "trained on the demo, which proves nothing but the machinery")
+            return Judgement(p_fake, Verdict.UNCERTAIN, DEMO)
         if thresholds is None:
             names = ", ".join(name for name in calibrated if self._cards[name].calibration is None)
             return Judgement(p_fake, Verdict.UNCERTAIN, f"not calibrated: {names} (see `fauxscan calibrate --help`)")

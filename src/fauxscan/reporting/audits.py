@@ -9,7 +9,7 @@ from fauxscan.reporting import scans
 
 
 def show(console: Console, audit: dict[str, Any], limit: float) -> None:
-    """Print the number of files in each split, leaks between splits, and the AUC of each file property."""
+    """Print the number of files in each split, leaks, and the AUC of each file property."""
     _print_files(console, audit)
     _print_leaks(console, audit)
     console.print()
@@ -20,19 +20,22 @@ def show(console: Console, audit: dict[str, Any], limit: float) -> None:
 
 
 def _print_files(console: Console, audit: dict[str, Any]) -> None:
-    files = ", ".join(f"{split} {count}" for split, count in audit["files"].items())
-    console.print(f"split by {audit['by']}: {files}; excluded {audit['excluded']}", soft_wrap=True)
+    kinds = {kind if audit["by"] else kind.rpartition("-")[2]: count for kind, count in audit["files"].items()}
+    files = ", ".join(f"{kind} {count}" for kind, count in kinds.items())
+    split = f"split by {audit['by']}" if audit["by"] else "no split"
+    console.print(f"{split}: {files}; excluded {audit['excluded']}", soft_wrap=True)
     near = f"{audit['near_duplicates']} pairs of near-duplicates"
     console.print(f"{audit['sources']} sources, {near}, {audit['groups']} groups kept together\n", soft_wrap=True)
 
 
 def _print_leaks(console: Console, audit: dict[str, Any]) -> None:
+    heading = "in several splits" if audit["by"] else "in both classes"
     rows = [
-        {"in several splits": kind.replace("_", " "), "leaks": audit["leaking"][kind], "examples": examples}
+        {heading: kind.replace("_", " "), "leaks": audit["leaking"][kind], "examples": examples}
         for kind, names in audit["leaks"].items()
         for examples in ["; ".join(names[:SHOWN]) or "-"]
     ]
-    scans.print_table(console, rows, ("in several splits", "leaks", "examples"))
+    scans.print_table(console, rows, (heading, "leaks", "examples"))
 
 
 def _print_shortcuts(console: Console, aucs: dict[str, float], limit: float) -> None:

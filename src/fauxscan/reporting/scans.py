@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
@@ -16,13 +17,14 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from fauxscan.reporting import fitting, wrapping
-from fauxscan.scanning.rows import Outcome, Row
+from fauxscan.scanning.rows import OUTCOME, Outcome, Row, name_columns
 
 if TYPE_CHECKING:  # `fauxscan latest` need not wait for decoders to load
     from fauxscan.scanning.dry_run import Forecast
     from fauxscan.scanning.scan import Summary
     from fauxscan.scanning.settings import Settings
 
+OUTCOME_COLUMNS = ("path", "path_bytes", *OUTCOME)
 FILE_COLUMNS = ("path", "verdict", "p_fake", "status", "detail")
 MODEL_COLUMNS = (
     "model", "digest", "root", "files", "measured on", "AUC", "accuracy", "false alarms", "detected", "revision",
@@ -90,6 +92,12 @@ def outcomes(console: Console, files: Sequence[Path], results: Sequence[Outcome]
     pairs = zip(files, results, strict=True)
     rows = [{name: getattr(outcome, name, str(file)) for name in FILE_COLUMNS} for file, outcome in pairs]
     print_table(console, rows, FILE_COLUMNS)
+
+
+def outcome_rows(files: Sequence[Path], results: Sequence[Outcome]) -> list[Row]:
+    """Return the result of each file, with the columns of the table `media` that need no run."""
+    pairs = zip(files, results, strict=True)
+    return [{**name_columns(os.fsencode(file)), **outcome.columns} for file, outcome in pairs]
 
 
 def print_table(

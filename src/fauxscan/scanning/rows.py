@@ -131,8 +131,13 @@ COLUMNS = attrgetter(*OUTCOME)
 
 def media_row(run_id: str, root: str, key: bytes, change: Change, settings: str, outcome: Outcome) -> Row:
     """Return the row of the table `media` for the file named `key`."""
-    name = {"path": key.decode("utf-8", "replace"), "path_bytes": None if _is_utf8(key) else key}
-    return {"run_id": run_id, "root": root, **name, "change": str(change), **outcome.columns, "settings": settings}
+    known = {"change": str(change), **outcome.columns, "settings": settings}
+    return {"run_id": run_id, "root": root, **name_columns(key), **known}
+
+
+def name_columns(key: bytes) -> Row:
+    """Return the columns `path` and `path_bytes` of the file named `key`."""
+    return {"path": key.decode("utf-8", "replace"), "path_bytes": None if _is_utf8(key) else key}
 
 
 def outcome_of(row: Row) -> Outcome:

@@ -175,7 +175,8 @@ def cancelled_at_end(work: Work, pool: AbstractContextManager[Pool]) -> Iterator
 def prepare(folder: Root | Path, results: Path, engine: Engine, names: Collection[str] = EVERYTHING) -> Work:
     """Return the work of a scan, after publishing what interrupted runs left. The results must be locked.
 
-    Check the root before: one that is not mounted looks empty.
+    Check the root before: one that is not mounted looks empty. Raise ModelError or MissingExtraError, before the run
+    begins, if there are files to judge and the models cannot run.
     """
     root, settings, started = roots.root_at(folder), engine.settings, datetime.now(UTC)
     if left := commits.recover(results):
@@ -189,6 +190,7 @@ def prepare(folder: Root | Path, results: Path, engine: Engine, names: Collectio
     if ledger.judged_otherwise:
         log.info(AGAIN, ledger.judged_otherwise)
     if todo:
+        engine.check_models()  # before the run begins: it would end as an interrupted one
         ledger.index()
     run_id, tool_version = commits.new_run_id(results, started), version("fauxscan")
     run = {"run_id": run_id, "root": root.text, "started_at": started, "models": settings.models}
@@ -229,7 +231,7 @@ def _add(work: Work, changes: Changes) -> None:
         _count(work, before, -1)
         _count(work, None if row["change"] == Change.REMOVED else row, 1)
     work.ledger.add(changes.rows)
-    work.changes.update(row["change"] for row in changes.rows)
+    work.changes.update(changes.counts)
 
 
 def _count(work: Work, row: Row | None, number: int) -> None:

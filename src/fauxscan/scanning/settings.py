@@ -185,7 +185,10 @@ def _without_demo(folders: tuple[Path, ...]) -> tuple[Path, ...]:
     demo = [folder for folder in folders if _is_demo(folder)]
     if not 0 < len(demo) < len(folders):
         return folders
-    log.info("Left out, because other models judge: %s. Models trained on the demo prove nothing.", _names(demo))
+    log.info(
+        "Left out, because other models judge: %s. Models trained on the demo say nothing about your files.",
+        _names(demo),
+    )
     return tuple(folder for folder in folders if folder not in demo)
 
 

@@ -32,7 +32,10 @@ def audited(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, d
 
 def test_a_clean_tree_passes_and_one_that_tells_does_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, found = audited(capsys, str(tree(tmp_path / "clean")), *LABELS)
-    assert (code, found["leaking"]) == (0, {"sources": 0, "identities": 0, "near_duplicates": 0, "exact_copies": 0})
+    assert (code, found["leaking"]) == (0, {"exact_copies": 0}) and found["by"] is None
+    assert cli.run(["audit", str(tmp_path / "clean"), *LABELS, *PARAMS]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("no split: fake 40, real 40;") and "in several splits" not in shown
     assert max(auc for name, auc in found["shortcut_auc"].items() if name != "name") <= 0.6
     code, found = audited(capsys, str(tree(tmp_path / "telling", quality=60)), *LABELS)
     assert code == 2 and found["shortcut_auc"]["jpeg_tables"] == 1.0
@@ -53,6 +56,7 @@ def test_the_split_that_a_tree_has_is_judged(tmp_path: Path, capsys: pytest.Capt
     assert code == 2 and found["leaking"] == {"sources": 0, "identities": 0, "near_duplicates": 1, "exact_copies": 1}
     assert found["leaks"]["exact_copies"] == ["train/fake/050.jpg = test/fake/copy.jpg"]
     assert set(found["leaks"]["near_duplicates"][0].split(" ~ ")) == {"test/real/again.jpg", "train/real/003.jpg"}
+    assert found["by"] == "folders"
     assert found["files"] == {"test-fake": 41, "test-real": 41, "train-fake": 39, "train-real": 40}
 
 

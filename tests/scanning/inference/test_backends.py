@@ -17,7 +17,7 @@ from fauxscan.records import MissingExtraError, ModelError, UserError
 from fauxscan.scanning import scan, settings
 from fauxscan.scanning.engine.engine import Engine
 from fauxscan.scanning.inference import backends
-from fauxscan.scanning.tables import queries
+from fauxscan.scanning.tables import commits, queries
 
 pytest_plugins = "support.scanning_models"
 
@@ -73,14 +73,13 @@ def test_a_logit_does_not_depend_on_what_else_is_in_the_batch(tiny_models: list[
 
 
 @pytest.mark.slow
-def test_a_model_is_exported_once(tiny_models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    backends.load(chosen(tiny_models))
-    kept = {file: file.stat().st_mtime_ns for file in tmp_path.glob("fauxscan/*/*")}
-    assert len(kept) == 3 * len(tiny_models)
+def test_a_model_is_exported_once(tiny_models: list[Path], cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exported = {member.file.with_suffix("") for member in backends.load(chosen(tiny_models)).members}
+    kept = {file: file.stat().st_mtime_ns for file in cache.glob("fauxscan/*/*")}
+    assert exported <= {file.with_suffix("") for file in kept} and len(kept) >= 3 * len(tiny_models)
     monkeypatch.setattr(backends.subprocess, "run", lambda *_, **__: pytest.fail("it was exported again"))
     backends.load(chosen(tiny_models))
-    assert kept == {file: file.stat().st_mtime_ns for file in tmp_path.glob("fauxscan/*/*")}
+    assert kept == {file: file.stat().st_mtime_ns for file in cache.glob("fauxscan/*/*")}
 
 
 @pytest.mark.slow
@@ -208,6 +207,19 @@ def test_files_that_the_card_does_not_list_are_refused(tmp_path: Path, exported_
     (folder / name).unlink()
     with pytest.raises(ModelError, match=rf"{name}: No such file or directory; copy the model folder again"):
         backends.load(chosen([folder]))
+
+
+@pytest.mark.parametrize(("engine", "lost"), [("openvino", "openvino.bin"), ("tensorflow", "model.keras")])
+def test_a_model_that_cannot_run_ends_a_scan_before_its_run_begins(
+    tmp_path: Path, exported_models: list[Path], engine: str, lost: str
+) -> None:
+    folder = shutil.copytree(exported_models[1], tmp_path / "torn")
+    (folder / lost).unlink()
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "notes.txt").write_text("a file to look at")
+    with pytest.raises(ModelError, match=rf"{lost}.*; copy the model folder again, as a whole"):
+        scan.scan(tmp_path / "in", tmp_path / "results", Engine(chosen([folder], engine=engine)))
+    assert commits.recover(tmp_path / "results") == 0, "no run was begun"
 
 
 def test_a_folder_without_them_is_refused_where_tensorflow_is_not_installed(

@@ -53,7 +53,7 @@ class Mixture:
 
     @property
     def proof_of_machinery(self) -> bool:
-        """Return whether any of the datasets proves nothing but that the machinery works."""
+        """Return whether any of the datasets is the demo, so that every verdict of the model is `uncertain`."""
         return any(dataset.proof_of_machinery for dataset in self.manifest.datasets.values())
 
     @property

@@ -36,10 +36,16 @@ def audit_prepared(folder: Path, params: SplitParams) -> dict[str, Any]:
 
 
 def audit_tree(root: Path, labels: dict[str, str], splits: dict[str, str], params: Params) -> dict[str, Any]:
-    """Return the audit of a folder with labelled subfolders; files in no split count as training. Raise UserError."""
+    """Return the audit of a folder with labelled subfolders; files in no split count as training. Raise UserError.
+
+    `by` is `folders`, or None without `splits`: nothing can leak across a split that the folder does not have.
+    """
     table, pairs, copies = _read_tree(root, labels, splits, params)
     group = near_duplicates.groups(table, pairs, assign.TOKENS["official"])
     result = audit.audit(table.assign(group=group, split=table["split"].fillna(TRAIN)), pairs, params.split)
+    result["by"] = "folders" if splits else None
+    if not splits:
+        result["leaking"], result["leaks"] = {}, {}
     conflicts = [f"{copy.path} = {copy.duplicate_of}" for copy in copies if copy.conflicting]
     result["leaking"]["exact_copies"], result["leaks"]["exact_copies"] = len(conflicts), conflicts[: audit.NAMED]
     return result

@@ -73,6 +73,11 @@ class Engine:
         if session:
             session.close()
 
+    def check_models(self) -> None:
+        """Raise ModelError or MissingExtraError if this machine cannot run the models of the settings. Load none."""
+        if self._load is backends.load:
+            backends.check(self.settings)
+
     def judge(
         self,
         root: Opener,

@@ -1,5 +1,6 @@
 """Changes: the rows of the table `media` that the files of one batch get, if anything about them is new."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +21,13 @@ class Changes:
     before: list[Row | None] = field(default_factory=list)  # for each row, the last row of that file until now
     _contents: set[str] = field(default_factory=set)
     _moved: set[bytes] = field(default_factory=set)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Return the number of files with each change. A file that moved counts once, and not as removed too."""
+        found = Counter(row["change"] for row in self.rows)
+        found[Change.REMOVED] -= found[Change.MOVED]  # the rows of the old names
+        return +found
 
     def decide(self, key: bytes, before: Row | None, outcome: Outcome) -> None:
         """Add the row of a file that exists, unless its last row says the same."""

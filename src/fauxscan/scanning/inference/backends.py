@@ -63,22 +63,30 @@ def _load(settings: Settings) -> Ensemble:
 
 
 def check(settings: Settings) -> None:
-    """Raise ModelError if OpenVINO cannot run the settings' models, MissingExtraError if TensorFlow is needed for that.
+    """Raise ModelError if the engine cannot run the models, MissingExtraError if it needs TensorFlow for that.
 
     Load no network.
     """
-    if settings.engine == "openvino":
-        with sets.with_remedies(settings.folders):
-            _check(ensemble.read_members(settings.folders))
+    with sets.with_remedies(settings.folders):
+        _check(ensemble.read_members(settings.folders), settings.engine)
 
 
-def _check(members: Members) -> None:
+def _check(members: Members, engine: str) -> None:
     cards = dict(zip(members.folders, members.cards, strict=True))
+    for card in cards.values():
+        if card.backbone:
+            runner.find(card.backbone.name, card.backbone.digest)
+    if engine == "openvino":
+        _check_files(cards)
+    elif missing := [folder / models.NETWORK for folder in cards if not (folder / models.NETWORK).is_file()]:
+        raise DamagedModelError(f"there is no {missing[0]}", "copy the model folder again, as a whole")
+
+
+def _check_files(cards: Mapping[Path, ModelCard]) -> None:
+    """Raise ModelError for OpenVINO files that are not those of a card, MissingExtraError if they cannot be made."""
     for folder, card in cards.items():
         if card.openvino:
             _file_in(folder, card)
-        if card.backbone:
-            runner.find(card.backbone.name, card.backbone.digest)
     files = _files({folder: card for folder, card in cards.items() if card.openvino is None}, _user_cache())
     _refuse_without_tensorflow([folder for folder, file in files.items() if not _is_whole(file)])
 
