@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}  # from file systems that flush files only
+NO_CACHE = "%s, because %s cannot be written (%s). Set XDG_CACHE_HOME to keep them."  # logged with what is not kept
 
 
 @contextmanager

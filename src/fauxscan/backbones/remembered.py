@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fauxscan import disk
 from fauxscan.backbones.store import Installed
 
 log = logging.getLogger(__name__)
 LATEST = 256  # images whose features are kept in memory: 9 MB of CLIP's
 CREATE = "CREATE TABLE IF NOT EXISTS features (pixels BLOB PRIMARY KEY, numbers BLOB) WITHOUT ROWID"
-NO_CACHE = "Features are not kept, because %s cannot be written (%s). Set XDG_CACHE_HOME to keep them."
 Features = NDArray[np.float32]
 
 
@@ -60,7 +60,7 @@ class OnDisk:
                 folder / f"{installed.digest[:16]}-{precision}.sqlite", (installed.card.blocks, installed.card.width)
             )
         except (OSError, sqlite3.Error) as error:
-            log.warning(NO_CACHE, folder, error)
+            log.warning(disk.NO_CACHE, "Features are not kept", folder, error)
             return InMemory()
 
     def read(self, keys: Sequence[bytes]) -> dict[bytes, Features]:

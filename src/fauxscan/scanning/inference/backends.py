@@ -33,9 +33,6 @@ from fauxscan.scanning.settings import Settings
 from fauxscan.shipped import sets
 
 log = logging.getLogger(__name__)
-NO_CACHE = (
-    "Exported models are kept for this run only, because %s cannot be written (%s). Set XDG_CACHE_HOME to keep them."
-)
 NO_TENSORFLOW = (
     "%s: the folder has no OpenVINO files, which only TensorFlow can write. Run `fauxscan calibrate` or `fauxscan"
     " import-weights` where TensorFlow is installed, and copy the new model folder here; or install it here:"
@@ -194,7 +191,7 @@ def _writable(folder: Path) -> Path:
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError as error:
-        log.warning(NO_CACHE, folder, error.strerror)
+        log.warning(disk.NO_CACHE, "Exported models are kept for this run only", folder, error.strerror)
     aside = tempfile.mkdtemp(prefix="fauxscan-")
     atexit.register(shutil.rmtree, aside, ignore_errors=True)
     return Path(aside)
