@@ -101,7 +101,6 @@ def calibrate(
 ) -> None:
     """Calibrate a model on labelled files of your own, on real files alone, or for other error rates."""
     from fauxscan.calibrating import recalibrate
-    from fauxscan.scanning import user_calibrations
 
     files = labelled.files(folder)
     settings = labelled.apply(load_params(params_file))
@@ -109,14 +108,21 @@ def calibrate(
     for line in _calibration_lines(done):
         typer.echo(line)
     typer.echo(f"Wrote {done.written}")
-    if out and (own := user_calibrations.overriding(out)):
+    if out:
+        _warn_if_overridden(out)
+    typer.echo(f"Next: fauxscan check FILE --models {out or model}")
+    if out is None:
+        typer.echo(f"Delete {done.written} to use the calibration on the model's card again.")
+
+
+def _warn_if_overridden(out: Path) -> None:
+    from fauxscan.scanning import user_calibrations
+
+    if own := user_calibrations.overriding(out):
         typer.echo(
             f"Not in use yet: your own calibration {own} takes precedence over it, because {out} is the same network."
             f" Delete that file to use {out}."
         )
-    typer.echo(f"Next: fauxscan check FILE --models {out or model}")
-    if out is None:
-        typer.echo(f"Delete {done.written} to use the calibration on the model's card again.")
 
 
 def _calibration_lines(done: "Recalibration") -> list[str]:
