@@ -104,7 +104,7 @@ def _thresholds(reals: Scores, fakes: Scores, guard: float) -> tuple[float, floa
 
 
 def _moved(threshold: float, by: float) -> float:
-    """Return a threshold of p_fake moved by a difference of logits. 0 and 1, which mean never, stay."""
+    """Return a threshold of p_fake after adding `by` to its logit. 0 and 1, which mean never, stay as they are."""
     return float(expit(logit(threshold) + by)) if by and 0 < threshold < 1 else threshold
 
 
