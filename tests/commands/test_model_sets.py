@@ -101,6 +101,7 @@ def test_the_card_of_a_set_or_folder_is_shown(
 ) -> None:
     assert cli.run(["models", "show", str(exported_models[1])]) == 0
     said = capsys.readouterr().out
+    assert f"`fauxscan check FILE --models {exported_models[1]}`" in said
     assert said.startswith("# wholes\n") and "- wholes: dct_cnn; looks at whole images of 64 pixels. none" in said
     assert "`likely_synthetic` from p_fake 0.7000 on, which aims at 5.0% of the reals" in said
     (shipped / "fast" / "README.md").write_text("# fast\n\nA page\x1b[31m of its own.\n")

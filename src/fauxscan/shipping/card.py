@@ -32,12 +32,17 @@ def read(folder: Path) -> str:
     members = ensemble.read_members([folder])
     if (folder / PAGE).is_file():
         return (folder / PAGE).read_text(encoding="utf-8", errors="replace").rstrip()
-    return "\n\n".join(_of_cards(folder.resolve().name, members))
+    return "\n\n".join(_of_cards(folder.resolve().name, members, str(folder)))
 
 
 def page(name: str, members: Members, facts: Facts) -> str:
     """Return the page of a new set."""
-    parts = [*_of_cards(name, members), *_measured(facts.figures), *_noted(facts.notes), *_licences(members, facts)]
+    parts = [
+        *_of_cards(name, members, name),
+        *_measured(facts.figures),
+        *_noted(facts.notes),
+        *_licences(members, facts),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -52,13 +57,13 @@ def data_licences(name: str, data: Mapping[str, DatasetCard]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _of_cards(name: str, members: Members) -> Iterator[str]:
-    """Yield the parts of a page that the cards give."""
+def _of_cards(name: str, members: Members, named: str) -> Iterator[str]:
+    """Yield the parts of a page that the cards give; `named` is how `--models` names the set or folder."""
     card = members.ensemble
     kind = f"An ensemble, joined by `{card.method}`" if card else "A model"
     digest = card.model_digest if card else members.cards[0].model_digest
     yield f"# {name}"
-    yield f"{kind}, with the digest `{digest}`. Use it with `fauxscan check FILE --models {name}`."
+    yield f"{kind}, with the digest `{digest}`. Use it with `fauxscan check FILE --models {named}`."
     yield "## Models"
     yield "\n".join(map(_model, members.cards))
     yield "## Data"
