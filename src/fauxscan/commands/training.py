@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from fauxscan.models import Calibration, Evidence
     from fauxscan.workshop import Prediction
 
+OVERRIDDEN = (
+    "Not in use yet: your own calibration {own} takes precedence over it, because {out} is the same network."
+    " Delete that file to use {out}."
+)
+
 
 @flat_options
 def train(
@@ -110,10 +115,7 @@ def calibrate(
         typer.echo(line)
     typer.echo(f"Wrote {done.written}")
     if out and (own := user_calibrations.overriding(out)):
-        typer.echo(
-            f"Not in use yet: your own calibration {own} takes precedence over it, because {out} is the same network."
-            f" Delete that file to use {out}."
-        )
+        typer.echo(OVERRIDDEN.format(own=own, out=out))
     typer.echo(f"Next: fauxscan check FILE --models {out or model}")
     if out is None:
         typer.echo(f"Delete {done.written} to use the calibration on the model's card again.")
