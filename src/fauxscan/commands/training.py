@@ -1,5 +1,6 @@
 """Commands that train and use a model without the pipeline."""
 
+import math
 import sys
 from collections import Counter
 from pathlib import Path
@@ -20,13 +21,17 @@ from fauxscan.commands.training_options import (
     SplitOptions,
 )
 from fauxscan.records import Status, UserError, Verdict
-from fauxscan.shipped import sets
 
 if TYPE_CHECKING:
     from fauxscan.calibrating.recalibrate import Recalibration
-    from fauxscan.judging.metrics import Share
+    from fauxscan.judging.calibration import Share
     from fauxscan.models import Calibration, Evidence
     from fauxscan.workshop import Prediction
+
+OVERRIDDEN = (
+    "Not in use yet: your own calibration {own} takes precedence over it, because {out} is the same network."
+    " Delete that file to use {out}."
+)
 
 
 @flat_options
@@ -101,6 +106,7 @@ def calibrate(
 ) -> None:
     """Calibrate a model on labelled files of your own, on real files alone, or for other error rates."""
     from fauxscan.calibrating import recalibrate
+    from fauxscan.scanning import user_calibrations
 
     files = labelled.files(folder)
     settings = labelled.apply(load_params(params_file))
@@ -108,27 +114,15 @@ def calibrate(
     for line in _calibration_lines(done):
         typer.echo(line)
     typer.echo(f"Wrote {done.written}")
-    if out:
-        _warn_if_overridden(out)
+    if out and (own := user_calibrations.overriding(out)):
+        typer.echo(OVERRIDDEN.format(own=own, out=out))
     typer.echo(f"Next: fauxscan check FILE --models {out or model}")
     if out is None:
         typer.echo(f"Delete {done.written} to use the calibration on the model's card again.")
 
 
-def _warn_if_overridden(out: Path) -> None:
-    from fauxscan.scanning import user_calibrations
-
-    if own := user_calibrations.overriding(out):
-        typer.echo(
-            f"Not in use yet: your own calibration {own} takes precedence over it, because {out} is the same network."
-            f" Delete that file to use {out}."
-        )
-
-
 def _calibration_lines(done: "Recalibration") -> list[str]:
     """Return what a person is told about a calibration."""
-    from fauxscan.judging import groups
-
     fitted = done.calibration
     lines = [_calibrated_on(fitted, fitted.evidence)] if fitted.evidence else []
     if done.unjudged:
@@ -136,9 +130,8 @@ def _calibration_lines(done: "Recalibration") -> list[str]:
     if done.after:
         lines.append(f"False positives before: {_share(done.before) if done.before else 'unknown, not calibrated'}")
         lines.append(f"False positives after: {_share(done.after)}, each source judged without it in the fit")
-    lines += groups.lines(fitted)
     if fitted.high >= 1:
-        needed = groups.fewest(fitted.false_positive_rate)
+        needed = math.ceil(1 / fitted.false_positive_rate) - 1
         lines.append(f"No file will be likely_synthetic: this rate of false positives needs {needed} reals or more")
     return lines
 
@@ -157,7 +150,7 @@ def _share(share: "Share") -> str:
 
 @flat_options
 def predict(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Folder of a model, or name of a model set.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder.")],
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="File, or folder with all files below it.")],
     report: ReportOptions,
     threshold: Annotated[
@@ -174,12 +167,11 @@ def predict(
 
     The class is `uncertain` for every file if the model is not calibrated or knows too little for a verdict.
     """
-    from fauxscan import workshop
+    from fauxscan import models, workshop
     from fauxscan.reporting import scans
 
-    judges = sets.find(model)
-    labels, classes = report.labels, workshop.classes_of(judges)
-    predictions = workshop.predict(judges, folder, load_params(params_file), threshold, faces)
+    labels, classes = report.labels, models.read_card(model).classes
+    predictions = workshop.predict(model, folder, load_params(params_file), threshold, faces)
     columns = ["path", "class", *(["p_fake"] if probabilities else []), "detail"]
     sys.stdout.writelines(scans.csv_lines(_rows(predictions, classes), columns))
     if report.report:
