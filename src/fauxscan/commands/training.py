@@ -1,6 +1,5 @@
 """Commands that train and use a model without the pipeline."""
 
-import math
 import sys
 from collections import Counter
 from pathlib import Path
@@ -21,10 +20,11 @@ from fauxscan.commands.training_options import (
     SplitOptions,
 )
 from fauxscan.records import Status, UserError, Verdict
+from fauxscan.shipped import sets
 
 if TYPE_CHECKING:
     from fauxscan.calibrating.recalibrate import Recalibration
-    from fauxscan.judging.calibration import Share
+    from fauxscan.judging.metrics import Share
     from fauxscan.models import Calibration, Evidence
     from fauxscan.workshop import Prediction
 
@@ -123,6 +123,8 @@ def calibrate(
 
 def _calibration_lines(done: "Recalibration") -> list[str]:
     """Return what a person is told about a calibration."""
+    from fauxscan.judging import groups
+
     fitted = done.calibration
     lines = [_calibrated_on(fitted, fitted.evidence)] if fitted.evidence else []
     if done.unjudged:
@@ -130,8 +132,9 @@ def _calibration_lines(done: "Recalibration") -> list[str]:
     if done.after:
         lines.append(f"False positives before: {_share(done.before) if done.before else 'unknown, not calibrated'}")
         lines.append(f"False positives after: {_share(done.after)}, each source judged without it in the fit")
+    lines += groups.lines(fitted)
     if fitted.high >= 1:
-        needed = math.ceil(1 / fitted.false_positive_rate) - 1
+        needed = groups.fewest(fitted.false_positive_rate)
         lines.append(f"No file will be likely_synthetic: this rate of false positives needs {needed} reals or more")
     return lines
 
@@ -150,7 +153,7 @@ def _share(share: "Share") -> str:
 
 @flat_options
 def predict(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Folder of a model, or name of a model set.")],
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="File, or folder with all files below it.")],
     report: ReportOptions,
     threshold: Annotated[
@@ -167,11 +170,12 @@ def predict(
 
     The class is `uncertain` for every file if the model is not calibrated or knows too little for a verdict.
     """
-    from fauxscan import models, workshop
+    from fauxscan import workshop
     from fauxscan.reporting import scans
 
-    labels, classes = report.labels, models.read_card(model).classes
-    predictions = workshop.predict(model, folder, load_params(params_file), threshold, faces)
+    judges = sets.find(model)
+    labels, classes = report.labels, workshop.classes_of(judges)
+    predictions = workshop.predict(judges, folder, load_params(params_file), threshold, faces)
     columns = ["path", "class", *(["p_fake"] if probabilities else []), "detail"]
     sys.stdout.writelines(scans.csv_lines(_rows(predictions, classes), columns))
     if report.report:
