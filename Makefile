@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export DO_NOT_TRACK ?= 1
 
-.PHONY: help setup setup-dev setup-extras repro serve test test-slow fuzz check docs lock
+.PHONY: help setup setup-dev setup-extras repro serve test test-slow coverage fuzz check docs lock
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -35,7 +35,11 @@ serve: setup ## run the schedules of prefect.yaml on this machine, with a page t
 test: setup-dev ## run the tests that take minutes
 	pytest $(PARALLEL)
 
-test-slow: setup-dev ## run all tests, the slow ones too, and print which branches none of them takes
+test-slow: setup-dev ## run the tests that take longer, which `make test` leaves out
+	pytest $(PARALLEL) -m "slow and not alone"
+	pytest -m alone
+
+coverage: setup-dev ## run all tests, and print which branches none of them takes
 	pytest $(PARALLEL) -m "not alone" --cov --cov-report=
 	pytest -m alone --cov --cov-append --cov-report=term:skip-covered
 
