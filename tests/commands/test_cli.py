@@ -97,7 +97,7 @@ def test_all_well_is_zero(home: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (["latest", "--results", "nowhere"], "no results at nowhere"),
         (
             ["scan", "in", "--results", "r", "--models", "models/faces/card.json"],
-            "is a file. Name its folder, models/faces",
+            "is a file; name its folder, models/faces",
         ),
         (["scam"], "scam"),
     ],

@@ -114,6 +114,8 @@ def test_the_flow_refuses_other_systems_than_linux(monkeypatch: pytest.MonkeyPat
 def test_a_scan_at_a_terminal_does_not_import_prefect(tmp_path: Path) -> None:
     write_params(tmp_path / "params.yaml")
     models = stub_cards(tmp_path / "models")
+    for model in models:
+        (model / "model.keras").touch()  # a network that no file makes the scan load
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "notes.txt").write_text("no picture")
     code = "import sys; sys.modules['prefect'] = None; from fauxscan.cli import main; main()"

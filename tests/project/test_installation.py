@@ -26,8 +26,9 @@ OPTIONAL = {"fsspec", "pi_heif"}  # whose absence is part of how a scan judges, 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """Return an empty folder with a photograph beside it, as ../in/face.jpg."""
-    (tmp_path / "in").mkdir()
+    """Return an empty folder with a photograph beside it, as ../in/face.jpg, and the folders ../in/a and ../in/b."""
+    for name in "ab":
+        (tmp_path / "in" / name).mkdir(parents=True)
     Pillow.fromarray(data.astronaut()).save(tmp_path / "in" / "face.jpg", quality=90)
     (tmp_path / "empty").mkdir()
     return tmp_path / "empty"

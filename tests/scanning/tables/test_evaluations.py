@@ -62,8 +62,9 @@ def asked(results: Path) -> list[dict[str, Any]]:
 # === Publishing ===
 
 
-def test_the_reports_columns_are_those_published() -> None:
-    assert set(page.COLUMNS) == set(evaluations.FIGURES.names)
+def test_the_reports_columns_are_those_published_and_the_verdicts() -> None:
+    verdicts = {f"{name}{end}" for name in ("coverage", "risk") for end in ("", "_low", "_high")}
+    assert set(page.COLUMNS) == {*evaluations.FIGURES.names, *verdicts}
 
 
 def test_what_is_published_is_the_reports_table_with_run_time_and_revision(project: Path, results: Path) -> None:
@@ -73,7 +74,10 @@ def test_what_is_published_is_the_reports_table_with_run_time_and_revision(proje
     part = pq.ParquetFile(file)
     assert part.schema_arrow.equals(schemas.EVALUATIONS, check_metadata=True)
     rows, reported = part.read().to_pylist(), pq.read_table(project / "reports" / page.TABLE).to_pylist()
-    assert [{name: row[name] for name in page.COLUMNS} for row in rows] == reported
+    names = evaluations.FIGURES.names
+    assert [{name: row[name] for name in names} for row in rows] == [
+        {name: row[name] for name in names} for row in reported
+    ]
     assert {(row["run_id"], row["revision"]) for row in rows} == {(file.stem, "c0ffee")}
     assert commits.RUN_ID.fullmatch(file.stem) and before <= rows[0]["published_at"] <= datetime.now(UTC)
     assert not list(commits.staging(results).iterdir())
