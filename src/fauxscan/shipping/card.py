@@ -78,15 +78,15 @@ def _of_cards(name: str, members: Members, named: str) -> Iterator[str]:
 def _model(card: ModelCard) -> str:
     looks = "aligned faces" if card.faces else "whole images"
     shared = f", on the features of the shared network {card.backbone.name}" if card.backbone else ""
-    return f"- {card.name}: {card.detector}{shared}; looks at {looks} of {card.input_size} pixels. {card.licence}"
+    return f"- {card.name}: {card.detector}{shared}; looks at {looks} of {card.input_size} pixels."
 
 
 def _data(card: ModelCard) -> str:
     used = card.trained_on
-    shares = [f"{one.name} (share {one.share:g}, split `{one.split_digest}`)" for one in used.datasets]
+    shares = [f"{one.name} (share {one.share:g}, split `{one.split_digest[:16]}`)" for one in used.datasets]
     fakes = "; its fakes were made from the reals of the data" if used.self_blended else ""
     demo = "; this is the demo, which proves nothing" if used.proof_of_machinery else ""
-    return f"- {card.name}: {', '.join(shares) or f'{used.dataset} (split `{used.split_digest}`)'}{fakes}{demo}"
+    return f"- {card.name}: {', '.join(shares) or f'{used.dataset} (split `{used.split_digest[:16]}`)'}{fakes}{demo}"
 
 
 def _thresholds(name: str, fitted: Calibration | None) -> str:
