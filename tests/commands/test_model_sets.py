@@ -83,10 +83,10 @@ def test_sets_and_networks_are_listed_and_fetched(needy: Path, capsys: pytest.Ca
     assert cli.run(["models", "list"]) == 0
     found = rows(capsys.readouterr().out)
     size = sum(file.stat().st_size for file in (sets.SHIPPED / "fast").iterdir())
-    assert found["fast"] == f"fast model fauxscan {size} yes none"
+    assert found["fast"] == f"fast model fauxscan {size} yes that of its data: fauxscan models show fast"
     assert (
         found["thorough"].startswith("thorough model fauxscan")
-        and "models fetch clip` of the head" in (found["thorough"])
+        and "models fetch clip` that of its data" in (found["thorough"])
     )
     assert cli.run(["models", "fetch"]) == 0
     assert rows(capsys.readouterr().out)["clip"] == "clip a tiny tower none"
@@ -102,7 +102,8 @@ def test_the_card_of_a_set_or_folder_is_shown(
     assert cli.run(["models", "show", str(exported_models[1])]) == 0
     said = capsys.readouterr().out
     assert f"`fauxscan check FILE --models {exported_models[1]}`" in said
-    assert said.startswith("# wholes\n") and "- wholes: dct_cnn; looks at whole images of 64 pixels. none" in said
+    assert said.startswith("# wholes\n") and "- wholes: dct_cnn; looks at whole images of 64 pixels." in said
+    assert said.endswith("## Licences\n\n- the model wholes: none\n")
     assert "`likely_synthetic` from p_fake 0.7000 on, which aims at 5.0% of the reals" in said
     (shipped / "fast" / "README.md").write_text("# fast\n\nA page\x1b[31m of its own.\n")
     assert cli.run(["models", "show", "fast"]) == 0

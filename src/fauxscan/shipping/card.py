@@ -32,7 +32,7 @@ def read(folder: Path) -> str:
     members = ensemble.read_members([folder])
     if (folder / PAGE).is_file():
         return (folder / PAGE).read_text(encoding="utf-8", errors="replace").rstrip()
-    return "\n\n".join(_of_cards(folder.resolve().name, members, str(folder)))
+    return "\n\n".join([*_of_cards(folder.resolve().name, members, str(folder)), *_own_licences(members)])
 
 
 def page(name: str, members: Members, facts: Facts) -> str:
@@ -146,9 +146,17 @@ def _noted(notes: ShippedNotes) -> list[str]:
     return ["## Known failures", notes.failures.strip(), "## Not to be used for", notes.not_for.strip()]
 
 
+def _own_licences(members: Members) -> list[str]:
+    return ["## Licences", "\n".join(_of_models(members))]
+
+
+def _of_models(members: Members) -> list[str]:
+    return [f"- the model {card.name}: {card.licence}" for card in members.cards]
+
+
 def _licences(members: Members, facts: Facts) -> Iterator[str]:
     yield "## Licences"
-    lines = [f"- the model {card.name}: {card.licence}" for card in members.cards]
+    lines = _of_models(members)
     lines += [f"- the data {key}, {card.title}: {card.licence}" for key, card in facts.data.items()]
     yield "\n".join(lines)
     yield f"`{DATA_LICENCES}` lists the data with their authors."

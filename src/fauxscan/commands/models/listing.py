@@ -35,7 +35,7 @@ def _set_line(one: ModelSet) -> Line:
         with sets.with_remedies([one.folder]):
             members = ensemble.read_members([one.folder])
         line["kind"] = "ensemble" if members.ensemble else "model"
-        line["licence"] = "; ".join(dict.fromkeys(card.licence for card in members.cards))
+        line["licence"] = f"that of its data: fauxscan models show {one.name}"
         backends.check(settings.read(Params(), [one.folder], cards_alone=True))
     except UserError as error:
         return line | {"usable": f"no: {error}"}
