@@ -197,7 +197,7 @@ def test_every_preset_is_a_pipeline_that_dvc_reads(clone: Path, preset: str) -> 
     presets.apply(preset, clone / "presets", clone / "params.yaml", folder)
     chosen = params.load(clone / "params.yaml")
     try:
-        stages = {stage.addressing for stage in Repo(str(clone)).index.stages}
+        stages = {stage.name for stage in Repo(str(clone)).index.stages}
     finally:
         (clone / "params.yaml").write_text(before, encoding="utf-8")
     expected = {f"train@{model}" for model in chosen.models} | {f"weights@{name}" for name in chosen.weights}
