@@ -24,7 +24,12 @@ from flows import task_runners
 
 pytest_plugins = ["support.prefect_harness", "support.scanning_models"]
 # The imports of each process take seconds.
-pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.usefixtures("prefect_server")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.alone,
+    pytest.mark.timeout(600),  # the first test waits for the scan that all are compared with
+    pytest.mark.usefixtures("prefect_server"),
+]
 DASK = [sys.executable, "-m", "dask"]
 
 
