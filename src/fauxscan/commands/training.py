@@ -81,7 +81,7 @@ def _listed(figures: dict[str, float]) -> str:
 
 @flat_options
 def calibrate(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder, which is not changed.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Model folder or set of one model; it is not changed.")],
     labelled: LabelledOptions,
     out: Annotated[
         Path | None,
@@ -110,7 +110,7 @@ def calibrate(
 
     files = labelled.files(folder)
     settings = labelled.apply(load_params(params_file))
-    done = recalibrate.recalibrate(model, out, settings, files, faces)
+    done = recalibrate.recalibrate(sets.find(model), out, settings, files, faces)
     for line in _calibration_lines(done):
         typer.echo(line)
     typer.echo(f"Wrote {done.written}")
