@@ -45,9 +45,8 @@ class Group(Strict):
 
     files: int
     error_rate: float  # the share of reals from `high` on, or of fakes up to `low`
-    unseen_error_rate: (
-        float | None
-    )  # the same at the threshold that the other groups alone give; None: they are too few
+    # the same at the threshold that the other groups alone give; None: they are too few
+    unseen_error_rate: float | None
 
 
 class Calibration(Strict):

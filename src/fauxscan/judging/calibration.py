@@ -118,10 +118,8 @@ def fit_reals(media: pd.DataFrame, before: Calibration | None, params: Calibrate
     known = before or Calibration(
         temperature=1.0, high=1.0, low=0.0, false_positive_rate=rate, false_negative_rate=0.0, reals=0, fakes=0
     )
-    guard, p_fake = (
-        _guard(media, params, known.temperature),
-        expit(media["logit"].to_numpy(np.float64) / known.temperature),
-    )
+    guard = _guard(media, params, known.temperature)
+    p_fake = expit(media["logit"].to_numpy(np.float64) / known.temperature)
     reals = _reals(media, p_fake, params)
     low, high = sorted((known.low, _moved(reals.threshold(), guard)))
     nothing = {"fake_sources": 0, "auc": None, "auc_low": None, "auc_high": None, "confidence": INTERVAL.confidence}

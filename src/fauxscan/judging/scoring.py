@@ -1,5 +1,6 @@
 """Compute the logits of a split with the decoder and resizer that scans use."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -25,37 +26,43 @@ CAP = 1 << 30  # pixels: images in shards have passed the caps already
 
 
 @dataclass(frozen=True)
-class Shifted:
+class Changed(ABC):
+    """A model that sees every image after a small change, which shows how steady its scores are."""
+
+    model: Member
+
+    @property
+    def card(self) -> ModelCard:
+        """Return the model's card."""
+        return self.model.card
+
+    def scorer(self, batch: int) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+        """Return the model's forward pass, of the changed images."""
+        score = self.model.scorer(batch)
+        return lambda images: score(self.change(images))
+
+    @staticmethod
+    @abstractmethod
+    def change(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the changed images (n, size, size, 3)."""
+
+
+class Shifted(Changed):
     """A model that sees every image moved by one pixel. A score that this changes much is noise."""
 
-    model: Member
-
-    @property
-    def card(self) -> ModelCard:
-        """Return the model's card."""
-        return self.model.card
-
-    def scorer(self, batch: int) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
-        """Return the model's forward pass, of the images moved up and left by one pixel."""
-        score = self.model.scorer(batch)
-        return lambda images: score(np.pad(images[:, 1:, 1:], ((0, 0), (0, 1), (0, 1), (0, 0)), mode="edge"))
+    @staticmethod
+    def change(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the images moved up and left by one pixel."""
+        return np.pad(images[:, 1:, 1:], ((0, 0), (0, 1), (0, 1), (0, 0)), mode="edge")
 
 
-@dataclass(frozen=True)
-class Reencoded:
+class Reencoded(Changed):
     """A model that sees every image after a mild compression. Verdicts near a threshold may change by it."""
 
-    model: Member
-
-    @property
-    def card(self) -> ModelCard:
-        """Return the model's card."""
-        return self.model.card
-
-    def scorer(self, batch: int) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
-        """Return the model's forward pass, of the images compressed as JPEG."""
-        score = self.model.scorer(batch)
-        return lambda images: score(np.stack([codec.jpeg_compressed(image, MILD_QUALITY) for image in images]))
+    @staticmethod
+    def change(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the images compressed as JPEG."""
+        return np.stack([codec.jpeg_compressed(image, MILD_QUALITY) for image in images])
 
 
 def with_changed(media: pd.DataFrame, name: str, changed: pd.DataFrame) -> pd.DataFrame:
