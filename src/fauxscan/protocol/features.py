@@ -23,7 +23,7 @@ from fauxscan.progress import Progress
 from fauxscan.protocol import stored
 from fauxscan.protocol.stored import HELD_OUT, TRAINED, Card
 from fauxscan.protocol.tiers import TIERS
-from fauxscan.records import TEST, TRAIN, VALIDATION, DetectorCard, Recipe, UserError, View
+from fauxscan.records import TEST, TRAIN, VALIDATION, Recipe, UserError, View
 from fauxscan.training.data import features as learned
 from fauxscan.training.data import inputs
 from fauxscan.training.recipes import recipe_of
@@ -83,12 +83,9 @@ def _images(model: ModelParams, mixture: Mixture, seed: int) -> Images:
             f"a protocol leaves out one generator at a time, and the recipe of {model.detector} makes its own fakes:"
             " choose a model without `self_blended`"
         )
-    return Images(mixture, mixture.view_for(card.looks_at), recipe, seed, _backbone(card))
-
-
-def _backbone(card: DetectorCard) -> BackboneUse:
-    name = str(card.backbone)  # params.validate refuses a detector without one
-    return BackboneUse(name=name, digest=runner.find(name, None).digest)
+    backbone = learned.backbone_of(card)
+    assert backbone is not None  # params.validate refuses a detector without one
+    return Images(mixture, mixture.view_for(card.looks_at), recipe, seed, backbone)
 
 
 def _digest(images: Images, mixture: str) -> str:

@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from fauxscan import detectors, disk, models
-from fauxscan.backbones import cards, runner
+from fauxscan.backbones import cards
 from fauxscan.layers import Moments
 from fauxscan.models import BackboneUse, ModelCard, TrainedOn, TrainingSet
 from fauxscan.params import SCRATCH, ModelParams, Params, RandomReencodeParams, ReencodeParams
@@ -78,15 +78,8 @@ def _job(name: str, params: Params, mixture: Mixture, weights: Path) -> Job:
     model = params.model(name)
     card: DetectorCard = detectors.get(model.detector).CARD
     recipe, view = recipe_of(model), mixture.view_for(card.looks_at)
-    pretrained, backbone = _pretrained(model, card, weights), _backbone(card)
+    pretrained, backbone = _pretrained(model, card, weights), features.backbone_of(card)
     return Job(name, model, params, card, recipe, mixture, view, pretrained, backbone)
-
-
-def _backbone(card: DetectorCard) -> BackboneUse | None:
-    """Return the backbone of a detector that is a head. Raise ModelError if it is not on this machine."""
-    if card.backbone is None:
-        return None
-    return BackboneUse(name=card.backbone, digest=runner.find(card.backbone, None).digest)
 
 
 def _pretrained(model: ModelParams, card: DetectorCard, folder: Path) -> Path | None:

@@ -9,8 +9,15 @@ from numpy.typing import NDArray
 from fauxscan.backbones import cards, runner
 from fauxscan.backbones.runner import Runner
 from fauxscan.models import BackboneUse
-from fauxscan.records import Recipe
+from fauxscan.records import DetectorCard, Recipe
 from fauxscan.training.data.inputs import Batches
+
+
+def backbone_of(detector: DetectorCard) -> BackboneUse | None:
+    """Return the backbone of a detector that is a head, None for another. Raise ModelError if it is not here."""
+    if detector.backbone is None:
+        return None
+    return BackboneUse(name=detector.backbone, digest=runner.find(detector.backbone, None).digest)
 
 
 def of_batches(batches: Batches, used: BackboneUse, recipe: Recipe, memory: int) -> Batches:
