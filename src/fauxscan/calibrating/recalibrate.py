@@ -16,6 +16,7 @@ from fauxscan.judging.ensemble import Ensemble, Member
 from fauxscan.judging.manifest import LOGITS
 from fauxscan.judging.metrics import Share
 from fauxscan.judging.scoring import Reencoded, Shifted
+from fauxscan.judging.videos import thresholds
 from fauxscan.models import Calibration, ModelCard
 from fauxscan.params import Params
 from fauxscan.preparing.split import audit_tree
@@ -24,6 +25,7 @@ from fauxscan.scanning import settings, user_calibrations
 from fauxscan.scanning.engine.engine import Engine
 from fauxscan.scanning.engine.outcomes import media_logits
 from fauxscan.scanning.inference import backends
+from fauxscan.scanning.rows import Outcome
 from fauxscan.scanning.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -75,8 +77,10 @@ def recalibrate(
     only_reals, unjudged = FAKE not in set(judged["label"]), len(media) - len(judged)
     if only_reals:
         fitted = calibration.fit_reals(judged, card.calibration, rates)
+        fitted = thresholds.fit_reals(card.name, judged, fitted, rates, params.media.max_frames)
     else:
         fitted = calibration.fit_media(judged, rates)
+        fitted = thresholds.fit(card.name, judged, fitted, rates, params.media.max_frames)
     new = card.model_copy(update={"name": out.name if out else card.name, "calibration": fitted})
     made_from = (labelled.tree if labelled else model / LOGITS).absolute()
     written = _write(model, out, new, judged) if out else user_calibrations.write(card, fitted, str(made_from))
@@ -122,8 +126,10 @@ def _judge(model: Path, labelled: LabelledFiles, params: Params, faces: Framing)
     if params.calibrate.guard_band:
         judged["reencoded"] = _load_as(Reencoded)
     collections = [path.parts[0] if len(path.parts) > 1 else "" for path in paths]
-    logits = {name: _logits(files, chosen, load) for name, load in judged.items()}
-    return table.assign(dataset=collections, **logits)
+    outcomes = {name: _check(files, chosen, load) for name, load in judged.items()}
+    kinds = pd.Series([one.kind for one in outcomes["logit"]], index=table.index)
+    logits = {name: [_logit(one, chosen) for one in of_files] for name, of_files in outcomes.items()}
+    return table.assign(dataset=collections, kind=kinds, **logits)
 
 
 def _check_sources(table: pd.DataFrame, tree: Path) -> None:
@@ -143,12 +149,15 @@ def _load_as(changed: Callable[[Member], Member]) -> Callable[[Settings], Ensemb
     return lambda chosen: Ensemble(tuple(map(changed, backends.load(chosen).members)))
 
 
-def _logits(files: Sequence[Path], chosen: Settings, load: Callable[[Settings], Ensemble]) -> list[float]:
-    """Return the logit of each file; not a number for a file that cannot be judged."""
+def _check(files: Sequence[Path], chosen: Settings, load: Callable[[Settings], Ensemble]) -> list[Outcome]:
     with Engine(chosen, load) as engine:
-        outcomes = engine.check(files)
+        return engine.check(files)
+
+
+def _logit(outcome: Outcome, chosen: Settings) -> float:
+    """Return the logit of a file; not a number if it cannot be judged."""
     (card,) = chosen.cards
-    return [media_logits(one.scores)[card.name] if one.status == Status.OK else math.nan for one in outcomes]
+    return media_logits(outcome.scores)[card.name] if outcome.status == Status.OK else math.nan
 
 
 def _refuse_unjudged_classes(judged: pd.DataFrame, media: pd.DataFrame) -> None:

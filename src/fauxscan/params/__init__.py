@@ -158,6 +158,7 @@ class CalibrateParams(Strict):
     worst_collection: bool = False  # the first rate holds in each dataset that reals come from, and not only on average
     worst_generator: bool = False  # the second rate holds for each generator
     guard_band: bool = False  # the thresholds lie further apart, by the change of logits after re-encoding as JPEG
+    pseudo_videos: tuple[str, ...] = ()  # datasets whose images are frames: those of one source are a video together
 
 
 class CombinerParams(Strict):

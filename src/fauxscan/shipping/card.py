@@ -7,6 +7,7 @@ from typing import Any
 
 from fauxscan.judging import ensemble
 from fauxscan.judging.ensemble import Members
+from fauxscan.judging.videos import thresholds
 from fauxscan.models import Calibration, Evidence, ModelCard
 from fauxscan.params import ShippedNotes
 from fauxscan.records import DatasetCard
@@ -96,7 +97,7 @@ def _thresholds(name: str, fitted: Calibration | None) -> str:
         f"- {name}: `likely_synthetic` from p_fake {fitted.high:.4f} on, which aims at"
         f" {fitted.false_positive_rate:.1%} of the reals; `no_indication` up to {fitted.low:.4f}, which aims at"
         f" {fitted.false_negative_rate:.1%} of the fakes. Calibrated on {fitted.reals} reals and {fitted.fakes}"
-        f" fakes{_evidence(fitted.evidence)}"
+        f" fakes{_evidence(fitted.evidence)}. {thresholds.describe(fitted)}"
     )
 
 

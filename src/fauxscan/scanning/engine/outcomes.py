@@ -8,7 +8,7 @@ from dataclasses import replace
 from fauxscan.judging import ensemble
 from fauxscan.judging.aggregation import media_logit
 from fauxscan.models import ModelCard
-from fauxscan.records import Status
+from fauxscan.records import Kind, Status
 from fauxscan.scanning.engine.reader import Reading
 from fauxscan.scanning.rows import Outcome, Row
 from fauxscan.scanning.settings import Settings
@@ -32,7 +32,8 @@ def judge_logits(outcome: Outcome, rows: Sequence[Row], settings: Settings) -> O
     outcome = replace(outcome, scores=[_score(row, outcome.sha256, settings) for row in rows])
     if not all(math.isfinite(row["logit"]) for row in rows):
         return replace(outcome, status=Status.INVALID_SCORE, detail=_joined(INVALID_SCORE, outcome.detail))
-    judged = settings.rule.judge(media_logits(rows))
+    assert outcome.kind is not None  # it was decoded
+    judged = settings.rule.judge(media_logits(rows), Kind(outcome.kind))
     return replace(outcome, p_fake=judged.p_fake, verdict=judged.verdict, detail=_joined(judged.reason, outcome.detail))
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fauxscan.judging.ensemble import JudgingRule
-from fauxscan.records import Status
+from fauxscan.records import Kind, Status
 from fauxscan.scanning.engine import outcomes
 from fauxscan.scanning.history import settings_files
 from fauxscan.scanning.history.hash_index import HashIndex
@@ -50,7 +50,7 @@ class StoredLogits:
         scores = self._scores(row["sha256"], row["settings"])
         if not scores or not all(score["logit"] is not None and math.isfinite(score["logit"]) for score in scores):
             return None
-        reason = self._rules[row["settings"]].judge(outcomes.media_logits(scores)).reason
+        reason = self._rules[row["settings"]].judge(outcomes.media_logits(scores), Kind(row["kind"])).reason
         defects = _without(reason, outcome.detail)
         if defects is None:
             return None
