@@ -108,7 +108,7 @@ def test_the_copy_has_openvino_files_also_of_a_model_of_an_older_version(
 
 def test_the_logits_are_those_of_a_scan_and_are_stored(home: Path, calibrated: Path) -> None:
     stored = pd.read_parquet(calibrated / "validation.parquet")
-    assert list(stored) == ["sha256", "label", "generator", "source", "dataset", "logit", "shifted"]
+    assert list(stored) == ["sha256", "label", "generator", "source", "dataset", "kind", "logit", "shifted"]
     assert len(stored) == REALS + FAKES + 4 and (stored["shifted"] != stored["logit"]).any()
     chosen = settings.read(tiny_params(), [home / "imported"])
     for outcome in check_files([home / "files" / "made" / "3.png", home / "files" / "camera" / "5.png"], chosen):

@@ -224,9 +224,9 @@ def _models(params_file: Path | None, named: Sequence[str]) -> str:
     scan_settings = settings.read(params.load(params_file), named)
     backends.check(scan_settings)
     names = [" ".join((card.name, *_remarks(card, scan_settings))) for card in scan_settings.cards]
-    joined = f" joined by {scan_settings.ensemble.name}" if scan_settings.ensemble else ""
-    joined += f" ({_videos(scan_settings.ensemble.calibration)})" if scan_settings.ensemble else ""
-    return f"{', '.join(names)},{joined} run by {scan_settings.engine}"
+    if joint := scan_settings.ensemble:
+        names.append(f"joined by {joint.name} ({_videos(joint.calibration)})")
+    return f"{', '.join(names)}, run by {scan_settings.engine}"
 
 
 def _model_set(one: sets.ModelSet) -> Finding:
@@ -255,18 +255,17 @@ def _remarks(card: "ModelCard", scan_settings: "Settings") -> Iterator[str]:
 
     if card.trained_on.proof_of_machinery:
         yield "(demo: every verdict is `uncertain`)"
-    if scan_settings.ensemble is None and card.calibration:
-        yield f"({_videos(card.calibration)})"
     if card.model_digest in scan_settings.user_calibrations:
         yield f"(calibrated by {user_calibrations.file_of(card.model_digest)})"
+    if scan_settings.ensemble is None and card.calibration:
+        yield f"({_videos(card.calibration)})"
 
 
 def _videos(calibration: "Calibration") -> str:
     """Return which thresholds videos have."""
-    if not calibration.separate_videos:
-        return "videos are judged by the thresholds for images"
-    of = calibration.videos
-    return f"videos have the thresholds {of.low:.3f} and {of.high:.3f}" if of else "no thresholds for videos"
+    if of := calibration.videos:
+        return f"thresholds for videos: {of.low:.3f} and {of.high:.3f}"
+    return "no thresholds for videos: they are uncertain" if calibration.separate_videos else "no thresholds for videos"
 
 
 def _machine() -> str:

@@ -27,7 +27,7 @@ def fit_media(media: pd.DataFrame, params: CalibrateParams) -> Calibration:
     JPEG. `dataset` has the collection that a real is from, and `generator` what made a fake.
     """
     fitted = fit(media, params)
-    return fitted.model_copy(update={"evidence": evidence(media, fitted.temperature), "separate_videos": True})
+    return fitted.model_copy(update={"evidence": evidence(media, fitted.temperature)})
 
 
 def evidence(media: pd.DataFrame, temperature: float) -> Evidence:
@@ -83,6 +83,7 @@ def fit_thresholds(media: pd.DataFrame, params: CalibrateParams, temperature: fl
             fakes, of_fakes <= low, lambda others: of_fakes <= _thresholds(reals, others, guard)[0]
         ),
         guard=guard or None,
+        separate_videos=True,
     )
 
 

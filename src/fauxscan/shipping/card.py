@@ -14,6 +14,7 @@ from fauxscan.records import DatasetCard
 
 PAGE = "README.md"  # in the folder of a set
 DATA_LICENCES = "LICENSE-DATA.txt"
+VIDEOS = "Videos: "  # the beginning of what `thresholds.describe` returns
 MEASURED = ("data", "degradation", "reals", "fakes", "AUC", "accuracy at 0.5", "reals called fake", "fakes detected")
 BY_GENERATOR = ("data", "generator", "fakes", "AUC", "fakes detected")
 Figures = Mapping[str, Any]  # a row of figures.parquet
@@ -32,7 +33,8 @@ def read(folder: Path) -> str:
     """Return the page of a set or model: the one in its folder, otherwise what its cards say. Raise ModelError."""
     members = ensemble.read_members([folder])
     if (folder / PAGE).is_file():
-        return (folder / PAGE).read_text(encoding="utf-8", errors="replace").rstrip()
+        page = (folder / PAGE).read_text(encoding="utf-8", errors="replace").rstrip()
+        return page if VIDEOS in page else "\n\n".join([page, "## Videos", _videos(members)])  # an older version's
     return "\n\n".join([*_of_cards(folder.resolve().name, members, str(folder)), *_own_licences(members)])
 
 
@@ -74,6 +76,12 @@ def _of_cards(name: str, members: Members, named: str) -> Iterator[str]:
     yield "\n".join(_thresholds(*pair) for pair in calibrations.items())
     if reasons := ensemble.withheld(members.cards, card):
         yield f"Every verdict is `uncertain`: {'; '.join(reasons.values())}."
+
+
+def _videos(members: Members) -> str:
+    """Return a line about the thresholds for videos, of the ensemble or of each model that is calibrated."""
+    of = [members.ensemble] if members.ensemble else members.cards
+    return "\n".join(f"- {one.name}: {thresholds.describe(one.calibration)}" for one in of if one.calibration)
 
 
 def _model(card: ModelCard) -> str:
