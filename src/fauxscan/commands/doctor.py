@@ -26,6 +26,7 @@ from fauxscan.shipped import sets
 if TYPE_CHECKING:
     from fauxscan.models import ModelCard
     from fauxscan.scanning.settings import Settings
+    from fauxscan.scanning.user_calibrations import Card
 
 FINDING_COLUMNS = ("name", "state", "detail")
 
@@ -224,6 +225,8 @@ def _models(params_file: Path | None, named: Sequence[str]) -> str:
     scan_settings = settings.read(params.load(params_file), named)
     backends.check(scan_settings)
     names = [" ".join((card.name, *_remarks(card, scan_settings))) for card in scan_settings.cards]
+    if card := scan_settings.ensemble_card:
+        names.append(" ".join(("joined by", card.name, *_own_calibration(card, scan_settings))))
     return f"{', '.join(names)}, run by {scan_settings.engine}"
 
 
@@ -249,10 +252,15 @@ def _model_set(one: sets.ModelSet) -> Finding:
 
 def _remarks(card: "ModelCard", scan_settings: "Settings") -> Iterator[str]:
     """Yield what a person should know about a model."""
-    from fauxscan.scanning import user_calibrations
-
     if card.trained_on.proof_of_machinery:
         yield "(demo: every verdict is `uncertain`)"
+    yield from _own_calibration(card, scan_settings)
+
+
+def _own_calibration(card: "Card", scan_settings: "Settings") -> Iterator[str]:
+    """Yield which file of the user has the calibration of a model or ensemble, if one has."""
+    from fauxscan.scanning import user_calibrations
+
     if card.model_digest in scan_settings.user_calibrations:
         yield f"(calibrated by {user_calibrations.file_of(card.model_digest)})"
 
