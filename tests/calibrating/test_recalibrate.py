@@ -270,7 +270,7 @@ def test_a_configuration_that_cannot_be_written_is_named(
         (["MODEL", "--reals", "nowhere", "--out", "new"], "there is no folder"),
         (["MODEL", "files", "--real", "camera", "--fake", "gan", "--out", "new"], "'gan', which is not a subfolder"),
         (["MODEL", "--reals", "files/camera", "--false-positives", "2", "--out", "new"], "false_positive_rate"),
-        (["joint", "--out", "new"], "is an ensemble: calibrate its members"),
+        (["joint", "--out", "new"], "has no validation.parquet, the logits of an earlier calibration"),
         (["nowhere", "--out", "new"], "no model at"),
     ],
 )

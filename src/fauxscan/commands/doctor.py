@@ -26,6 +26,7 @@ from fauxscan.shipped import sets
 if TYPE_CHECKING:
     from fauxscan.models import Calibration, ModelCard
     from fauxscan.scanning.settings import Settings
+    from fauxscan.scanning.user_calibrations import Card
 
 FINDING_COLUMNS = ("name", "state", "detail")
 
@@ -225,7 +226,8 @@ def _models(params_file: Path | None, named: Sequence[str]) -> str:
     backends.check(scan_settings)
     names = [" ".join((card.name, *_remarks(card, scan_settings))) for card in scan_settings.cards]
     if joint := scan_settings.ensemble:
-        names.append(f"joined by {joint.name} ({_videos(joint.calibration)})")
+        remarks = (*_own_calibration(joint, scan_settings), f"({_videos(joint.calibration)})")
+        names.append(" ".join(("joined by", joint.name, *remarks)))
     return f"{', '.join(names)}, run by {scan_settings.engine}"
 
 
@@ -251,14 +253,19 @@ def _model_set(one: sets.ModelSet) -> Finding:
 
 def _remarks(card: "ModelCard", scan_settings: "Settings") -> Iterator[str]:
     """Yield what a person should know about a model."""
-    from fauxscan.scanning import user_calibrations
-
     if card.trained_on.proof_of_machinery:
         yield "(demo: every verdict is `uncertain`)"
-    if card.model_digest in scan_settings.user_calibrations:
-        yield f"(calibrated by {user_calibrations.file_of(card.model_digest)})"
+    yield from _own_calibration(card, scan_settings)
     if scan_settings.ensemble is None and card.calibration:
         yield f"({_videos(card.calibration)})"
+
+
+def _own_calibration(card: "Card", scan_settings: "Settings") -> Iterator[str]:
+    """Yield which file of the user has the calibration of a model or ensemble, if one has."""
+    from fauxscan.scanning import user_calibrations
+
+    if card.model_digest in scan_settings.user_calibrations:
+        yield f"(calibrated by {user_calibrations.file_of(card.model_digest)})"
 
 
 def _videos(calibration: "Calibration") -> str:

@@ -81,7 +81,7 @@ def _listed(figures: dict[str, float]) -> str:
 
 @flat_options
 def calibrate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Model folder or set of one model; it is not changed.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Folder or set to calibrate; it is not changed.")],
     labelled: LabelledOptions,
     out: Annotated[
         Path | None,
@@ -104,7 +104,7 @@ def calibrate(
     faces: FacesOption = "auto",
     params_file: ParamsFile = None,
 ) -> None:
-    """Calibrate a model on labelled files of your own, on real files alone, or for other error rates."""
+    """Calibrate a model or ensemble on labelled files of your own, on real files alone, or for other error rates."""
     from fauxscan.calibrating import recalibrate
     from fauxscan.scanning import user_calibrations
 

@@ -15,10 +15,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.neural_network import MLPClassifier
 
-from fauxscan import disk, models
+from fauxscan import models
 from fauxscan.judging import calibration, groups, manifest
 from fauxscan.judging.ensemble import (
-    CARD_FILE,
     MEMBERS_FOLDER,
     Dense,
     EnsembleCard,
@@ -27,6 +26,7 @@ from fauxscan.judging.ensemble import (
     clipped,
     forward,
     opposition,
+    write_ensemble_card,
 )
 from fauxscan.judging.videos import table as videos_table
 from fauxscan.judging.videos import thresholds
@@ -75,7 +75,7 @@ def combine(
     )
     for member in cards:
         shutil.copytree(folder / member, out / MEMBERS_FOLDER / member)
-    disk.write_text(out / CARD_FILE, card.model_dump_json(indent=2) + "\n")
+    write_ensemble_card(out, card)
     for line in (*groups.lines(card.calibration), thresholds.describe(card.calibration)):
         log.info("%s: %s", name, line)
     warning = advice(name, card.calibration)

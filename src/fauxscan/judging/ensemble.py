@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from fauxscan import models, wire
+from fauxscan import disk, models, wire
 from fauxscan.models import Calibration, ModelCard
 from fauxscan.records import DamagedModelError, Kind, ModelError, Strict, Verdict
 
@@ -101,7 +101,7 @@ class JudgingRule:
 
         Files of another kind may have other thresholds, or none; p_fake is the same.
         """
-        calibrated = {name: self._calibrate(name, logit) for name, logit in logits.items()}
+        calibrated = self._calibrated(logits)
         joined = join(calibrated, self.ensemble)
         thresholds = self._thresholds(list(calibrated), kind)
         p_fake = sigmoid(calibrate(joined, self.ensemble.calibration) if self.ensemble else joined)
@@ -116,10 +116,14 @@ class JudgingRule:
             return Judgement(p_fake, Verdict.UNCERTAIN, reason)
         return Judgement(p_fake, verdict_for(p_fake, *thresholds), "")
 
-    def _calibrate(self, name: str, logit: float) -> float:
-        """Return the calibrated logit of a member as the combiner takes it."""
-        calibrated = calibrate(logit, self._cards[name].calibration)
-        return clipped(calibrated, self.ensemble.clip) if self.ensemble else calibrated
+    def join(self, logits: Mapping[str, float]) -> float:
+        """Return the joint logit for the models' media logits by name, before the ensemble's own calibration."""
+        return join(self._calibrated(logits), self.ensemble)
+
+    def _calibrated(self, logits: Mapping[str, float]) -> dict[str, float]:
+        """Return the calibrated logits of members as the combiner takes them."""
+        clip = self.ensemble.clip if self.ensemble else None
+        return {name: clipped(calibrate(raw, self._cards[name].calibration), clip) for name, raw in logits.items()}
 
     @cached_property
     def _cards(self) -> dict[str, ModelCard]:
@@ -311,6 +315,11 @@ def read_ensemble_card(folder: Path) -> EnsembleCard:
         why = models.card_fault(error) if isinstance(error, ValidationError) else error.strerror
         fault = f"{folder / CARD_FILE} is not an ensemble card of this version: {why}"
         raise DamagedModelError(fault, "combine again, `make repro`") from error
+
+
+def write_ensemble_card(folder: Path, card: EnsembleCard) -> None:
+    """Write the ensemble's card alone, whole or not at all."""
+    disk.write_text(folder / CARD_FILE, card.model_dump_json(indent=2) + "\n")
 
 
 def join(calibrated: Mapping[str, float], ensemble: EnsembleCard | None) -> float:

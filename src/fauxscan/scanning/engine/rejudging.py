@@ -9,7 +9,7 @@ from threading import Lock
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fauxscan.judging.ensemble import JudgingRule
+from fauxscan.judging.ensemble import ENSEMBLE, JudgingRule
 from fauxscan.records import Kind, Status
 from fauxscan.scanning.engine import outcomes
 from fauxscan.scanning.history import settings_files
@@ -77,7 +77,10 @@ class StoredLogits:
 def _rule(settings: Settings, calibrations: Calibrations) -> JudgingRule:
     """Return the rule of settings that differ in calibrations."""
     cards = [card.model_copy(update={"calibration": calibrations.get(card.name)}) for card in settings.cards]
-    return JudgingRule(tuple(cards), settings.ensemble)
+    ensemble = settings.ensemble_card
+    if ensemble and (own := calibrations.get(ENSEMBLE)):  # older versions used the one on the card, and recorded none
+        ensemble = ensemble.model_copy(update={"calibration": own})
+    return JudgingRule(tuple(cards), ensemble)
 
 
 def _without(reason: str, detail: str | None) -> str | None:
