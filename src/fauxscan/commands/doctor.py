@@ -225,9 +225,9 @@ def _models(params_file: Path | None, named: Sequence[str]) -> str:
     scan_settings = settings.read(params.load(params_file), named)
     backends.check(scan_settings)
     names = [" ".join((card.name, *_remarks(card, scan_settings))) for card in scan_settings.cards]
-    if joint := scan_settings.ensemble:
-        remarks = (*_own_calibration(joint, scan_settings), f"({_videos(joint.calibration)})")
-        names.append(" ".join(("joined by", joint.name, *remarks)))
+    if (card := scan_settings.ensemble_card) and (joint := scan_settings.ensemble):
+        remarks = (*_own_calibration(card, scan_settings), f"({_videos(joint.calibration)})")
+        names.append(" ".join(("joined by", card.name, *remarks)))
     return f"{', '.join(names)}, run by {scan_settings.engine}"
 
 
