@@ -226,7 +226,8 @@ class ScanParams(Strict):
     seconds_per_file: float = Field(default=120, gt=0, le=86_400)  # for decoding and finding faces
     decoder_bytes: int = Field(default=4_000_000_000, ge=100_000_000, le=10**14)  # of memory for one decoding process
     engine: Engines = "auto"  # auto: tensorflow if it is installed and there is a GPU, otherwise openvino
-    precision: Literal["float32", "bfloat16"] = "float32"  # of OpenVINO; frequency detectors always use float32
+    # of OpenVINO; frequency detectors always use float32, and networks without a backbone use it for int8
+    precision: Literal["float32", "bfloat16", "int8"] = "float32"
     # for which positions of faces are kept, for models that are added later
     keep_faces_days: int = Field(default=90, ge=0, le=36_500)
     publish_every: int = Field(default=16, gt=0)  # batches between publications
