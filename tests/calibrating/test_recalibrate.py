@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 from scipy.special import logit
 from support import ROOT
 from support.preparing import picture, save
-from support.scanning import tiny_params, write_params
+from support.scanning import copy_uncalibrated, tiny_params, write_params
 
 from fauxscan import cli, models, openvino_export, params
 from fauxscan.calibrating import recalibrate
@@ -31,9 +31,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, exported_models: list[Path]) 
     """Return a folder with params.yaml, an uncalibrated model, and labelled pictures, some of one source."""
     home = tmp_path_factory.mktemp("recalibrate")
     write_params(home / "params.yaml")
-    shutil.copytree(exported_models[1], home / "imported")
-    card = models.read_card(home / "imported")
-    models.write_card(home / "imported", card.model_copy(update={"calibration": None, "name": "imported"}))
+    copy_uncalibrated(exported_models[1], home / "imported")
     for n in range(REALS):
         save(home / "files" / "camera" / f"{n}.png", picture(2 * n, 64) // 2)
     for n in range(FAKES):

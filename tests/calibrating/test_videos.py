@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from support.preparing import picture, save
-from support.scanning import write_params
+from support.scanning import copy_uncalibrated, write_params
 from support.videos import clip
 
 from fauxscan import Detector, cli, models, params
@@ -29,9 +29,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, exported_models: list[Path]) 
     """Return a folder with params.yaml, an uncalibrated model, and clips and photos of two classes."""
     home = tmp_path_factory.mktemp("videos")
     write_params(home / "params.yaml")
-    shutil.copytree(exported_models[1], home / "imported")
-    card = models.read_card(home / "imported")
-    models.write_card(home / "imported", card.model_copy(update={"calibration": None, "name": "imported"}))
+    copy_uncalibrated(exported_models[1], home / "imported")
     for label, lift in (("camera", 0), ("made", 110)):
         for folder in ("clips", "photos"):
             (home / folder / label).mkdir(parents=True)

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,14 @@ def save_model(folder: Path, detector: str, seed: int, looks_at: View, spoil: bo
     if spoil:
         weight.assign(np.full(weight.shape, np.nan))
     models.save(folder, network, card(folder.name, detector, 64, looks_at, models.digest(network)))
+    return folder
+
+
+def copy_uncalibrated(model: Path, folder: Path) -> Path:
+    """Copy a model without its calibration, under the name of the new folder. Return the folder."""
+    shutil.copytree(model, folder)
+    card = models.read_card(folder)
+    models.write_card(folder, card.model_copy(update={"calibration": None, "name": folder.name}))
     return folder
 
 

@@ -18,6 +18,7 @@ from fauxscan.records import FAKE, REAL
 
 INTERVAL, SEED = EvaluateParams(bootstrap=1000, confidence=0.95, jpeg_qualities=()), 0  # the same logits, the same card
 FOLDS = 5
+CHANGED = ("shifted", "reencoded")  # columns of logits that show how steady a score is, see `fit_media`
 
 
 def fit_media(media: pd.DataFrame, params: CalibrateParams) -> Calibration:
@@ -136,8 +137,7 @@ def fit_reals(media: pd.DataFrame, before: Calibration | None, params: Calibrate
         reals, p_fake >= high, lambda others: p_fake >= max(known.low, _moved(others.threshold(), guard))
     )
     thresholds = {"high": high, "low": low, "false_positive_rate": rate, "collections": by_collection}
-    thresholds |= {"separate_videos": True}
-    return known.model_copy(update=thresholds | found)
+    return known.model_copy(update=thresholds | found | {"separate_videos": True})
 
 
 def false_positives(reals: pd.DataFrame, fitted: Calibration) -> Share:

@@ -38,7 +38,6 @@ log = logging.getLogger(__name__)
 FOLDS = 5
 UNITS = 32  # of `dense32` in the write-up (Spagnola 2020)
 EPOCHS = 500
-CHANGED = ("shifted", "reencoded")  # columns of logits that show how steady a score is
 DESCRIBING = ("label", "source", "dataset", "generator", "kind")  # columns; older tables lack the last three
 Floats = NDArray[np.float64]
 
@@ -56,7 +55,7 @@ def combine(
     cards = {member: models.read_card(folder / member) for member in combiner.members}
     dataset = _one_dataset(cards)
     unclipped = _joined(cards, folder)
-    columns = [*cards, *(f"{member} {changed}" for member in cards for changed in CHANGED)]
+    columns = [*cards, *(f"{member} {changed}" for member in cards for changed in calibration.CHANGED)]
     videos = videos_table.collect(unclipped, params.pseudo_videos, max_frames, columns)
     table, videos = (_clipped(of, columns, combiner.clip) for of in (unclipped, videos))
     inputs, labels = table[list(cards)].to_numpy(), table["label"].to_numpy()
@@ -98,7 +97,7 @@ def _judge_unseen(
     for table, own, logits in zip(tables, inputs, np.split(unseen, [len(tables[0])]), strict=True):
         known = [name for name in (*DESCRIBING, videos_table.PSEUDO) if name in table]
         one = table[known].assign(logit=logits)
-        for changed in CHANGED:
+        for changed in calibration.CHANGED:
             after = forward(layers, table[[f"{name} {changed}" for name in members]].to_numpy())
             one[changed] = logits + (after - forward(layers, own))
         judged.append(one)
@@ -133,7 +132,7 @@ def _joined(cards: dict[str, ModelCard], folder: Path) -> pd.DataFrame:
     table: pd.DataFrame | None = None
     for member, card in cards.items():
         media = pd.read_parquet(folder / member / manifest.LOGITS).set_index(["sha256", "label"])
-        after = {f"{member} {changed}": media.get(changed, np.nan) for changed in CHANGED}
+        after = {f"{member} {changed}": media.get(changed, np.nan) for changed in calibration.CHANGED}
         raw = pd.DataFrame({member: media["logit"], **after})
         columns = raw.map(lambda logit, card=card: calibrate(logit, card.calibration))
         described = media[[name for name in DESCRIBING if name in media]]

@@ -12,7 +12,6 @@ from fauxscan.params import CalibrateParams
 from fauxscan.records import FAKE, REAL
 
 log = logging.getLogger(__name__)
-CHANGED = ("shifted", "reencoded")  # columns of the logits of changed images, see `calibration.fit_media`
 TOO_FEW = "%s: no thresholds %s fitted on videos, because the sources of videos are too few: %s, but %d are required"
 
 
@@ -21,7 +20,7 @@ def fit(name: str, media: pd.DataFrame, fitted: Calibration, params: CalibratePa
 
     They are fitted on the videos and pseudo-videos of the table that it was fitted on, see `table.collect`.
     """
-    videos = table.collect(media, params.pseudo_videos, max_frames, ("logit", *CHANGED))
+    videos = table.collect(media, params.pseudo_videos, max_frames, ("logit", *calibration.CHANGED))
     return fit_videos(name, videos, fitted, params)
 
 
@@ -45,7 +44,7 @@ def fit_reals(
     It is fitted on the videos in the table of reals, and everything that takes fakes stays as it is. If these videos
     have fewer than 20 sources, all thresholds for videos stay as they are, and the log says so.
     """
-    videos = table.collect(media, params.pseudo_videos, max_frames, ("logit", *CHANGED))
+    videos = table.collect(media, params.pseudo_videos, max_frames, ("logit", *calibration.CHANGED))
     if _too_few(name, videos, (REAL,), "are newly"):
         return fitted
     before = fitted.videos
