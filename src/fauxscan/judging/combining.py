@@ -75,7 +75,7 @@ def combine(
     for member in cards:
         shutil.copytree(folder / member, out / MEMBERS_FOLDER / member)
     write_ensemble_card(out, card)
-    for line in (*groups.lines(card.calibration), thresholds.describe(card.calibration)):
+    for line in (*groups.lines(card.calibration), *thresholds.lines(card.calibration)):
         log.info("%s: %s", name, line)
     warning = advice(name, card.calibration)
     if warning and not card.proof_of_machinery:

@@ -37,7 +37,7 @@ def calibrate(trained: Path, mixture: Path, shards: Path, out: Path, params: Cal
     files = openvino_export.add(out, model.network)
     models.write_card(out, model.card.model_copy(update={"calibration": fitted, "openvino": files}))
     media.to_parquet(out / LOGITS, index=False)
-    for line in (*groups.lines(fitted), thresholds.describe(fitted)):
+    for line in (*groups.lines(fitted), *thresholds.lines(fitted)):
         log.info("%s: %s", model.card.name, line)
     warning = ensemble.advice(model.card.name, fitted)
     if warning and not model.card.trained_on.proof_of_machinery:  # which gives no verdicts in any case

@@ -28,7 +28,7 @@ def fit_videos(name: str, videos: pd.DataFrame, fitted: Calibration, params: Cal
     """Return the calibration with thresholds that are fitted on a table of videos, at its temperature.
 
     The rules are those for images. A class with fewer than 20 sources is too few: there are no thresholds then, and the
-    log says so.
+    log says so if there are videos at all.
     """
     if _too_few(name, videos, (REAL, FAKE), "were"):
         return fitted.model_copy(update={"videos": None})
@@ -55,12 +55,13 @@ def fit_reals(
 
 
 def _too_few(name: str, videos: pd.DataFrame, labels: tuple[int, ...], when: str) -> bool:
-    """Return whether a class has too few sources of videos, and say so if it has."""
+    """Return whether a class has too few sources of videos, and say so if there are any videos."""
     counts = {label: videos.loc[videos["label"] == label, "source"].nunique() for label in labels}
     if min(counts.values()) >= MIN_SOURCES:
         return False
     counted = " and ".join(f"{count} of {'fakes' if label == FAKE else 'reals'}" for label, count in counts.items())
-    log.info(TOO_FEW, name, when, counted, MIN_SOURCES)
+    if len(videos):
+        log.info(TOO_FEW, name, when, counted, MIN_SOURCES)
     return True
 
 
@@ -70,6 +71,11 @@ def _with(fitted: Calibration, videos: pd.DataFrame, found: Calibration, evidenc
         low=found.low, high=found.high, videos=len(videos) - pseudo, pseudo_videos=pseudo, evidence=evidence
     )
     return fitted.model_copy(update={"videos": thresholds})
+
+
+def lines(fitted: Calibration) -> list[str]:
+    """Return the sentence about the thresholds for videos if there are any, for the log of a training."""
+    return [describe(fitted)] if fitted.videos else []
 
 
 def describe(fitted: Calibration) -> str:
