@@ -78,6 +78,15 @@ def test_what_is_judged_of_the_first_batch_is_saved_and_the_next_scan_judges_the
     assert union(results) == union(tmp_path / "whole")
 
 
+def test_a_stop_before_the_first_file_says_that_nothing_is_saved_yet(tmp_path: Path) -> None:
+    root, results = write_many(tmp_path / "in", 10), tmp_path / "results"
+    engine = stub_engine(tmp_path / "models", only="wholes")
+    with pytest.raises(scan.Interrupted) as stop:
+        scan.scan(root, results, engine, lambda *_: signal.raise_signal(signal.SIGINT))
+    assert (stop.value.saved, stop.value.todo) == (0, 10)
+    assert scan.scan(root, results, stub_engine(tmp_path / "models", only="wholes")).unchanged == 0
+
+
 def test_progress_advances_by_file_within_a_batch(tmp_path: Path) -> None:
     root, done = write_many(tmp_path / "in", 60), list[tuple[int, int]]()
     engine = stub_engine(tmp_path / "models", only="wholes", batch_files=256)

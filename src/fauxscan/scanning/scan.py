@@ -115,14 +115,15 @@ def scan(
     results_folder.check(results, root)  # before anything is written
     with parquet.locked(results), engine:
         work = prepare(root, results, engine, names)
-        counted = _Count(on_progress or (lambda done, todo: None), len(work.todo))
+        todo = len(work.todo)
         try:
+            counted = _Count(on_progress or (lambda done, todo: None), todo)
             with cancelled_at_end(work, ThreadPoolExecutor(1)) as pool:  # Python handles Ctrl-C in the main thread
                 pool.submit(_judge_all, work, counted.add).result()
             return finish(work)
         except KeyboardInterrupt:
             commits.recover(results)
-            raise Interrupted(work.saved, counted.todo) from None
+            raise Interrupted(work.saved, todo) from None
 
 
 class _Count:
