@@ -30,7 +30,7 @@ IMAGES = 3 * runner.BATCH  # in a round
 TITLE = "Precisions of CLIP's image tower"
 TOWER = """The tower alone: medians of {rounds} rounds of {images} images, in which the precisions take turns. The
 cosine is that of the features to those of float32, in the block where it is smallest, over crops of four photographs.
-Where the processor does not have a precision, OpenVINO uses float32. This one has: {able}.
+A precision that the processor does not have is imitated, or float32 takes its place. This one has: {able}.
 
 {table}"""
 JUDGED = """The model `{model}` on {reals} reals and {fakes} fakes, judged as in a scan. `p_fake` moves by at most
