@@ -100,6 +100,15 @@ CropsOption = Annotated[  # of commands that work on crops
         "face (whole). Default: whole.",
     ),
 ]
+CheckReencoded = Annotated[
+    bool | None,
+    typer.Option(
+        "--check-reencoded/--no-check-reencoded",
+        rich_help_panel=MODEL,
+        help="Judge an image or video whose verdict is near its threshold again after re-encoding it as JPEG, and call "
+        "it uncertain if the verdict changes. Default: the setting in params.yaml.",
+    ),
+]
 FormatOption = Annotated[
     Format,
     typer.Option(

@@ -75,6 +75,7 @@ class Judgement:
     p_fake: float
     verdict: Verdict
     reason: str
+    distance: float = math.inf  # in logits, from the threshold that the verdict depends on; infinite if `uncertain`
 
 
 class Member(Protocol):
@@ -100,7 +101,8 @@ class JudgingRule:
         calibrated = {name: self._calibrate(name, logit) for name, logit in logits.items()}
         joined = join(calibrated, self.ensemble)
         thresholds = self._thresholds(list(calibrated))
-        p_fake = sigmoid(calibrate(joined, self.ensemble.calibration) if self.ensemble else joined)
+        joint = calibrate(joined, self.ensemble.calibration) if self.ensemble else joined
+        p_fake = sigmoid(joint)
         if any(card.trained_on.proof_of_machinery for card in self._cards.values()):
             return Judgement(p_fake, Verdict.UNCERTAIN, DEMO)
         if thresholds is None:
@@ -110,7 +112,8 @@ class JudgingRule:
             return Judgement(p_fake, Verdict.UNCERTAIN, "; ".join(withheld))
         if self.ensemble and (reason := _disagreement(calibrated, self.ensemble.disagreement)):
             return Judgement(p_fake, Verdict.UNCERTAIN, reason)
-        return Judgement(p_fake, verdict_for(p_fake, *thresholds), "")
+        verdict = verdict_for(p_fake, *thresholds)
+        return Judgement(p_fake, verdict, "", _distance(joint, verdict, *thresholds))
 
     def _calibrate(self, name: str, logit: float) -> float:
         """Return the calibrated logit of a member as the combiner takes it."""
@@ -323,6 +326,13 @@ def verdict_for(p_fake: float, low: float, high: float) -> Verdict:
     if p_fake >= high:
         return Verdict.LIKELY_SYNTHETIC
     return Verdict.NO_INDICATION if p_fake <= low else Verdict.UNCERTAIN
+
+
+def _distance(joint: float, verdict: Verdict, low: float, high: float) -> float:
+    """Return the distance of a joint logit from the threshold that its verdict depends on."""
+    if verdict is Verdict.UNCERTAIN:
+        return math.inf
+    return joint - logit(high) if verdict is Verdict.LIKELY_SYNTHETIC else logit(low) - joint
 
 
 def sigmoid(x: float) -> float:

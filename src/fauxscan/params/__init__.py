@@ -226,6 +226,8 @@ class ScanParams(Strict):
     decoder_bytes: int = Field(default=4_000_000_000, ge=100_000_000, le=10**14)  # of memory for one decoding process
     engine: Engines = "auto"  # auto: tensorflow if it is installed and there is a GPU, otherwise openvino
     precision: Literal["float32", "bfloat16"] = "float32"  # of OpenVINO; frequency detectors always use float32
+    check_reencoded: bool = False  # a verdict near its threshold must not change when the image is re-encoded
+    reencoded_margin: float = Field(default=0.5, gt=0)  # in calibrated logits: how near to it a verdict is checked
     # for which positions of faces are kept, for models that are added later
     keep_faces_days: int = Field(default=90, ge=0, le=36_500)
     publish_every: int = Field(default=16, gt=0)  # batches between publications

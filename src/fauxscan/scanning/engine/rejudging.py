@@ -50,7 +50,9 @@ class StoredLogits:
         scores = self._scores(row["sha256"], row["settings"])
         if not scores or not all(score["logit"] is not None and math.isfinite(score["logit"]) for score in scores):
             return None
-        reason = self._rules[row["settings"]].judge(outcomes.media_logits(scores)).reason
+        if outcomes.needs_check(scores, self._settings):
+            return None
+        reason = outcomes.judge_rows(scores, self._rules[row["settings"]], self._settings.scan).reason
         defects = _without(reason, outcome.detail)
         if defects is None:
             return None
