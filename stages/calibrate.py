@@ -8,7 +8,8 @@ from fauxscan.judging import publishing
 
 def calibrate(trained: Path, mixture: Path, shards: Path, out: Path) -> None:
     """Publish the network in `trained`, calibrated, to `out`."""
-    publishing.calibrate(trained, mixture, shards, out, params.load().calibrate)
+    settings = params.load()
+    publishing.calibrate(trained, mixture, shards, out, settings.calibrate, settings.media.max_frames)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from fauxscan.judging import combining
 def combine(ensemble: str, models: Path, members: Path, out: Path) -> None:
     """Write the ensemble of members in `models`, which the manifest `members` lists, to `out`."""
     settings = params.load()
-    combining.combine(ensemble, settings.combiner(ensemble), models, members, out, settings.calibrate, settings.seed)
+    combiner, frames = settings.combiner(ensemble), settings.media.max_frames
+    combining.combine(ensemble, combiner, models, members, out, settings.calibrate, settings.seed, frames)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pydantic import AliasChoices, Field, ValidationError
 from fauxscan import disk
 from fauxscan.backbones import runner
 from fauxscan.params import FaceParams, RandomReencodeParams, ReencodeParams
-from fauxscan.records import DamagedModelError, InputError, Recipe, Strict, View
+from fauxscan.records import DamagedModelError, InputError, Kind, Recipe, Strict, View
 
 CARD, NETWORK = "card.json", "model.keras"
 PIPELINE = "dvc.yaml"  # the file that makes a folder a project
@@ -49,6 +49,16 @@ class Group(Strict):
     unseen_error_rate: float | None
 
 
+class VideoThresholds(Strict):
+    """The thresholds for videos, fitted on videos at the temperature of the calibration, and the data behind them."""
+
+    low: float
+    high: float
+    videos: int  # files with several frames
+    pseudo_videos: int  # videos of which the data have single frames alone
+    evidence: Evidence
+
+
 class Calibration(Strict):
     """The temperature that turns a logit into p_fake, the thresholds of the verdicts, and the data behind them."""
 
@@ -65,6 +75,18 @@ class Calibration(Strict):
     collections: dict[str, Group] | None = None  # of the reals, by dataset; None if there are not several
     generators: dict[str, Group] | None = None  # of the fakes; None if there are not several
     guard: float | None = None  # in calibrated logits: how far each threshold was moved away from the other
+    # whether `low` and `high` are for images alone; False on cards of older versions, which judge videos by them too
+    separate_videos: bool = False
+    videos: VideoThresholds | None = None  # None: too few videos for thresholds of their own, or an older version
+
+    def of_kind(self, kind: Kind) -> "Calibration | None":
+        """Return the calibration with the thresholds and evidence for files of a kind; None if it has none for it."""
+        if kind is Kind.IMAGE or not self.separate_videos:
+            return self
+        if self.videos is None:
+            return None
+        fitted = {"low": self.videos.low, "high": self.videos.high, "evidence": self.videos.evidence}
+        return self.model_copy(update=fitted)
 
 
 class TrainingSet(Strict):

@@ -43,6 +43,8 @@ CALIBRATION: Names = {
     "collections": None,
     "generators": None,
     "guard": None,  # the thresholds have it
+    "separate_videos": None,  # hashed with `videos`, and only if videos have thresholds of their own
+    "videos": None,
 }
 EVIDENCE: Names = {
     "real_sources": "real_sources",

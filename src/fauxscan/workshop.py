@@ -21,7 +21,7 @@ from fauxscan import datasets, detectors, models
 from fauxscan.installation.requirements import checked_installation
 from fauxscan.models import ModelCard
 from fauxscan.params import SCRATCH, DatasetParams, ModelParams, Params, WeightsParams, faults
-from fauxscan.records import FAKE, REAL, FaceMode, Framing, Status, UserError
+from fauxscan.records import FAKE, REAL, FaceMode, Framing, Kind, Status, UserError
 
 if TYPE_CHECKING:
     from fauxscan.training.checkpoints import Checkpointer
@@ -171,7 +171,8 @@ def _publish(run: Run, labels: Mapping[str, str], out: Path) -> ModelCard:
     from fauxscan.judging import publishing
 
     work = run.work
-    publishing.calibrate(work / "model", work / "mixture.json", work / "shards", out, run.params.calibrate)
+    rates, frames = run.params.calibrate, run.params.media.max_frames
+    publishing.calibrate(work / "model", work / "mixture.json", work / "shards", out, rates, frames)
     card = models.read_card(out).model_copy(update={"classes": _classes(labels)})
     models.write_card(out, card)
     return card
@@ -227,7 +228,8 @@ def predict(
     """Return a prediction for each file below `folder`, or for one file; files are fake from `threshold` of P(fake) on.
 
     If the model gives no verdicts (it is not calibrated, its calibration shows that it knows too little, or it was
-    trained on the demo), no file gets a label. Raise UserError if there is no such folder or file.
+    trained on the demo), no file gets a label, and no video without thresholds for videos. Raise UserError if there is
+    no such folder or file.
     """
     from fauxscan.judging import ensemble
     from fauxscan.scanning import settings
@@ -238,11 +240,12 @@ def predict(
         raise UserError(f"there is no folder or file {folder}")
     files = [folder / entry.path for entry in Walk(folder)] if folder.is_dir() else [folder]
     chosen = settings.read(params, (model,), faces)
-    labelled = ensemble.gives_verdicts(chosen.cards, chosen.ensemble)
+    labelled = [kind for kind in Kind if ensemble.gives_verdicts(chosen.cards, chosen.ensemble, kind)]
     return [
         Prediction(
             str(file), outcome.status, outcome.p_fake,
-            _label(outcome.p_fake, threshold) if labelled and outcome.p_fake is not None else None, outcome.detail,
+            None if outcome.kind not in labelled or outcome.p_fake is None else _label(outcome.p_fake, threshold),
+            outcome.detail,
         )
         for file, outcome in zip(files, check_files(files, chosen), strict=True)
     ]  # fmt: skip

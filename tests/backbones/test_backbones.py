@@ -3,9 +3,12 @@
 import zipfile
 from pathlib import Path
 
+import cv2
 import keras
 import numpy as np
+import openvino
 import pytest
+from skimage import data
 from support import backbones as tiny
 
 from fauxscan import detectors
@@ -13,6 +16,8 @@ from fauxscan.backbones import cards, graph, onnx_arrays, packages, remembered, 
 from fauxscan.backbones.runner import Runner
 from fauxscan.records import Archive, ModelError, UserError
 from fauxscan.weights import towers
+
+AGREEMENT = 0.995  # the smallest cosine to float32, on any processor
 
 
 @pytest.fixture
@@ -180,3 +185,67 @@ def test_memory_forgets_the_oldest() -> None:
     for number in range(remembered.LATEST + 1):
         memory.keep({bytes([number % 256, number // 256]): np.zeros((1, 1), np.float32)})
     assert not memory.read([b"\0\0"]) and memory.read([b"\1\0"])
+
+
+# === Precisions ===
+
+
+def photographs(side: int) -> np.ndarray:
+    """Return some real pictures (n, side, side, 3)."""
+    whole = [data.astronaut(), data.chelsea(), data.coffee(), data.rocket()]
+    return np.stack([cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA) for image in whole])
+
+
+def cosines(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Return the cosine of the features of each image and block (n, blocks)."""
+    return (found * expected).sum(2) / (np.linalg.norm(found, axis=2) * np.linalg.norm(expected, axis=2))
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_other_precisions_agree_with_float32(published: Path, precision: str) -> None:
+    installed, images = store.fetch("clip", published), photographs(tiny.SIDE)
+    exact, rounded = (Runner(installed, one, remembered.InMemory()).features(images) for one in ("float32", precision))
+    assert cosines(rounded, exact).min() >= AGREEMENT
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not store.is_fetched("clip"), reason="CLIP is not on this machine")
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_other_precisions_of_clip_agree_with_float32(precision: str) -> None:
+    installed = store.find("clip")
+    images = photographs(installed.card.input_size)
+    exact, rounded = (Runner(installed, one, remembered.InMemory()).features(images) for one in ("float32", precision))
+    assert cosines(rounded, exact).min() >= AGREEMENT
+
+
+@pytest.mark.parametrize(
+    ("able", "expected"),
+    [(["BF16", "INT8"], "bfloat16"), (["FP32", "INT8"], "int8"), (["FP32"], "float32")],
+)
+def test_training_uses_the_fastest_precision_and_calibration_float32(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, able: list[str], expected: str
+) -> None:
+    digest = store.fetch("clip", published).digest
+    runner._keeping_all.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(openvino, "Core", lambda: Abilities(able))
+        assert runner._fastest() == expected
+    monkeypatch.setattr(runner, "_fastest", lambda: expected)
+    for runs, precision in (
+        (runner.for_training("clip"), expected),
+        (runner.for_calibration("clip", digest), "float32"),
+    ):
+        runs.features(pictures(2))
+        assert (tmp_path / "cache" / "fauxscan" / "features" / f"{digest[:16]}-{precision}.sqlite").is_file()
+    runner._keeping_all.cache_clear()
+
+
+class Abilities:
+    """A processor that can do no more than this."""
+
+    def __init__(self, able: list[str]) -> None:
+        self._able = able
+
+    def get_property(self, device: str, name: str) -> list[str]:
+        assert (device, name) == ("CPU", "OPTIMIZATION_CAPABILITIES")
+        return self._able

@@ -108,7 +108,7 @@ def test_the_copy_has_openvino_files_also_of_a_model_of_an_older_version(
 
 def test_the_logits_are_those_of_a_scan_and_are_stored(home: Path, calibrated: Path) -> None:
     stored = pd.read_parquet(calibrated / "validation.parquet")
-    assert list(stored) == ["sha256", "label", "generator", "source", "dataset", "logit", "shifted"]
+    assert list(stored) == ["sha256", "label", "generator", "source", "dataset", "kind", "logit", "shifted"]
     assert len(stored) == REALS + FAKES + 4 and (stored["shifted"] != stored["logit"]).any()
     chosen = settings.read(tiny_params(), [home / "imported"])
     for outcome in check_files([home / "files" / "made" / "3.png", home / "files" / "camera" / "5.png"], chosen):
@@ -270,7 +270,7 @@ def test_a_configuration_that_cannot_be_written_is_named(
         (["MODEL", "--reals", "nowhere", "--out", "new"], "there is no folder"),
         (["MODEL", "files", "--real", "camera", "--fake", "gan", "--out", "new"], "'gan', which is not a subfolder"),
         (["MODEL", "--reals", "files/camera", "--false-positives", "2", "--out", "new"], "false_positive_rate"),
-        (["joint", "--out", "new"], "is an ensemble: calibrate its members"),
+        (["joint", "--out", "new"], "has no validation.parquet, the logits of an earlier calibration"),
         (["nowhere", "--out", "new"], "no model at"),
     ],
 )

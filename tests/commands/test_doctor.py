@@ -66,7 +66,7 @@ def test_where_nothing_is_missing_it_is_zero(home: Path, capsys: pytest.CaptureF
     others = {name: line for name, line in found.items() if not line.startswith("ok")}
     assert (code, list(others)) == (0, ["tables"])
     assert others["tables"].startswith("none results/of/today does not exist: a scan would begin new tables")
-    assert "faces, wholes, run by tensorflow" in found["models"]
+    assert "faces (no thresholds for videos), wholes (no thresholds for videos), run by tensorflow" in found["models"]
     assert f"{home} can be written and locked" in found["results"]
     assert sorted(file.name for file in home.iterdir()) == ["models", "params.yaml"]
 
@@ -125,7 +125,10 @@ def test_a_calibration_of_the_user_is_named(
     assert card.calibration
     file = user_calibrations.write(card, card.calibration, "/photos")
     _, found = examined(capsys)
-    assert f"faces (calibrated by {file}), wholes, run by" in found["models"].replace("\n", " ")
+    assert (
+        f"faces (calibrated by {file}) (no thresholds for videos), wholes (no thresholds for videos), run by"
+        in found["models"].replace("\n", " ")
+    )
     file.write_text("{}")
     code, found = examined(capsys)
     assert code == 2 and f"{file} is not a calibration of this version" in found["models"]

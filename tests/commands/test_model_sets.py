@@ -107,6 +107,8 @@ def test_the_card_of_a_set_or_folder_is_shown(
     assert "`likely_synthetic` from p_fake 0.7000 on, which aims at 5.0% of the reals" in said
     (shipped / "fast" / "README.md").write_text("# fast\n\nA page\x1b[31m of its own.\n")
     assert cli.run(["models", "show", "fast"]) == 0
-    assert capsys.readouterr().out == "# fast\n\nA page\\x1b[31m of its own.\n"
+    said = capsys.readouterr().out
+    assert said.startswith("# fast\n\nA page\\x1b[31m of its own.\n\n## Videos\n\n- ")
+    assert said.endswith("Videos: judged by the thresholds for images, as no threshold was fitted on videos\n")
     assert cli.run(["models", "show", "fsat"]) == 3
     assert "did you mean 'fast'" in capsys.readouterr().err

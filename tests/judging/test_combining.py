@@ -31,7 +31,7 @@ def combined(
             table["shifted"] = logit + 0.2
         table.to_parquet(folder / manifest.LOGITS, index=False)
     manifest.write_manifest(BOTH.members, home, home / "members.json")
-    combining.combine("both", BOTH, home, home / "members.json", home / "both", settings.calibrate, 1)
+    combining.combine("both", BOTH, home, home / "members.json", home / "both", settings.calibrate, 1, 32)
     card = ensemble.read_ensemble_card(home / "both")
     assert card.calibration.evidence is not None
     return card, card.calibration.evidence
@@ -74,7 +74,7 @@ def combine(
         table.to_parquet(folder / manifest.LOGITS, index=False)
     combiner = CombinerParams.model_validate(BOTH.model_dump() | more)
     manifest.write_manifest(BOTH.members, home, home / "members.json")
-    combining.combine("both", combiner, home, home / "members.json", home / "both", settings.calibrate, 1)
+    combining.combine("both", combiner, home, home / "members.json", home / "both", settings.calibrate, 1, 32)
     return ensemble.read_ensemble_card(home / "both")
 
 

@@ -12,7 +12,7 @@ import pytest
 from support.scanning import stub_cards, stub_engine, tiny_params, union, write_clip, write_folder, write_many
 
 from fauxscan import Detector, models
-from fauxscan.models import Calibration, Evidence
+from fauxscan.models import Calibration, Evidence, VideoThresholds
 from fauxscan.records import UserError
 from fauxscan.scanning import dry_run, scan, score_folder, settings, user_calibrations
 from fauxscan.scanning.engine.engine import Engine
@@ -161,6 +161,36 @@ def test_the_reason_of_the_earlier_calibration_goes_and_defects_stay(tmp_path: P
     models.write_card(folder, card.model_copy(update={"calibration": None}))
     scan.scan(root, results, Engine(stub_engine_with(folder), refuse))  # type: ignore[arg-type]
     assert all(row["detail"].startswith("not calibrated: wholes") for row in queries.latest(results).to_pylist())
+
+
+@pytest.mark.parametrize("high", [None, 0.05, 0.95])
+def test_stored_logits_of_a_video_are_judged_by_the_thresholds_for_videos(tmp_path: Path, high: float | None) -> None:
+    root = write_folder(tmp_path / "in")
+    (folder,) = stub_engine(tmp_path / "models", only="wholes").settings.folders
+    images = OWN.model_copy(update={"separate_videos": True})
+    known = KNOWS_LITTLE.model_copy(update={"real_sources": 30})
+    part = None if high is None else VideoThresholds(low=0.01, high=high, videos=70, pseudo_videos=0, evidence=known)
+    before, after = (images, images.model_copy(update={"videos": part})) if part else (OWN, images)
+    own(folder, before)
+    scan.scan(root, tmp_path / "results", stub_engine(tmp_path / "models", only="wholes"))
+    own(folder, after)
+    again = stub_engine(tmp_path / "models", only="wholes")
+    scan.scan(root, tmp_path / "anew", again)
+    pixels_gone(root)
+    scan.scan(root, tmp_path / "results", Engine(again.settings, refuse))  # type: ignore[arg-type]
+    new = {row["path"]: row for row in queries.latest(tmp_path / "results").to_pylist()}
+    fresh = {row["path"]: row for row in queries.latest(tmp_path / "anew").to_pylist()}
+    for path, row in new.items():
+        assert row | {"run_id": 0, "change": 0} == fresh[path] | {"run_id": 0, "change": 0}, path
+    video = new["a/clip.mp4"]
+    assert video["status"] == "ok" and video["p_fake"] is not None
+    if high is None:
+        assert video["verdict"] == "uncertain" and "no threshold was fitted on videos" in video["detail"]
+        assert not any("videos" in (row["detail"] or "") for path, row in new.items() if path != "a/clip.mp4")
+    else:
+        reached = "likely_synthetic" if video["p_fake"] >= high else "uncertain"
+        assert (video["verdict"], video["detail"]) == (reached, None)
+        assert reached == ("likely_synthetic" if high == 0.05 else "uncertain"), "between the two"
 
 
 def stub_engine_with(folder: Path) -> settings.Settings:

@@ -63,7 +63,7 @@ def trained(params: Params, prepared: Path, home: Path) -> None:
 def test_a_trained_calibrated_model_calls_fakes_fake(prepared: Path, tmp_path: Path, settings: Params) -> None:
     params = params_for(settings, epochs=25, batch_size=16, learning_rate=0.01, augmentation={})
     trained(params, prepared, tmp_path)
-    publishing.calibrate(tmp_path / "t", *mix(prepared, "tiny", params), tmp_path / "model", params.calibrate)
+    publishing.calibrate(tmp_path / "t", *mix(prepared, "tiny", params), tmp_path / "model", params.calibrate, 32)
     model = models.load(tmp_path / "model")
     faces = scoring.face_logits(model, Shards(prepared / "shards" / "demo"), TEST, View.WHOLE)
     media = scoring.media_logits(faces)

@@ -51,7 +51,7 @@ def trained(params: Params, prepared: Path, home: Path) -> Path:
     """Return the folder of the trained and calibrated model."""
     made = [home / name for name in ("w", "checkpoint", "t", "plots")]
     fit.train("tiny", params, *mix(prepared, "tiny", params), *made)
-    publishing.calibrate(home / "t", *mix(prepared, "tiny", params), home / "model", params.calibrate)
+    publishing.calibrate(home / "t", *mix(prepared, "tiny", params), home / "model", params.calibrate, 32)
     return home / "model"
 
 

@@ -133,7 +133,7 @@ def test_the_card_lists_all_datasets_and_calibration_tells_their_sources_apart(
     params = params_for(settings, "small", "large", featurewise=True, class_weights="balanced")
     trained(prepared, params, tmp_path)
     guarded = params.calibrate.model_copy(update={"guard_band": True})
-    publishing.calibrate(tmp_path / "t", *mix(prepared, "m", params), tmp_path / "model", guarded)
+    publishing.calibrate(tmp_path / "t", *mix(prepared, "m", params), tmp_path / "model", guarded, 32)
     card = models.read_card(tmp_path / "model")
     assert card.trained_on.dataset == "large+small" and card.trained_on.proof_of_machinery
     assert [(one.name, one.share) for one in card.trained_on.datasets] == [("large", 1), ("small", 1)]

@@ -16,6 +16,9 @@ from fauxscan.params.cores import count_cores
 from fauxscan.records import ModelError
 
 BATCH = 8
+# By precision: that of the arithmetic, and how many activations of a row are rounded to 8 bits by one scale; 0: none.
+# None are rounded unless asked for, although some processors would round them by default.
+PRECISIONS = {"float32": ("f32", "0"), "bfloat16": ("bf16", "0"), "int8": ("f32", "128")}
 Features = NDArray[np.float32]
 
 
@@ -40,11 +43,12 @@ class Runner:
         network = openvino.Core().read_model(installed.file)
         self._shape, self._memory, self._lock = (BATCH, card.input_size, card.input_size, 3), memory, Lock()
         network.reshape(self._shape)
+        arithmetic, group = PRECISIONS[precision]
         options = {
             "PERFORMANCE_HINT": "LATENCY",  # all cores work on one batch: heads and threads take turns
             "INFERENCE_NUM_THREADS": str(count_cores()),
-            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
-            "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",  # or some processors would round activations to 8 bits
+            "INFERENCE_PRECISION_HINT": arithmetic,
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": group,
         }
         self._compiled: Any = openvino.Core().compile_model(network, "CPU", options)
 
@@ -76,7 +80,8 @@ def for_scans(name: str, digest: str, precision: str) -> Runner:
 def for_training(name: str, digest: str | None = None) -> Runner:
     """Return a backbone that keeps all its features in the user's cache. Raise ModelError.
 
-    It computes in bfloat16 where the processor does: 1.8 times as fast, with a cosine of 0.9999 to float32.
+    It computes in the fastest precision of the processor: in bfloat16 1.8 times as fast as in float32, with a cosine of
+    0.9999 to it; otherwise in int8 about twice as fast, with a cosine of 0.998 or more in each block.
     """
     return _keeping_all(find(name, digest), _fastest())
 
@@ -97,9 +102,13 @@ def _keeping_all(installed: Installed, precision: str) -> Runner:
 
 
 def _fastest() -> str:
+    """Return the fastest precision of this processor."""
     import openvino
 
-    return "bfloat16" if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "float32"
+    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if "BF16" in able:
+        return "bfloat16"
+    return "int8" if "INT8" in able else "float32"
 
 
 def find(name: str, digest: str | None) -> Installed:

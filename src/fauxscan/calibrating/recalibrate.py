@@ -1,4 +1,4 @@
-"""Calibrate any model anew: on labelled files, on real files alone, or on the logits of an earlier calibration."""
+"""Calibrate a model or ensemble anew: on labelled files, on reals alone, or on the logits of an earlier calibration."""
 
 import logging
 import math
@@ -12,10 +12,11 @@ import pandas as pd
 
 from fauxscan import models, openvino_export
 from fauxscan.judging import calibration, ensemble
-from fauxscan.judging.ensemble import Ensemble, Member
+from fauxscan.judging.ensemble import Ensemble, EnsembleCard, Member
 from fauxscan.judging.manifest import LOGITS
 from fauxscan.judging.metrics import Share
 from fauxscan.judging.scoring import Reencoded, Shifted
+from fauxscan.judging.videos import thresholds
 from fauxscan.models import Calibration, ModelCard
 from fauxscan.params import Params
 from fauxscan.preparing.split import audit_tree
@@ -24,7 +25,9 @@ from fauxscan.scanning import settings, user_calibrations
 from fauxscan.scanning.engine.engine import Engine
 from fauxscan.scanning.engine.outcomes import media_logits
 from fauxscan.scanning.inference import backends
+from fauxscan.scanning.rows import Outcome
 from fauxscan.scanning.settings import Settings
+from fauxscan.scanning.user_calibrations import Card
 
 log = logging.getLogger(__name__)
 TREE = "."  # names the whole tree among labelled folders
@@ -66,37 +69,36 @@ def recalibrate(
 
     If all are real, only the upper threshold is set. Without files, the model is calibrated on the logits that an
     earlier calibration has stored in `model`, and no media are read. The error rates are those of `params.calibrate`.
-    Raise UserError for unsuitable folders.
+    The members and the combiner of an ensemble stay as they are. Raise UserError for unsuitable folders.
     """
-    card, rates = _calibratable(model, out), params.calibrate
+    if out:
+        models.refuse_existing(out)
+    card, rates = user_calibrations.read_card(model), params.calibrate
+    in_use = user_calibrations.read(card) or card.calibration
     media = _judge(model, labelled, params, faces) if labelled else _stored_logits(model)
     judged = media.dropna(subset="logit")
     _refuse_unjudged_classes(judged, media)
     only_reals, unjudged = FAKE not in set(judged["label"]), len(media) - len(judged)
     if only_reals:
-        fitted = calibration.fit_reals(judged, card.calibration, rates)
+        fitted = calibration.fit_reals(judged, in_use, rates)
+        fitted = thresholds.fit_reals(card.name, judged, fitted, rates, params.media.max_frames)
     else:
         fitted = calibration.fit_media(judged, rates)
+        fitted = thresholds.fit(card.name, judged, fitted, rates, params.media.max_frames)
     new = card.model_copy(update={"name": out.name if out else card.name, "calibration": fitted})
     made_from = (labelled.tree if labelled else model / LOGITS).absolute()
     written = _write(model, out, new, judged) if out else user_calibrations.write(card, fitted, str(made_from))
-    if (warning := ensemble.advice(new.name, fitted)) and not card.trained_on.proof_of_machinery:
+    if (warning := ensemble.advice(new.name, fitted)) and not _is_demo(card):
         log.warning(warning)
     if not only_reals:
         return Recalibration(fitted, written, unjudged)
-    before = calibration.false_positives(judged, card.calibration) if card.calibration else None
-    after = calibration.unseen_false_positives(judged, card.calibration, rates)
+    before = calibration.false_positives(judged, in_use) if in_use else None
+    after = calibration.unseen_false_positives(judged, in_use, rates)
     return Recalibration(fitted, written, unjudged, before, after)
 
 
-def _calibratable(model: Path, out: Path | None) -> ModelCard:
-    """Return the card of the model with the calibration in use. Raise UserError for an ensemble, or if `out` exists."""
-    if out:
-        models.refuse_existing(out)
-    if (model / ensemble.CARD_FILE).is_file():
-        raise UserError(f"{model} is an ensemble: calibrate its members, then combine them again with `make repro`")
-    card = models.read_card(model)
-    return user_calibrations.replaced(card, user_calibrations.read_all([card]))
+def _is_demo(card: Card) -> bool:
+    return card.proof_of_machinery if isinstance(card, EnsembleCard) else card.trained_on.proof_of_machinery
 
 
 def _stored_logits(model: Path) -> pd.DataFrame:
@@ -122,8 +124,10 @@ def _judge(model: Path, labelled: LabelledFiles, params: Params, faces: Framing)
     if params.calibrate.guard_band:
         judged["reencoded"] = _load_as(Reencoded)
     collections = [path.parts[0] if len(path.parts) > 1 else "" for path in paths]
-    logits = {name: _logits(files, chosen, load) for name, load in judged.items()}
-    return table.assign(dataset=collections, **logits)
+    outcomes = {name: _check(files, chosen, load) for name, load in judged.items()}
+    kinds = pd.Series([one.kind for one in outcomes["logit"]], index=table.index)
+    logits = {name: [_logit(one, chosen) for one in of_files] for name, of_files in outcomes.items()}
+    return table.assign(dataset=collections, kind=kinds, **logits)
 
 
 def _check_sources(table: pd.DataFrame, tree: Path) -> None:
@@ -140,15 +144,27 @@ def _check_sources(table: pd.DataFrame, tree: Path) -> None:
 
 
 def _load_as(changed: Callable[[Member], Member]) -> Callable[[Settings], Ensemble]:
-    return lambda chosen: Ensemble(tuple(map(changed, backends.load(chosen).members)))
+    def load(chosen: Settings) -> Ensemble:
+        loaded = backends.load(chosen)
+        return Ensemble(tuple(map(changed, loaded.members)), loaded.card)
+
+    return load
 
 
-def _logits(files: Sequence[Path], chosen: Settings, load: Callable[[Settings], Ensemble]) -> list[float]:
-    """Return the logit of each file; not a number for a file that cannot be judged."""
+def _check(files: Sequence[Path], chosen: Settings, load: Callable[[Settings], Ensemble]) -> list[Outcome]:
     with Engine(chosen, load) as engine:
-        outcomes = engine.check(files)
-    (card,) = chosen.cards
-    return [media_logits(one.scores)[card.name] if one.status == Status.OK else math.nan for one in outcomes]
+        return engine.check(files)
+
+
+def _logit(outcome: Outcome, chosen: Settings) -> float:
+    """Return the logit of a file: of a single model as it is, of members joined; not a number if it is not judged."""
+    if outcome.status != Status.OK:
+        return math.nan
+    logits = media_logits(outcome.scores)
+    if chosen.ensemble:
+        return chosen.rule.join(logits)
+    (logit,) = logits.values()
+    return logit
 
 
 def _refuse_unjudged_classes(judged: pd.DataFrame, media: pd.DataFrame) -> None:
@@ -158,14 +174,21 @@ def _refuse_unjudged_classes(judged: pd.DataFrame, media: pd.DataFrame) -> None:
             raise UserError(f"no {kind} file could be judged: `fauxscan check FILE --models MODEL` says why")
 
 
-def _write(model: Path, out: Path, card: ModelCard, media: pd.DataFrame) -> Path:
+def _write(model: Path, out: Path, card: Card, media: pd.DataFrame) -> Path:
     """Write the copy of the model folder, whole or not at all, with its new card and the logits behind it."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".calibrating-") as aside:
         copy = Path(shutil.copytree(model, Path(aside) / out.name))
-        if card.openvino is None:  # a model of an older version
-            files = openvino_export.add(copy, models.load(model).network)
-            card = card.model_copy(update={"openvino": files})
-        models.write_card(copy, card)
+        if isinstance(card, EnsembleCard):
+            ensemble.write_ensemble_card(copy, card)
+        else:
+            models.write_card(copy, _with_openvino_files(copy, card))
         media.to_parquet(copy / LOGITS, index=False)
         return copy.rename(out)
+
+
+def _with_openvino_files(copy: Path, card: ModelCard) -> ModelCard:
+    """Return the card with the OpenVINO files in the copy. Those of a model of an older version are made first."""
+    if card.openvino:
+        return card
+    return card.model_copy(update={"openvino": openvino_export.add(copy, models.load(copy).network)})

@@ -24,8 +24,9 @@ from fauxscan.records import UserError
 from fauxscan.shipped import sets
 
 if TYPE_CHECKING:
-    from fauxscan.models import ModelCard
+    from fauxscan.models import Calibration, ModelCard
     from fauxscan.scanning.settings import Settings
+    from fauxscan.scanning.user_calibrations import Card
 
 FINDING_COLUMNS = ("name", "state", "detail")
 
@@ -224,6 +225,9 @@ def _models(params_file: Path | None, named: Sequence[str]) -> str:
     scan_settings = settings.read(params.load(params_file), named)
     backends.check(scan_settings)
     names = [" ".join((card.name, *_remarks(card, scan_settings))) for card in scan_settings.cards]
+    if (card := scan_settings.ensemble_card) and (joint := scan_settings.ensemble):
+        remarks = (*_own_calibration(card, scan_settings), f"({_videos(joint.calibration)})")
+        names.append(" ".join(("joined by", card.name, *remarks)))
     return f"{', '.join(names)}, run by {scan_settings.engine}"
 
 
@@ -249,12 +253,26 @@ def _model_set(one: sets.ModelSet) -> Finding:
 
 def _remarks(card: "ModelCard", scan_settings: "Settings") -> Iterator[str]:
     """Yield what a person should know about a model."""
-    from fauxscan.scanning import user_calibrations
-
     if card.trained_on.proof_of_machinery:
         yield "(demo: every verdict is `uncertain`)"
+    yield from _own_calibration(card, scan_settings)
+    if scan_settings.ensemble is None and card.calibration:
+        yield f"({_videos(card.calibration)})"
+
+
+def _own_calibration(card: "Card", scan_settings: "Settings") -> Iterator[str]:
+    """Yield which file of the user has the calibration of a model or ensemble, if one has."""
+    from fauxscan.scanning import user_calibrations
+
     if card.model_digest in scan_settings.user_calibrations:
         yield f"(calibrated by {user_calibrations.file_of(card.model_digest)})"
+
+
+def _videos(calibration: "Calibration") -> str:
+    """Return which thresholds videos have."""
+    if of := calibration.videos:
+        return f"thresholds for videos: {of.low:.3f} and {of.high:.3f}"
+    return "no thresholds for videos: they are uncertain" if calibration.separate_videos else "no thresholds for videos"
 
 
 def _machine() -> str:

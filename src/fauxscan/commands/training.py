@@ -81,7 +81,7 @@ def _listed(figures: dict[str, float]) -> str:
 
 @flat_options
 def calibrate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Model folder or set of one model; it is not changed.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Folder or set to calibrate; it is not changed.")],
     labelled: LabelledOptions,
     out: Annotated[
         Path | None,
@@ -104,7 +104,7 @@ def calibrate(
     faces: FacesOption = "auto",
     params_file: ParamsFile = None,
 ) -> None:
-    """Calibrate a model on labelled files of your own, on real files alone, or for other error rates."""
+    """Calibrate a model or ensemble on labelled files of your own, on real files alone, or for other error rates."""
     from fauxscan.calibrating import recalibrate
     from fauxscan.scanning import user_calibrations
 
@@ -124,6 +124,7 @@ def calibrate(
 def _calibration_lines(done: "Recalibration") -> list[str]:
     """Return what a person is told about a calibration."""
     from fauxscan.judging import groups
+    from fauxscan.judging.videos import thresholds
 
     fitted = done.calibration
     lines = [_calibrated_on(fitted, fitted.evidence)] if fitted.evidence else []
@@ -132,7 +133,7 @@ def _calibration_lines(done: "Recalibration") -> list[str]:
     if done.after:
         lines.append(f"False positives before: {_share(done.before) if done.before else 'unknown, not calibrated'}")
         lines.append(f"False positives after: {_share(done.after)}, each source judged without it in the fit")
-    lines += groups.lines(fitted)
+    lines += [*groups.lines(fitted), thresholds.describe(fitted)]
     if fitted.high >= 1:
         needed = groups.fewest(fitted.false_positive_rate)
         lines.append(f"No file will be likely_synthetic: this rate of false positives needs {needed} reals or more")

@@ -54,8 +54,13 @@ def change(media: pd.DataFrame, changed: str, temperature: float) -> float | Non
 
 def fit(media: pd.DataFrame, params: CalibrateParams) -> Calibration:
     """Return the calibration of a table with label and logit, and with optional columns as for `fit_media`."""
+    temperature = fit_temperature(media["label"].to_numpy(), media["logit"].to_numpy(np.float64))
+    return fit_thresholds(media, params, temperature)
+
+
+def fit_thresholds(media: pd.DataFrame, params: CalibrateParams, temperature: float) -> Calibration:
+    """Return the calibration of a table as for `fit`, at a temperature that is known."""
     truth, raw = media["label"].to_numpy(), media["logit"].to_numpy(np.float64)
-    temperature = fit_temperature(truth, raw)
     p_fake, guard = expit(raw / temperature), _guard(media, params, temperature)
     of_reals, of_fakes = p_fake[truth == REAL], p_fake[truth == FAKE]
     reals = _reals(media[truth == REAL], of_reals, params)
@@ -78,6 +83,7 @@ def fit(media: pd.DataFrame, params: CalibrateParams) -> Calibration:
             fakes, of_fakes <= low, lambda others: of_fakes <= _thresholds(reals, others, guard)[0]
         ),
         guard=guard or None,
+        separate_videos=True,
     )
 
 
@@ -130,6 +136,7 @@ def fit_reals(media: pd.DataFrame, before: Calibration | None, params: Calibrate
         reals, p_fake >= high, lambda others: p_fake >= max(known.low, _moved(others.threshold(), guard))
     )
     thresholds = {"high": high, "low": low, "false_positive_rate": rate, "collections": by_collection}
+    thresholds |= {"separate_videos": True}
     return known.model_copy(update=thresholds | found)
 
 

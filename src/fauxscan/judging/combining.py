@@ -15,10 +15,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.neural_network import MLPClassifier
 
-from fauxscan import disk, models
+from fauxscan import models
 from fauxscan.judging import calibration, groups, manifest
 from fauxscan.judging.ensemble import (
-    CARD_FILE,
     MEMBERS_FOLDER,
     Dense,
     EnsembleCard,
@@ -27,7 +26,10 @@ from fauxscan.judging.ensemble import (
     clipped,
     forward,
     opposition,
+    write_ensemble_card,
 )
+from fauxscan.judging.videos import table as videos_table
+from fauxscan.judging.videos import thresholds
 from fauxscan.models import ModelCard
 from fauxscan.params import CalibrateParams, CombinerParams
 from fauxscan.records import FAKE, UserError
@@ -37,55 +39,75 @@ FOLDS = 5
 UNITS = 32  # of `dense32` in the write-up (Spagnola 2020)
 EPOCHS = 500
 CHANGED = ("shifted", "reencoded")  # columns of logits that show how steady a score is
-DESCRIBING = ("label", "source", "dataset", "generator")  # columns; older tables lack the last two
+DESCRIBING = ("label", "source", "dataset", "generator", "kind")  # columns; older tables lack the last three
 Floats = NDArray[np.float64]
 
 
 def combine(
-    name: str, combiner: CombinerParams, folder: Path, members: Path, out: Path, params: CalibrateParams, seed: int
-) -> None:
+    name: str, combiner: CombinerParams, folder: Path, members: Path, out: Path, params: CalibrateParams, seed: int,
+    max_frames: int,
+) -> None:  # fmt: skip
     """Fit an ensemble on the validation logits of its members below `folder`; write it, with the members, to `out`.
 
-    `members` is the manifest that the stage `members` wrote. Raise UserError if it is out of date, or if the members
-    were not trained on the same data in the same way.
+    `members` is the manifest that the stage `members` wrote. Pseudo-videos have at most `max_frames` frames. Raise
+    UserError if the manifest is out of date, or if the members were not trained on the same data in the same way.
     """
     manifest.check_manifest(members, combiner.members, folder)
     cards = {member: models.read_card(folder / member) for member in combiner.members}
     dataset = _one_dataset(cards)
-    table = _joined(cards, folder, combiner.clip)
+    unclipped = _joined(cards, folder)
+    columns = [*cards, *(f"{member} {changed}" for member in cards for changed in CHANGED)]
+    videos = videos_table.collect(unclipped, params.pseudo_videos, max_frames, columns)
+    table, videos = (_clipped(of, columns, combiner.clip) for of in (unclipped, videos))
     inputs, labels = table[list(cards)].to_numpy(), table["label"].to_numpy()
     layers = fit(inputs, labels, combiner.method, seed)
-    media = _media(table, list(cards), layers, combiner.method, seed)
+    media, videos = _judge_unseen((table, videos), list(cards), layers, combiner.method, seed)
     card = EnsembleCard(
         name=name,
         method=combiner.method,
         dataset=dataset,
         layers=layers,
         digests={member: card.model_digest for member, card in cards.items()},
-        calibration=calibration.fit_media(media, params),
+        calibration=thresholds.fit_videos(name, videos, calibration.fit_media(media, params), params),
         proof_of_machinery=any(card.trained_on.proof_of_machinery for card in cards.values()),
         clip=combiner.clip,
         disagreement=allowed_disagreement(inputs, (media["logit"] > 0) == (labels == FAKE), combiner.disagreement),
     )
     for member in cards:
         shutil.copytree(folder / member, out / MEMBERS_FOLDER / member)
-    disk.write_text(out / CARD_FILE, card.model_dump_json(indent=2) + "\n")
-    for line in groups.lines(card.calibration):
+    write_ensemble_card(out, card)
+    for line in (*groups.lines(card.calibration), thresholds.describe(card.calibration)):
         log.info("%s: %s", name, line)
     warning = advice(name, card.calibration)
     if warning and not card.proof_of_machinery:
         log.warning(warning)
 
 
-def _media(table: pd.DataFrame, members: list[str], layers: tuple[Dense, ...], method: str, seed: int) -> pd.DataFrame:
-    """Return the table that the ensemble is calibrated on, with logits of sources that its combiner did not see."""
-    inputs, labels = table[members].to_numpy(), table["label"].to_numpy()
-    unseen = cross_fitted(inputs, labels, table["source"].to_numpy(), method, seed)
-    media = table[[name for name in DESCRIBING if name in table]].assign(logit=unseen)
-    for changed in CHANGED:
-        after = forward(layers, table[[f"{name} {changed}" for name in members]].to_numpy())
-        media[changed] = unseen + (after - forward(layers, inputs))
-    return media
+def _judge_unseen(
+    tables: tuple[pd.DataFrame, pd.DataFrame], members: list[str], layers: tuple[Dense, ...], method: str, seed: int
+) -> list[pd.DataFrame]:
+    """Return the tables that the ensemble is calibrated on: of media files, and of videos.
+
+    Their logits are of combiners that did not see the source; these are fitted on the media files.
+    """
+    inputs, labels, sources = ([of[what].to_numpy() for of in tables] for what in (members, "label", "source"))
+    unseen = cross_fitted(
+        inputs[0], labels[0], sources[0], method, seed, (np.concatenate(inputs), np.concatenate(sources))
+    )
+    judged = []
+    for table, own, logits in zip(tables, inputs, np.split(unseen, [len(tables[0])]), strict=True):
+        known = [name for name in (*DESCRIBING, videos_table.PSEUDO) if name in table]
+        one = table[known].assign(logit=logits)
+        for changed in CHANGED:
+            after = forward(layers, table[[f"{name} {changed}" for name in members]].to_numpy())
+            one[changed] = logits + (after - forward(layers, own))
+        judged.append(one)
+    return judged
+
+
+def _clipped(table: pd.DataFrame, columns: list[str], clip: float | None) -> pd.DataFrame:
+    """Return a table with the members' logits clipped as the combiner takes them."""
+    return table.assign(**{name: table[name].map(lambda logit: clipped(logit, clip)) for name in columns})
 
 
 def _one_dataset(cards: dict[str, ModelCard]) -> str:
@@ -102,18 +124,18 @@ def _one_dataset(cards: dict[str, ModelCard]) -> str:
     return seen.pop()[0]
 
 
-def _joined(cards: dict[str, ModelCard], folder: Path, clip: float | None) -> pd.DataFrame:
+def _joined(cards: dict[str, ModelCard], folder: Path) -> pd.DataFrame:
     """Return one row per media file that every member could judge: what is known of it, and their calibrated logits.
 
     The columns `NAME shifted` and `NAME reencoded` have those of the same files after these changes; null if they were
-    not measured for a member. All are clipped as the combiner takes them.
+    not measured for a member. They are not clipped.
     """
     table: pd.DataFrame | None = None
     for member, card in cards.items():
         media = pd.read_parquet(folder / member / manifest.LOGITS).set_index(["sha256", "label"])
         after = {f"{member} {changed}": media.get(changed, np.nan) for changed in CHANGED}
         raw = pd.DataFrame({member: media["logit"], **after})
-        columns = raw.map(lambda logit, card=card: clipped(calibrate(logit, card.calibration), clip))
+        columns = raw.map(lambda logit, card=card: calibrate(logit, card.calibration))
         described = media[[name for name in DESCRIBING if name in media]]
         table = described.join(columns) if table is None else table.join(columns, how="inner")
     table = None if table is None else table.reset_index("label")
@@ -178,18 +200,22 @@ def _dense(kernel: Floats, bias: Floats) -> Dense:
 
 
 def cross_fitted(
-    calibrated: Floats, labels: NDArray[np.integer], sources: NDArray[np.object_], method: str, seed: int
-) -> Floats:
-    """Return for each row (n,) the logit of a combiner that was fitted without the source of that row.
+    calibrated: Floats, labels: NDArray[np.integer], sources: NDArray[np.object_], method: str, seed: int,
+    judged: tuple[Floats, NDArray[np.object_]] | None = None,
+) -> Floats:  # fmt: skip
+    """Return for each judged row (n,) the logit of a combiner that was fitted without the source of that row.
 
-    An ensemble that is calibrated on the rows it was fitted on would be overconfident. If a class has too few sources
-    to leave any out, the combiner is fitted on all rows.
+    `judged` has the members' logits (n, members) and sources (n,) of these rows, whose sources are among `sources`. By
+    default they are the rows of the fit. An ensemble that is calibrated on the rows it was fitted on would be
+    overconfident. If a class has too few sources to leave any out, the combiner is fitted on all rows.
     """
+    rows, sources_of_rows = judged or (calibrated, sources)
     folds = min(FOLDS, *(len(set(sources[labels == label])) for label in set(labels.tolist())))
     if folds < 2:
-        return forward(fit(calibrated, labels, method, seed), calibrated)
-    logits = np.zeros(len(labels))
+        return forward(fit(calibrated, labels, method, seed), rows)
+    logits = np.zeros(len(rows))
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     for kept, left_out in splitter.split(calibrated, labels, sources):
-        logits[left_out] = forward(fit(calibrated[kept], labels[kept], method, seed), calibrated[left_out])
+        of_fold = np.isin(sources_of_rows, np.unique(sources[left_out]))
+        logits[of_fold] = forward(fit(calibrated[kept], labels[kept], method, seed), rows[of_fold])
     return logits

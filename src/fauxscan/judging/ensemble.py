@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from fauxscan import models, wire
+from fauxscan import disk, models, wire
 from fauxscan.models import Calibration, ModelCard
-from fauxscan.records import DamagedModelError, ModelError, Strict, Verdict
+from fauxscan.records import DamagedModelError, Kind, ModelError, Strict, Verdict
 
 CARD_FILE, MEMBERS_FOLDER = "ensemble.json", "members"
 MIN_AUC = 0.6  # guessing gives 0.5; what lies between the two may also be due to how a dataset was made
@@ -27,6 +27,7 @@ MORE_SOURCES = (
     " with more data or a larger share for validation."
 )
 MORE_KNOWLEDGE = "Train it for longer, on more data or on data like the files it will judge, or try another detector."
+MORE_VIDEOS = f"calibrate it on videos, {MIN_SOURCES} sources of them or more: `fauxscan calibrate --help`"
 OTHER_RATES = (
     "Calibrate it for lower error rates, for which its thresholds lie further apart (`fauxscan calibrate --help`)."
 )
@@ -96,11 +97,14 @@ class JudgingRule:
     cards: tuple[ModelCard, ...]
     ensemble: EnsembleCard | None = None
 
-    def judge(self, logits: Mapping[str, float]) -> Judgement:
-        """Return the judgement for the models' media logits by name; models that could not judge are left out."""
-        calibrated = {name: self._calibrate(name, logit) for name, logit in logits.items()}
+    def judge(self, logits: Mapping[str, float], kind: Kind = Kind.IMAGE) -> Judgement:
+        """Return the judgement for the models' media logits by name; models that could not judge are left out.
+
+        Files of another kind may have other thresholds, or none; p_fake is the same.
+        """
+        calibrated = self._calibrated(logits)
         joined = join(calibrated, self.ensemble)
-        thresholds = self._thresholds(list(calibrated))
+        thresholds = self._thresholds(list(calibrated), kind)
         joint = calibrate(joined, self.ensemble.calibration) if self.ensemble else joined
         p_fake = sigmoid(joint)
         if any(card.trained_on.proof_of_machinery for card in self._cards.values()):
@@ -108,32 +112,40 @@ class JudgingRule:
         if thresholds is None:
             names = ", ".join(name for name in calibrated if self._cards[name].calibration is None)
             return Judgement(p_fake, Verdict.UNCERTAIN, f"not calibrated: {names} (see `fauxscan calibrate --help`)")
-        if withheld := [self._withheld[name] for name in (*calibrated, ENSEMBLE) if name in self._withheld]:
+        if withheld := [self._withheld[kind][name] for name in (*calibrated, ENSEMBLE) if name in self._withheld[kind]]:
             return Judgement(p_fake, Verdict.UNCERTAIN, "; ".join(withheld))
         if self.ensemble and (reason := _disagreement(calibrated, self.ensemble.disagreement)):
             return Judgement(p_fake, Verdict.UNCERTAIN, reason)
         verdict = verdict_for(p_fake, *thresholds)
         return Judgement(p_fake, verdict, "", _distance(joint, verdict, *thresholds))
 
-    def _calibrate(self, name: str, logit: float) -> float:
-        """Return the calibrated logit of a member as the combiner takes it."""
-        calibrated = calibrate(logit, self._cards[name].calibration)
-        return clipped(calibrated, self.ensemble.clip) if self.ensemble else calibrated
+    def join(self, logits: Mapping[str, float]) -> float:
+        """Return the joint logit for the models' media logits by name, before the ensemble's own calibration."""
+        return join(self._calibrated(logits), self.ensemble)
+
+    def _calibrated(self, logits: Mapping[str, float]) -> dict[str, float]:
+        """Return the calibrated logits of members as the combiner takes them."""
+        clip = self.ensemble.clip if self.ensemble else None
+        return {name: clipped(calibrate(raw, self._cards[name].calibration), clip) for name, raw in logits.items()}
 
     @cached_property
     def _cards(self) -> dict[str, ModelCard]:
         return {card.name: card for card in self.cards}
 
     @cached_property
-    def _withheld(self) -> dict[str, str]:
-        return withheld(self.cards, self.ensemble)
+    def _withheld(self) -> dict[Kind, dict[str, str]]:
+        return {kind: withheld(self.cards, self.ensemble, kind) for kind in Kind}
 
-    def _thresholds(self, names: list[str]) -> tuple[float, float] | None:
-        """Return the thresholds (low, high): the combiner's, or the mean of the members' in logits."""
+    def _thresholds(self, names: list[str], kind: Kind) -> tuple[float, float] | None:
+        """Return the thresholds (low, high) for a kind: the combiner's, or the mean of the members' in logits.
+
+        They are not for use if `withheld` has a reason for this kind.
+        """
         if self.ensemble:
-            return self.ensemble.calibration.low, self.ensemble.calibration.high
+            of_ensemble = self.ensemble.calibration.of_kind(kind) or self.ensemble.calibration
+            return of_ensemble.low, of_ensemble.high
         calibrations = [self._cards[name].calibration for name in names]
-        fitted = [calibration for calibration in calibrations if calibration is not None]
+        fitted = [one.of_kind(kind) or one for one in calibrations if one is not None]
         if len(fitted) < len(calibrations):
             return None
         return _mean_of_logits([c.low for c in fitted]), _mean_of_logits([c.high for c in fitted])
@@ -146,9 +158,9 @@ class Ensemble:
     members: tuple[Member, ...]
     card: EnsembleCard | None = None
 
-    def judge(self, logits: Mapping[str, float]) -> Judgement:
+    def judge(self, logits: Mapping[str, float], kind: Kind = Kind.IMAGE) -> Judgement:
         """Return the judgement for the members' media logits by name; members that could not judge are left out."""
-        return self._rule.judge(logits)
+        return self._rule.judge(logits, kind)
 
     @cached_property
     def _rule(self) -> JudgingRule:
@@ -195,19 +207,39 @@ def advice(name: str, calibration: Calibration | None) -> str | None:
     return f"Every verdict of {name} is `uncertain`: {_reasons(found)}. {' '.join(one.remedy for one in found)}"
 
 
-def withheld(cards: Sequence[ModelCard], ensemble: EnsembleCard | None) -> dict[str, str]:
-    """Return the reason of each model that gives no verdicts, by its name; that of the ensemble under ENSEMBLE."""
-    named = [(card.name, card.name, card.calibration) for card in cards]
-    named += [(ENSEMBLE, ensemble.name, ensemble.calibration)] if ensemble else []
-    found = {key: (name, doubts(calibration)) for key, name, calibration in named}
-    return {key: f"{name} gives no verdict: {_reasons(of)}" for key, (name, of) in found.items() if of}
+def withheld(cards: Sequence[ModelCard], ensemble: EnsembleCard | None, kind: Kind = Kind.IMAGE) -> dict[str, str]:
+    """Return the reason of each model that gives no verdicts on files of a kind, by its name.
+
+    That of the ensemble is under ENSEMBLE. A member of an ensemble needs no thresholds of its own for videos.
+    """
+    named = {card.name: (card.name, card.calibration) for card in cards}
+    named |= {ENSEMBLE: (ensemble.name, ensemble.calibration)} if ensemble else {}
+    reasons = {}
+    for key, (name, calibration) in named.items():
+        deciding = kind if key == ENSEMBLE or ensemble is None else Kind.IMAGE
+        if reason := _reason_for_none(calibration, deciding):
+            reasons[key] = f"{name} gives no verdict{reason}"
+    return reasons
 
 
-def gives_verdicts(cards: Sequence[ModelCard], ensemble: EnsembleCard | None) -> bool:
-    """Return whether a file that all these models judge may get another verdict than `uncertain`."""
+def _reason_for_none(calibration: Calibration | None, kind: Kind) -> str:
+    """Return why a calibration allows no verdicts on files of a kind; the empty string if it allows them."""
+    if found := doubts(calibration):
+        return f": {_reasons(found)}"
+    if calibration is None or kind is Kind.IMAGE:
+        return ""
+    of_videos = calibration.of_kind(kind)
+    if of_videos is None:
+        return f" on videos: no threshold was fitted on videos ({MORE_VIDEOS})"
+    found = doubts(of_videos)
+    return f" on videos: {_reasons(found)}" if found else ""
+
+
+def gives_verdicts(cards: Sequence[ModelCard], ensemble: EnsembleCard | None, kind: Kind = Kind.IMAGE) -> bool:
+    """Return whether a file of a kind that all these models judge may get another verdict than `uncertain`."""
     demo = any(card.trained_on.proof_of_machinery for card in cards)
     uncalibrated = ensemble is None and any(card.calibration is None for card in cards)
-    return not (demo or uncalibrated or withheld(cards, ensemble))
+    return not (demo or uncalibrated or withheld(cards, ensemble, kind))
 
 
 def _reasons(found: Sequence[Doubt]) -> str:
@@ -215,11 +247,22 @@ def _reasons(found: Sequence[Doubt]) -> str:
 
 
 def hashed_calibration(calibration: Calibration | None) -> dict[str, Any] | None:
-    """Return what a calibration adds to digests: with its evidence only if that withholds verdicts."""
+    """Return what a calibration adds to digests: with its evidence only if that withholds verdicts.
+
+    The same holds for the part for videos, which is left out unless videos are judged by it alone.
+    """
     hashed = wire.named(calibration, wire.CALIBRATION)
-    if calibration is None or hashed is None or not doubts(calibration):
+    if calibration is None or hashed is None:
         return hashed
-    return hashed | {"evidence": wire.named(calibration.evidence, wire.EVIDENCE)}
+    if calibration.separate_videos:
+        videos = calibration.of_kind(Kind.VIDEO)
+        thresholds = videos and {"low": videos.low, "high": videos.high, **_hashed_evidence(videos)}
+        hashed |= {"videos": thresholds}
+    return hashed | _hashed_evidence(calibration)
+
+
+def _hashed_evidence(calibration: Calibration) -> dict[str, Any]:
+    return {"evidence": wire.named(calibration.evidence, wire.EVIDENCE)} if doubts(calibration) else {}
 
 
 def _mean_of_logits(shares: list[float]) -> float:
@@ -275,6 +318,11 @@ def read_ensemble_card(folder: Path) -> EnsembleCard:
         why = models.card_fault(error) if isinstance(error, ValidationError) else error.strerror
         fault = f"{folder / CARD_FILE} is not an ensemble card of this version: {why}"
         raise DamagedModelError(fault, "combine again, `make repro`") from error
+
+
+def write_ensemble_card(folder: Path, card: EnsembleCard) -> None:
+    """Write the ensemble's card alone, whole or not at all."""
+    disk.write_text(folder / CARD_FILE, card.model_dump_json(indent=2) + "\n")
 
 
 def join(calibrated: Mapping[str, float], ensemble: EnsembleCard | None) -> float:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from fauxscan.models import Calibration
 from fauxscan.params import EvaluateParams
 from fauxscan.preparing.mixture.read import open_mixture
 from fauxscan.preparing.shards.read import Shards, view_for
-from fauxscan.records import REAL, TEST, UserError
+from fauxscan.records import REAL, TEST, Kind, UserError
 
 ALL, CLEAN = "all", "none"
 log = logging.getLogger(__name__)
@@ -97,7 +98,7 @@ def _measure(
         "confidence": params.confidence,
     }
     figures = pd.DataFrame(_rows(units, judges, params, seed)).assign(**in_every_row)
-    return Evaluation(units.assign(evaluation=name), figures)
+    return Evaluation(units.drop(columns="kind").assign(evaluation=name), figures)
 
 
 def _write(evaluations: Sequence[Evaluation], headlines: Mapping[str, Any], out: Path) -> None:
@@ -117,24 +118,29 @@ def _units(judges: Ensemble, shards: Shards, faces: str, quality: int | None) ->
         for model in judges.members
     }
     media = _judge_media(judges, of_model)
-    parts = [media.assign(unit="media"), _by_source(media).assign(unit="source")]
+    parts = [media.assign(unit="media"), _by_source(media).assign(unit="source", kind=Kind.IMAGE.value)]
     if judges.card is None:
         (model,) = judges.members
         rows = next(iter(of_model.values()))
         calibrated = rows["logit"].map(lambda raw: ensemble.calibrate(raw, model.card.calibration))
-        parts.append(rows[KEY].assign(p_fake=expit(calibrated), unit="face"))
+        parts.append(rows[KEY].assign(p_fake=expit(calibrated), unit="face", kind=Kind.IMAGE.value))
     return pd.concat(parts, ignore_index=True)
 
 
 def _judge_media(judges: Ensemble, of_model: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return one row per media file with p_fake and verdict, from the models that could judge it."""
+    """Return one row per media file with p_fake, verdict and kind, from the models that could judge it."""
     logits: dict[tuple[str, ...], dict[str, float]] = {}
+    kinds: dict[tuple[str, ...], Kind] = {}
     for name, faces in of_model.items():
         for row in scoring.media_logits(faces).to_dict("records"):
-            logits.setdefault(tuple(row[column] for column in KEY), {})[name] = row["logit"]
-    judged = [(key, judges.judge(of_media)) for key, of_media in logits.items()]
-    return pd.DataFrame(
-        [{**dict(zip(KEY, key, strict=True)), "p_fake": of.p_fake, "verdict": of.verdict.value} for key, of in judged]
+            key = tuple(row[column] for column in KEY)
+            logits.setdefault(key, {})[name] = row["logit"]
+            kinds[key] = Kind.VIDEO if Kind.VIDEO in (row["kind"], kinds.get(key)) else Kind.IMAGE
+    judged = [judges.judge(of_media, kinds[key]) for key, of_media in logits.items()]
+    return pd.DataFrame([*logits], columns=KEY).assign(
+        p_fake=[of.p_fake for of in judged],
+        verdict=[of.verdict.value for of in judged],
+        kind=[kinds[key].value for key in logits],
     )
 
 
@@ -148,13 +154,22 @@ def _by_source(media: pd.DataFrame) -> pd.DataFrame:
 def _rows(units: pd.DataFrame, judges: Ensemble, params: EvaluateParams, seed: int) -> Iterator[dict[str, object]]:
     """Yield one row of figures per unit, degradation and generator (each compared with all reals)."""
     calibration = _calibration(judges)
-    high, eer_threshold = (calibration.high, calibration.eer_threshold) if calibration else (0.5, 0.5)
+    eer_threshold = calibration.eer_threshold if calibration else 0.5
+    units = units.assign(high=units["kind"].map(_upper_thresholds(calibration)))
     for (unit, degradation), scores in units.groupby(["unit", "degradation"], sort=False):
         fakes = scores.loc[scores["label"] != REAL, "generator"]
         for generator in (ALL, *sorted(fakes.unique())):
             chosen = scores[(scores["label"] == REAL) | (scores["generator"] == generator) | (generator == ALL)]
             keys = {"unit": unit, "degradation": degradation, "generator": generator}
-            yield keys | metrics.figures(chosen, high, eer_threshold, params, seed)
+            yield keys | metrics.figures(chosen, chosen["high"].to_numpy(), eer_threshold, params, seed)
+
+
+def _upper_thresholds(calibration: Calibration | None) -> dict[object, float]:
+    """Return the p_fake from which on files of a kind are likely_synthetic: none are if it has no threshold."""
+    if calibration is None:
+        return dict.fromkeys(Kind, 0.5)
+    of_kinds = {kind: calibration.of_kind(kind) for kind in Kind}
+    return {kind: of.high if of else math.inf for kind, of in of_kinds.items()}
 
 
 def _names(judges: Ensemble) -> dict[str, str]:

@@ -39,13 +39,17 @@ class Scored:
 Statistic = Callable[[Scored, NDArray[np.float64]], NDArray[np.float64]]
 
 
-def figures(table: pd.DataFrame, high: float, eer_threshold: float, params: EvaluateParams, seed: int) -> Figures:
+def figures(
+    table: pd.DataFrame, high: float | NDArray[np.float64], eer_threshold: float, params: EvaluateParams, seed: int
+) -> Figures:
     """Return counts, accuracies at p_fake 0.5 and `eer_threshold`, AUC, their intervals, and error rates at `high`.
 
+    `high` is one threshold, or that of each row (n,), since videos may have another than images.
     If the table has verdicts (column `verdict`), also return their coverage and risk, otherwise not a number.
     """
     scored = Scored.of(table)
     reals, fakes = scored.p_fake[scored.labels == REAL], scored.p_fake[scored.labels == FAKE]
+    reached = scored.p_fake >= high
     statistics: dict[str, Statistic] = {
         "accuracy": partial(accuracy, threshold=0.5),
         "even_accuracy": partial(accuracy, threshold=eer_threshold), "auc": auc,
@@ -56,8 +60,8 @@ def figures(table: pd.DataFrame, high: float, eer_threshold: float, params: Eval
         **with_intervals(scored, statistics, params, seed),
         "average_precision": float(average_precision_score(scored.labels, scored.p_fake)),
         "balanced_accuracy": float(((reals < 0.5).mean() + (fakes >= 0.5).mean()) / 2),
-        "false_positive_rate": float((reals >= high).mean()),
-        "true_positive_rate": float((fakes >= high).mean()),
+        "false_positive_rate": float(reached[scored.labels == REAL].mean()),
+        "true_positive_rate": float(reached[scored.labels == FAKE].mean()),
         "brier": float(brier_score_loss(scored.labels, scored.p_fake)),
         "calibration_error": calibration_error(scored),
         **coverage_and_risk(table, params.confidence),

@@ -10,6 +10,7 @@ from fauxscan import models, openvino_export
 from fauxscan.judging import calibration, ensemble, groups, scoring
 from fauxscan.judging.ensemble import Member
 from fauxscan.judging.manifest import LOGITS
+from fauxscan.judging.videos import thresholds
 from fauxscan.params import CalibrateParams
 from fauxscan.preparing.mixture.read import Mixture, open_mixture
 from fauxscan.records import VALIDATION
@@ -17,12 +18,12 @@ from fauxscan.records import VALIDATION
 log = logging.getLogger(__name__)
 
 
-def calibrate(trained: Path, mixture: Path, shards: Path, out: Path, params: CalibrateParams) -> None:
+def calibrate(trained: Path, mixture: Path, shards: Path, out: Path, params: CalibrateParams, max_frames: int) -> None:
     """Write the network of `trained` to `out`, for Keras and OpenVINO, with its calibration and the logits behind it.
 
     It is calibrated on the validation splits of all datasets in the mixture. A model trained on self-blended images is
-    calibrated on their reals and the self-blends made of them. If the calibration shows that the model knows too little
-    for verdicts, a warning says so.
+    calibrated on their reals and the self-blends made of them. Pseudo-videos have at most `max_frames` frames. If the
+    calibration shows that the model knows too little for verdicts, a warning says so.
     """
     model, mixed = models.load(trained), open_mixture(mixture, shards)
     media = _validation_logits(model, mixed)
@@ -30,12 +31,13 @@ def calibrate(trained: Path, mixture: Path, shards: Path, out: Path, params: Cal
     if params.guard_band:
         media = scoring.with_changed(media, "reencoded", _validation_logits(scoring.Reencoded(model), mixed))
     fitted = calibration.fit_media(media, params)
+    fitted = thresholds.fit(model.card.name, media, fitted, params, max_frames)
     out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(trained / models.NETWORK, out / models.NETWORK)
     files = openvino_export.add(out, model.network)
     models.write_card(out, model.card.model_copy(update={"calibration": fitted, "openvino": files}))
     media.to_parquet(out / LOGITS, index=False)
-    for line in groups.lines(fitted):
+    for line in (*groups.lines(fitted), thresholds.describe(fitted)):
         log.info("%s: %s", model.card.name, line)
     warning = ensemble.advice(model.card.name, fitted)
     if warning and not model.card.trained_on.proof_of_machinery:  # which gives no verdicts in any case

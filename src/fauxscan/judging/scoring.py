@@ -17,7 +17,7 @@ from fauxscan.media.images import codec
 from fauxscan.media.images.model_input import model_input
 from fauxscan.models import ModelCard
 from fauxscan.preparing.shards.read import Shards
-from fauxscan.records import FAKE, LOGITS, REAL, View
+from fauxscan.records import FAKE, LOGITS, REAL, Kind, View
 
 KEY = ["sha256", "label", "generator", "source"]  # the same for all faces of a media file
 Example = dict[str, Any]
@@ -108,12 +108,19 @@ def _pixels(example: Example, size: int, jpeg_quality: int | None) -> codec.Imag
 
 
 def media_logits(faces: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per media file: sha256, label, generator, source and its aggregated logit."""
+    """Return one row per media file: sha256, label, generator, source, kind and its aggregated logit.
+
+    A file of which several frames were judged is a video.
+    """
     rows = [
-        {**dict(zip(KEY, key, strict=True)), "logit": _joined(of_media)}
+        {**dict(zip(KEY, key, strict=True)), "kind": _kind(of_media), "logit": _joined(of_media)}
         for key, of_media in faces.groupby(KEY, sort=True)
     ]
     return pd.DataFrame(rows)
+
+
+def _kind(faces: pd.DataFrame) -> str:
+    return str(Kind.VIDEO if faces["frame"].nunique() > 1 else Kind.IMAGE)
 
 
 def _joined(faces: pd.DataFrame) -> float:

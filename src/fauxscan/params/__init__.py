@@ -158,6 +158,7 @@ class CalibrateParams(Strict):
     worst_collection: bool = False  # the first rate holds in each dataset that reals come from, and not only on average
     worst_generator: bool = False  # the second rate holds for each generator
     guard_band: bool = False  # the thresholds lie further apart, by the change of logits after re-encoding as JPEG
+    pseudo_videos: tuple[str, ...] = ()  # datasets whose images are frames: those of one source are a video together
 
 
 class CombinerParams(Strict):
@@ -225,7 +226,8 @@ class ScanParams(Strict):
     seconds_per_file: float = Field(default=120, gt=0, le=86_400)  # for decoding and finding faces
     decoder_bytes: int = Field(default=4_000_000_000, ge=100_000_000, le=10**14)  # of memory for one decoding process
     engine: Engines = "auto"  # auto: tensorflow if it is installed and there is a GPU, otherwise openvino
-    precision: Literal["float32", "bfloat16"] = "float32"  # of OpenVINO; frequency detectors always use float32
+    # of OpenVINO; frequency detectors always use float32, and networks without a backbone use it for int8
+    precision: Literal["float32", "bfloat16", "int8"] = "float32"
     check_reencoded: bool = False  # a verdict near its threshold must not change when the image is re-encoded
     reencoded_margin: float = Field(default=0.5, gt=0)  # in calibrated logits: how near to it a verdict is checked
     # for which positions of faces are kept, for models that are added later

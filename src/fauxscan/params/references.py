@@ -20,8 +20,8 @@ WRITTEN_OUT = {  # section -> keys with defaults that the templates of dvc.yaml 
 }
 
 TRACKED = (  # whose values dvc.yaml has DVC watch, beside those of entries
-    "seed", "media", "faces", "train", "calibrate", "evaluate", "evaluate.confidence", "scan", "split", "split.by",
-    "split.near_duplicate_bits", "shards", "shards.examples_per_shard",
+    "seed", "media", "media.max_frames", "faces", "train", "calibrate", "evaluate", "evaluate.confidence", "scan",
+    "split", "split.by", "split.near_duplicate_bits", "shards", "shards.examples_per_shard",
 )  # fmt: skip
 
 Entries = Mapping[str, Mapping[str, Any]]

@@ -39,13 +39,13 @@ class Settings:
     mode: Framing
     folders: tuple[Path, ...]
     cards: tuple[ModelCard, ...] = field(hash=False)  # left out of the hash: the digest tells them apart
-    ensemble: EnsembleCard | None = field(hash=False)
+    ensemble_card: EnsembleCard | None = field(hash=False)  # as it is in its folder: its digest names the ensemble
     engine: str
     digest: str
     faces_digest: str  # of everything that decides which faces are found, whatever the models
     logits_digest: str  # of everything that decides the logits, whatever the calibrations
-    user_calibrations: Mapping[str, Calibration] = field(hash=False)  # by model digest: those on `cards` that replace
-    # what is on the card in the model folder; they travel to workers, which have other users
+    user_calibrations: Mapping[str, Calibration] = field(hash=False)  # by model digest: those on `cards`, or on
+    # `ensemble`, that replace what is on the card in the folder; they travel to workers, which have other users
 
     def view(self, card: ModelCard) -> View:
         """Return the view that a model gets: aligned face crops or whole images."""
@@ -54,6 +54,12 @@ class Settings:
     def in_use(self, card: ModelCard) -> ModelCard:
         """Return a card as it is in a model folder, with the user's own calibration if there is one."""
         return user_calibrations.replaced(card, self.user_calibrations)
+
+    @cached_property
+    def ensemble(self) -> EnsembleCard | None:
+        """Return the card of the ensemble with the calibration in use; None without a fitted combiner."""
+        card = self.ensemble_card
+        return user_calibrations.replaced(card, self.user_calibrations) if card else None
 
     @cached_property
     def rule(self) -> JudgingRule:
@@ -73,8 +79,8 @@ class Settings:
     def models(self) -> list[dict[str, str]]:
         """Return the names and digests of the models, as in the table `runs`."""
         named = [{"name": card.name, "model_digest": card.model_digest} for card in self.cards]
-        if self.ensemble:
-            named.append({"name": self.ensemble.name, "model_digest": self.ensemble.model_digest})
+        if card := self.ensemble_card:
+            named.append({"name": card.name, "model_digest": card.model_digest})
         return named
 
 
@@ -97,37 +103,38 @@ def read(
         members = ensemble.read_members(folders)
     engine = _engine_for(members, params.scan.engine)
     own = {} if cards_alone else _user_calibrations(members)
-    cards = tuple(user_calibrations.replaced(card, own) for card in members.cards)
+    cards, card = tuple(user_calibrations.replaced(one, own) for one in members.cards), members.ensemble
     precision = params.scan.precision if engine == "openvino" else "float32"
     judged_with = {
         "scoring": [SCORING, engine, precision, mode],
         "media": wire.named(params.media, wire.MEDIA),
         "faces": wire.named(params.faces, wire.FACES),
-        "models": sorted((_judging_parts(card) for card in cards), key=lambda parts: parts["name"]),
-        "ensemble": members.ensemble.hashed() if members.ensemble else None,
+        "models": sorted((_judging_parts(one) for one in cards), key=lambda parts: parts["name"]),
+        "ensemble": user_calibrations.replaced(card, own).hashed() if card else None,
         **_check(params.scan),
     }
+    logits_with = {**_without_calibrations(judged_with), "ensemble": card.hashed() if card else None}
     found_with = {
         "finding": FINDING,
         "media": judged_with["media"],
         "faces": wire.named(params.faces, wire.FACE_SEARCH),
     }
     return Settings(
-        params.media, params.faces, params.scan, mode, folders, cards, members.ensemble, engine,
+        params.media, params.faces, params.scan, mode, folders, cards, card, engine,
         digest=_digest(judged_with), faces_digest=_digest(found_with),
-        logits_digest=_digest(_without_calibrations(judged_with)), user_calibrations=own,
+        logits_digest=_digest(logits_with), user_calibrations=own,
     )  # fmt: skip
 
 
 def _user_calibrations(members: Members) -> dict[str, Calibration]:
-    """Return the user's own calibrations of the models, by digest, and log which are used. Raise ModelError.
+    """Return the user's own calibrations of models or of an ensemble, by digest, and log which are used.
 
-    The members of an ensemble have none: its combiner was fitted on logits calibrated as their cards say.
+    The members of an ensemble have none: its combiner was fitted on logits calibrated as their cards say. Raise
+    ModelError.
     """
-    if members.ensemble:
-        return {}
-    own = user_calibrations.read_all(members.cards)
-    for card in members.cards:
+    cards = (members.ensemble,) if members.ensemble else members.cards
+    own = user_calibrations.read_all(cards)
+    for card in cards:
         if card.model_digest in own:
             log.info(user_calibrations.IN_USE, card.name, user_calibrations.file_of(card.model_digest))
     return own

@@ -1,4 +1,4 @@
-"""The user's own calibrations of models: one file per model, used in place of the calibration on the model's card.
+"""The user's own calibrations of models and ensembles: one file for each, used in place of the calibration on its card.
 
 They are in the configuration folder of the user, so that a model in an installed package, or one that several people
 share, can be calibrated without being changed.
@@ -8,15 +8,20 @@ import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
 from fauxscan import disk, models
+from fauxscan.judging import ensemble
+from fauxscan.judging.ensemble import EnsembleCard
 from fauxscan.models import Calibration, ModelCard
 from fauxscan.records import ModelError, Strict
 
 IN_USE = "%s is calibrated by %s, not by its card. Delete this file to use the card again."
 REMEDY = "delete it to use the calibration on the model's card"
+Card = ModelCard | EnsembleCard
+OneCard = TypeVar("OneCard", ModelCard, EnsembleCard)
 
 
 class UserCalibration(Strict):
@@ -35,7 +40,7 @@ def file_of(model_digest: str) -> Path:
     return platformdirs.user_config_path("fauxscan") / "calibrations" / f"{model_digest}.json"
 
 
-def read(card: ModelCard) -> Calibration | None:
+def read(card: Card) -> Calibration | None:
     """Return the user's own calibration of a model; None if there is none. Raise ModelError if it cannot be used."""
     file = file_of(card.model_digest)
     try:
@@ -50,24 +55,31 @@ def read(card: ModelCard) -> Calibration | None:
         raise ModelError(f"{file} is not a calibration of this version: {_reason(error)}; {REMEDY}") from error
 
 
-def read_all(cards: Iterable[ModelCard]) -> dict[str, Calibration]:
+def read_all(cards: Iterable[Card]) -> dict[str, Calibration]:
     """Return the user's own calibrations of models, by model digest. Raise ModelError if one cannot be used."""
     return {card.model_digest: found for card in cards if (found := read(card))}
 
 
 def overriding(model: Path) -> Path | None:
-    """Return the file that is used in place of the calibration on the card in a model folder; None if there is none."""
-    card = models.read_card(model)
+    """Return the file that is used in place of the calibration on the card in a folder; None if there is none."""
+    card = read_card(model)
     return file_of(card.model_digest) if read(card) else None
 
 
-def replaced(card: ModelCard, own: Mapping[str, Calibration]) -> ModelCard:
+def read_card(folder: Path) -> Card:
+    """Return the card that has the calibration of a model folder, or of an ensemble folder. Raise ModelError."""
+    if (folder / ensemble.CARD_FILE).is_file():
+        return ensemble.read_ensemble_card(folder)
+    return models.read_card(folder)
+
+
+def replaced(card: OneCard, own: Mapping[str, Calibration]) -> OneCard:
     """Return the card with the calibration in `own` for its model, by digest, or as it is if there is none."""
     found = own.get(card.model_digest)
     return card.model_copy(update={"calibration": found}) if found else card
 
 
-def write(card: ModelCard, calibration: Calibration, made_from: str) -> Path:
+def write(card: Card, calibration: Calibration, made_from: str) -> Path:
     """Write the user's own calibration of a model, and return the file. Raise ModelError if it cannot be written."""
     file, now = file_of(card.model_digest), datetime.now(UTC).replace(microsecond=0)
     content = UserCalibration(model=card.name, made_at=now, made_from=made_from, calibration=calibration)

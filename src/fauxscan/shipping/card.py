@@ -7,12 +7,14 @@ from typing import Any
 
 from fauxscan.judging import ensemble
 from fauxscan.judging.ensemble import Members
+from fauxscan.judging.videos import thresholds
 from fauxscan.models import Calibration, Evidence, ModelCard
 from fauxscan.params import ShippedNotes
 from fauxscan.records import DatasetCard
 
 PAGE = "README.md"  # in the folder of a set
 DATA_LICENCES = "LICENSE-DATA.txt"
+VIDEOS = "Videos: "  # the beginning of what `thresholds.describe` returns
 MEASURED = ("data", "degradation", "reals", "fakes", "AUC", "accuracy at 0.5", "reals called fake", "fakes detected")
 BY_GENERATOR = ("data", "generator", "fakes", "AUC", "fakes detected")
 Figures = Mapping[str, Any]  # a row of figures.parquet
@@ -31,7 +33,8 @@ def read(folder: Path) -> str:
     """Return the page of a set or model: the one in its folder, otherwise what its cards say. Raise ModelError."""
     members = ensemble.read_members([folder])
     if (folder / PAGE).is_file():
-        return (folder / PAGE).read_text(encoding="utf-8", errors="replace").rstrip()
+        page = (folder / PAGE).read_text(encoding="utf-8", errors="replace").rstrip()
+        return page if VIDEOS in page else "\n\n".join([page, "## Videos", _videos(members)])  # an older version's
     return "\n\n".join([*_of_cards(folder.resolve().name, members, str(folder)), *_own_licences(members)])
 
 
@@ -75,6 +78,12 @@ def _of_cards(name: str, members: Members, named: str) -> Iterator[str]:
         yield f"Every verdict is `uncertain`: {'; '.join(reasons.values())}."
 
 
+def _videos(members: Members) -> str:
+    """Return a line about the thresholds for videos, of the ensemble or of each model that is calibrated."""
+    of = [members.ensemble] if members.ensemble else members.cards
+    return "\n".join(f"- {one.name}: {thresholds.describe(one.calibration)}" for one in of if one.calibration)
+
+
 def _model(card: ModelCard) -> str:
     looks = "aligned faces" if card.faces else "whole images"
     shared = f", on the features of the shared network {card.backbone.name}" if card.backbone else ""
@@ -96,7 +105,7 @@ def _thresholds(name: str, fitted: Calibration | None) -> str:
         f"- {name}: `likely_synthetic` from p_fake {fitted.high:.4f} on, which aims at"
         f" {fitted.false_positive_rate:.1%} of the reals; `no_indication` up to {fitted.low:.4f}, which aims at"
         f" {fitted.false_negative_rate:.1%} of the fakes. Calibrated on {fitted.reals} reals and {fitted.fakes}"
-        f" fakes{_evidence(fitted.evidence)}"
+        f" fakes{_evidence(fitted.evidence)}. {thresholds.describe(fitted)}"
     )
 
 

@@ -241,7 +241,7 @@ def test_self_blended_members_are_joined_and_others_refused(trained: Path, tmp_p
     both = CombinerParams(method="mean", members=("a", "b"))
     listed = tmp_path / "members.json"
     manifest.write_manifest(both.members, tmp_path, listed)
-    combining.combine("both", both, tmp_path, listed, tmp_path / "both", settings.calibrate, 1)
+    combining.combine("both", both, tmp_path, listed, tmp_path / "both", settings.calibrate, 1, 32)
     joint = json.loads((tmp_path / "both" / "ensemble.json").read_text())["calibration"]
     for name in ("a", "b"):  # copies with the files that OpenVINO runs
         assert openvino_export.digests(tmp_path / "both" / "members" / name) == card.openvino
@@ -250,9 +250,9 @@ def test_self_blended_members_are_joined_and_others_refused(trained: Path, tmp_p
     with pytest.raises(UserError, match="a of a, other learned from self-blended images"):
         torn = CombinerParams(method="mean", members=("a", "other"))
         manifest.write_manifest(torn.members, tmp_path, listed)
-        combining.combine("torn", torn, tmp_path, listed, tmp_path / "torn", settings.calibrate, 1)
+        combining.combine("torn", torn, tmp_path, listed, tmp_path / "torn", settings.calibrate, 1, 32)
     with pytest.raises(UserError, match=r"members\.json does not describe a, b in .*run the stage `members` first"):
-        combining.combine("both", both, tmp_path, listed, tmp_path / "late", settings.calibrate, 1)
+        combining.combine("both", both, tmp_path, listed, tmp_path / "late", settings.calibrate, 1, 32)
 
 
 def test_a_tree_of_reals_is_audited(reals: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,7 +54,7 @@ def test_logits_agree_with_tensorflow_and_frequency_detectors_stay_in_float32(ti
     images = pictures()
     expected = [logits(models.load(folder), images) for folder in tiny_models]
     assert min(np.ptp(one) for one in expected) > 0.1
-    for precision, tolerance in (("float32", FLOAT32), ("bfloat16", BFLOAT16)):
+    for precision, tolerance in (("float32", FLOAT32), ("bfloat16", BFLOAT16), ("int8", FLOAT32)):
         spatial, frequency = backends.load(chosen(tiny_models, precision=precision)).members
         assert difference(logits(spatial, images), expected[0]) < tolerance
         assert difference(logits(frequency, images), expected[1]) < FLOAT32
@@ -135,8 +135,9 @@ def test_both_engines_give_the_same_verdicts_and_their_own_settings(tmp_path: Pa
 
 
 def test_precision_is_a_setting_of_openvino_alone(tiny_models: list[Path]) -> None:
-    for engine, count in (("tensorflow", 1), ("openvino", 2)):
-        digests = {chosen(tiny_models, engine=engine, precision=way).digest for way in ("float32", "bfloat16")}
+    for engine, count in (("tensorflow", 1), ("openvino", 3)):
+        ways = ("float32", "bfloat16", "int8")
+        digests = {chosen(tiny_models, engine=engine, precision=way).digest for way in ways}
         assert len(digests) == count
 
 

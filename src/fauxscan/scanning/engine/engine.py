@@ -243,7 +243,8 @@ def _shared(reading: Reading | None, outcome: Outcome | None, cancellation: Canc
 
 def _check(models: Ensemble, settings: Settings) -> Ensemble:
     """Return the models. Raise ModelError if the settings were read from other ones."""
-    if (tuple(settings.in_use(one.card) for one in models.members), models.card) != (settings.cards, settings.ensemble):
+    loaded = (tuple(settings.in_use(one.card) for one in models.members), models.card)
+    if loaded != (settings.cards, settings.ensemble_card):
         folders = ", ".join(map(str, settings.folders))
         raise ModelError(
             f"{folders}: not the models that the scan began with; put the same models on every machine, then scan again"

@@ -10,7 +10,7 @@ from fauxscan.judging.aggregation import media_logit
 from fauxscan.judging.ensemble import Judgement, JudgingRule
 from fauxscan.models import ModelCard
 from fauxscan.params import ScanParams
-from fauxscan.records import Status, Verdict
+from fauxscan.records import Kind, Status, Verdict
 from fauxscan.scanning.engine.reader import Reading
 from fauxscan.scanning.rows import Outcome, Row
 from fauxscan.scanning.settings import Settings
@@ -39,24 +39,25 @@ def judge_logits(outcome: Outcome, rows: Sequence[Row], settings: Settings) -> O
     outcome = replace(outcome, scores=[_score(row, outcome.sha256, settings) for row in rows])
     if not are_finite(rows):
         return replace(outcome, status=Status.INVALID_SCORE, detail=_joined(INVALID_SCORE, outcome.detail))
-    judged = judge_rows(rows, settings.rule, settings.scan)
+    assert outcome.kind is not None  # it was decoded
+    judged = judge_rows(rows, Kind(outcome.kind), settings.rule, settings.scan)
     return replace(outcome, p_fake=judged.p_fake, verdict=judged.verdict, detail=_joined(judged.reason, outcome.detail))
 
 
-def judge_rows(rows: Sequence[Row], rule: JudgingRule, scan: ScanParams) -> Judgement:
+def judge_rows(rows: Sequence[Row], kind: Kind, rule: JudgingRule, scan: ScanParams) -> Judgement:
     """Return the judgement of a file. A verdict near its threshold is `uncertain` if re-encoding changes it."""
-    judged = rule.judge(media_logits(rows))
+    judged = rule.judge(media_logits(rows), kind)
     if not _is_near(judged, scan) or not _is_checked(rows):
         return judged
-    again = rule.judge(media_logits(rows, REENCODED))
+    again = rule.judge(media_logits(rows, REENCODED), kind)
     return judged if again.verdict is judged.verdict else Judgement(judged.p_fake, Verdict.UNCERTAIN, FLIPS)
 
 
-def needs_check(rows: Sequence[Row], settings: Settings) -> bool:
+def needs_check(rows: Sequence[Row], kind: Kind, settings: Settings) -> bool:
     """Return whether a file is judged by its re-encoded crops too, and they have no logits yet."""
     if not settings.scan.check_reencoded or _is_checked(rows) or not are_finite(rows):
         return False
-    return _is_near(settings.rule.judge(media_logits(rows)), settings.scan)
+    return _is_near(settings.rule.judge(media_logits(rows), kind), settings.scan)
 
 
 def are_finite(rows: Sequence[Row]) -> bool:

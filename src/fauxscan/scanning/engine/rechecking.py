@@ -6,6 +6,7 @@ from threading import Lock
 
 from fauxscan.media.images import codec
 from fauxscan.media.images.codec import Image
+from fauxscan.records import Kind
 from fauxscan.scanning.engine import outcomes
 from fauxscan.scanning.engine.reader import Reading
 from fauxscan.scanning.inference.batching import Batchers, PendingLogit
@@ -48,7 +49,8 @@ class Rechecks:
     def _submit_ready(self) -> None:
         for reading, crops in self._take_ready():
             rows = [{**row, "logit": logit.result()} for row, logit in reading.scored]
-            if outcomes.needs_check(rows, self._settings):
+            kind = reading.outcome.kind
+            if kind and outcomes.needs_check(rows, Kind(kind), self._settings):
                 self._submitted[reading] = [
                     self._batchers.submit(row["model"], codec.jpeg_compressed(crop, JPEG_QUALITY))
                     for row, crop in zip(rows, crops, strict=True)

@@ -9,8 +9,8 @@ from threading import Lock
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fauxscan.judging.ensemble import JudgingRule
-from fauxscan.records import Status
+from fauxscan.judging.ensemble import ENSEMBLE, JudgingRule
+from fauxscan.records import Kind, Status
 from fauxscan.scanning.engine import outcomes
 from fauxscan.scanning.history import settings_files
 from fauxscan.scanning.history.hash_index import HashIndex
@@ -50,9 +50,10 @@ class StoredLogits:
         scores = self._scores(row["sha256"], row["settings"])
         if not scores or not all(score["logit"] is not None and math.isfinite(score["logit"]) for score in scores):
             return None
-        if outcomes.needs_check(scores, self._settings):
+        if outcomes.needs_check(scores, Kind(row["kind"]), self._settings):
             return None
-        reason = outcomes.judge_rows(scores, self._rules[row["settings"]], self._settings.scan).reason
+        rule = self._rules[row["settings"]]
+        reason = outcomes.judge_rows(scores, Kind(row["kind"]), rule, self._settings.scan).reason
         defects = _without(reason, outcome.detail)
         if defects is None:
             return None
@@ -79,7 +80,10 @@ class StoredLogits:
 def _rule(settings: Settings, calibrations: Calibrations) -> JudgingRule:
     """Return the rule of settings that differ in calibrations."""
     cards = [card.model_copy(update={"calibration": calibrations.get(card.name)}) for card in settings.cards]
-    return JudgingRule(tuple(cards), settings.ensemble)
+    ensemble = settings.ensemble_card
+    if ensemble and (own := calibrations.get(ENSEMBLE)):  # older versions used the one on the card, and recorded none
+        ensemble = ensemble.model_copy(update={"calibration": own})
+    return JudgingRule(tuple(cards), ensemble)
 
 
 def _without(reason: str, detail: str | None) -> str | None:

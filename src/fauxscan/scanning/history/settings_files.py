@@ -8,12 +8,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from fauxscan import disk
+from fauxscan.judging.ensemble import ENSEMBLE
 from fauxscan.models import Calibration
 from fauxscan.records import Strict
 from fauxscan.scanning.settings import Settings
 
 FOLDER = "settings"
-Calibrations = dict[str, Calibration | None]  # by the name of the model
+Calibrations = dict[str, Calibration | None]  # by the name of the model; that of an ensemble itself under ENSEMBLE
 
 
 class JudgedWith(Strict):
@@ -29,9 +30,10 @@ def write(results: Path, settings: Settings) -> None:
     if file.is_file():
         return
     file.parent.mkdir(exist_ok=True)
-    judged_with = JudgedWith(
-        logits=settings.logits_digest, calibrations={card.name: card.calibration for card in settings.cards}
-    )
+    calibrations: Calibrations = {card.name: card.calibration for card in settings.cards}
+    if settings.ensemble:
+        calibrations[ENSEMBLE] = settings.ensemble.calibration
+    judged_with = JudgedWith(logits=settings.logits_digest, calibrations=calibrations)
     disk.write_text(file, judged_with.model_dump_json(indent=2) + "\n")
 
 

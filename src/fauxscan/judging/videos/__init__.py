@@ -1,0 +1,1 @@
+"""Thresholds for videos, which are fitted on videos."""
