@@ -21,6 +21,7 @@ OK, UNJUDGED, WRONG, STOPPED = 0, 2, 3, 130
 # Panels that group the options of a command in its help.
 FILES = "Files"
 RESULTS = "Results"
+VERDICTS = "Verdicts"
 MODEL = "Models and parameters"
 DATA = "Data"
 TRAINING = "Training"
@@ -104,7 +105,7 @@ CheckReencoded = Annotated[
     bool | None,
     typer.Option(
         "--check-reencoded/--no-check-reencoded",
-        rich_help_panel=MODEL,
+        rich_help_panel=VERDICTS,
         help="Judge an image or video whose verdict is near its threshold again after re-encoding it as JPEG, and call "
         "it uncertain if the verdict changes. Default: the setting in params.yaml.",
     ),

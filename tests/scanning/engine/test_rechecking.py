@@ -301,7 +301,7 @@ def test_check_and_the_python_functions_follow_the_same_rule(
     monkeypatch.chdir(tmp_path)
     write_params(tmp_path / "params.yaml", engine="openvino", reencoded_margin=1000)
     expected = scanned(root, tmp_path / "checked", chosen(model, margin=1000))
-    params = tiny_params(engine="openvino", check_reencoded=True, reencoded_margin=1000)
+    params = tiny_params(engine="openvino", check_reencoded=True, reencoded_margin=1000.0)
     names = sorted(expected)
     with Detector([model], params=params) as detector:  # with decoders that are processes
         judged = detector.judge_all([root / name for name in names])
@@ -322,3 +322,4 @@ def test_check_and_the_python_functions_follow_the_same_rule(
     assert cli.run(["scan", str(root), *results, "--check-reencoded"]) == 0
     rows = {row["path"]: row for row in queries.latest(tmp_path / "by the command").to_pylist()}
     assert rows[path]["detail"] == outcomes.FLIPS
+    assert {row["settings"] for row in rows.values()} == {settings.read(params, [model]).digest}
