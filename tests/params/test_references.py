@@ -182,7 +182,7 @@ def test_a_model_may_decline_its_evaluation_or_declare_another_in_its_place(tmp_
 
 def test_a_key_that_is_there_twice_is_refused_as_by_dvc(tmp_path: Path) -> None:
     file = write(tmp_path, ("  mesoinception4:\n", "  meso4:\n"))
-    with pytest.raises(UserError, match=r"params\.yaml is not valid YAML: 'meso4' is there twice\n.*, line 81,"):
+    with pytest.raises(UserError, match=r"params\.yaml is not valid YAML: 'meso4' is there twice\n.*, line 83,"):
         params.load(file)
 
 

@@ -21,6 +21,7 @@ OK, UNJUDGED, WRONG, STOPPED = 0, 2, 3, 130
 # Panels that group the options of a command in its help.
 FILES = "Files"
 RESULTS = "Results"
+VERDICTS = "Verdicts"
 MODEL = "Models and parameters"
 DATA = "Data"
 TRAINING = "Training"
@@ -98,6 +99,15 @@ CropsOption = Annotated[  # of commands that work on crops
         show_default=False,
         help="For models that look at faces, find the faces in each image (detect), or take the whole image as one "
         "face (whole). Default: whole.",
+    ),
+]
+CheckReencoded = Annotated[
+    bool | None,
+    typer.Option(
+        "--check-reencoded/--no-check-reencoded",
+        rich_help_panel=VERDICTS,
+        help="Judge an image or video whose verdict is near its threshold again after re-encoding it as JPEG, and call "
+        "it uncertain if the verdict changes. Default: the setting in params.yaml.",
     ),
 ]
 FormatOption = Annotated[

@@ -13,6 +13,7 @@ from rich.console import Console
 from fauxscan.commands.options import (
     FILES,
     RESULTS,
+    CheckReencoded,
     FacesOption,
     Format,
     FormatOption,
@@ -25,7 +26,7 @@ from fauxscan.commands.options import (
     load_params,
     statuses,
 )
-from fauxscan.params import Links
+from fauxscan.params import Links, changed
 from fauxscan.records import UserError
 from fauxscan.scanning.inputs import addresses
 
@@ -124,6 +125,7 @@ def scan(
     ignore: IgnoreOption = "",
     models: Models = None,
     faces: FacesOption = "auto",
+    check_reencoded: CheckReencoded = None,
     params_file: ParamsFile = None,
 ) -> None:
     """Judge new and changed files in folders and write the results to Parquet tables."""
@@ -136,6 +138,7 @@ def scan(
     ignored = statuses("--ignore", ignore)
     selected = selection.select([*(paths or ()), *_read_list(list_file)], root)
     parameters = filters.add_filters(load_params(params_file), include, exclude, hidden, links)
+    parameters = changed(parameters, "scan", {"check_reencoded": check_reencoded})
     scan_settings = settings.read(parameters, models or (), faces)
     if dry_run:
         forecast = dry_runs.forecast(selected.root, results, scan_settings, selected.names)
@@ -192,6 +195,7 @@ def check(
     ignore: IgnoreOption = "",
     models: Models = None,
     faces: FacesOption = "auto",
+    check_reencoded: CheckReencoded = None,
     params_file: ParamsFile = None,
 ) -> None:
     """Judge single files and print their verdicts, without writing results."""
@@ -200,7 +204,8 @@ def check(
     from fauxscan.scanning.engine.engine import check_files
 
     ignored = statuses("--ignore", ignore)
-    outcomes = check_files(files, settings.read(load_params(params_file), models or (), faces))
+    parameters = changed(load_params(params_file), "scan", {"check_reencoded": check_reencoded})
+    outcomes = check_files(files, settings.read(parameters, models or (), faces))
     rows = scans.outcome_rows(files, outcomes)
     if form is Format.JSON:
         sys.stdout.writelines(scans.json_lines(rows))

@@ -76,6 +76,7 @@ class Judgement:
     p_fake: float
     verdict: Verdict
     reason: str
+    distance: float = math.inf  # in logits, from the threshold that the verdict depends on; infinite if `uncertain`
 
 
 class Member(Protocol):
@@ -104,7 +105,8 @@ class JudgingRule:
         calibrated = self._calibrated(logits)
         joined = join(calibrated, self.ensemble)
         thresholds = self._thresholds(list(calibrated), kind)
-        p_fake = sigmoid(calibrate(joined, self.ensemble.calibration) if self.ensemble else joined)
+        joint = calibrate(joined, self.ensemble.calibration) if self.ensemble else joined
+        p_fake = sigmoid(joint)
         if any(card.trained_on.proof_of_machinery for card in self._cards.values()):
             return Judgement(p_fake, Verdict.UNCERTAIN, DEMO)
         if thresholds is None:
@@ -114,7 +116,8 @@ class JudgingRule:
             return Judgement(p_fake, Verdict.UNCERTAIN, "; ".join(withheld))
         if self.ensemble and (reason := _disagreement(calibrated, self.ensemble.disagreement)):
             return Judgement(p_fake, Verdict.UNCERTAIN, reason)
-        return Judgement(p_fake, verdict_for(p_fake, *thresholds), "")
+        verdict = verdict_for(p_fake, *thresholds)
+        return Judgement(p_fake, verdict, "", _distance(joint, verdict, *thresholds))
 
     def join(self, logits: Mapping[str, float]) -> float:
         """Return the joint logit for the models' media logits by name, before the ensemble's own calibration."""
@@ -371,6 +374,13 @@ def verdict_for(p_fake: float, low: float, high: float) -> Verdict:
     if p_fake >= high:
         return Verdict.LIKELY_SYNTHETIC
     return Verdict.NO_INDICATION if p_fake <= low else Verdict.UNCERTAIN
+
+
+def _distance(joint: float, verdict: Verdict, low: float, high: float) -> float:
+    """Return the distance of a joint logit from the threshold that its verdict depends on."""
+    if verdict is Verdict.UNCERTAIN:
+        return math.inf
+    return joint - logit(high) if verdict is Verdict.LIKELY_SYNTHETIC else logit(low) - joint
 
 
 def sigmoid(x: float) -> float:

@@ -228,6 +228,8 @@ class ScanParams(Strict):
     engine: Engines = "auto"  # auto: tensorflow if it is installed and there is a GPU, otherwise openvino
     # of OpenVINO; frequency detectors always use float32, and networks without a backbone use it for int8
     precision: Literal["float32", "bfloat16", "int8"] = "float32"
+    check_reencoded: bool = False  # a verdict near its threshold must not change when the image is re-encoded
+    reencoded_margin: float = Field(default=0.5, gt=0)  # in calibrated logits: how near to it a verdict is checked
     # for which positions of faces are kept, for models that are added later
     keep_faces_days: int = Field(default=90, ge=0, le=36_500)
     publish_every: int = Field(default=16, gt=0)  # batches between publications

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 EVALUATIONS = ("evaluations", "*/figures.parquet")  # in a project: what the stage `evaluate` writes, as in dvc.yaml
 SCORING = 4  # raise it when the same file, model and params would get another score
 FINDING = 3  # raise it when other faces would be found in the same file
+REENCODING = 1  # raise it when `engine.rechecking` would re-encode in another way
 REMEDIES = {"openvino": "pip install fauxscan", "tensorflow": 'pip install "fauxscan[train]"'}  # by engine
 GPU = Path("/dev/nvidiactl")  # made by the driver; asking TensorFlow would take seconds
 
@@ -110,6 +111,7 @@ def read(
         "faces": wire.named(params.faces, wire.FACES),
         "models": sorted((_judging_parts(one) for one in cards), key=lambda parts: parts["name"]),
         "ensemble": user_calibrations.replaced(card, own).hashed() if card else None,
+        **_check(params.scan),
     }
     logits_with = {**_without_calibrations(judged_with), "ensemble": card.hashed() if card else None}
     found_with = {
@@ -259,6 +261,11 @@ def _judging_parts(card: ModelCard) -> dict[str, Any]:
         "calibration": ensemble.hashed_calibration(card.calibration),
         "proof_of_machinery": card.trained_on.proof_of_machinery,
     }
+
+
+def _check(scan: ScanParams) -> dict[str, Any]:
+    """Return the part of the check of verdicts near their threshold; nothing without it, as in earlier versions."""
+    return {"reencoded": [REENCODING, scan.reencoded_margin]} if scan.check_reencoded else {}
 
 
 def _digest(parts: Any) -> str:

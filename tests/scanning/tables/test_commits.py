@@ -26,7 +26,7 @@ MEDIA = [
 ]  # fmt: skip
 SCORES = [
     "sha256", "model", "model_digest", "frame", "time_s", "track", "face", "x", "y", "w", "h", "det_score",
-    "framing", "logit",
+    "framing", "logit", "logit_reencoded",
     "p_fake", "settings",
 ]  # fmt: skip
 
@@ -100,7 +100,7 @@ def test_a_part_that_is_damaged_or_not_ours_is_named_with_the_remedy(
     elif damage == "no parquet":
         bad.write_text("hello")
     else:
-        meta = {**schemas.MEDIA.metadata, b"fauxscan.version": b"4"}
+        meta = {**schemas.MEDIA.metadata, b"fauxscan.version": b"5"}
         pq.write_table(pq.read_table(whole).replace_schema_metadata(meta), bad)
     with pytest.raises(UserError, match=r"bad\.parquet.*(move it|upgrade fauxscan)"):
         queries.latest(tmp_path)

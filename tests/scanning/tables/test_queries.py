@@ -375,7 +375,7 @@ def test_a_column_that_came_later_is_null_in_older_tables(tmp_path: Path, monkey
 
 @pytest.mark.parametrize(
     ("version", "said"),
-    [("4", r"has version 4, but this fauxscan reads versions up to 3"), ("x", "not belong to"), ("", "not belong to")],
+    [("5", r"has version 5, but this fauxscan reads versions up to 4"), ("x", "not belong to"), ("", "not belong to")],
 )
 def test_a_newer_version_is_refused(tmp_path: Path, version: str, said: str) -> None:
     part = older(tmp_path, version=version)

@@ -27,6 +27,7 @@ from fauxscan.scanning.engine.decoders import DecoderPool, MediaDecoder
 from fauxscan.scanning.engine.given import GivenFiles
 from fauxscan.scanning.engine.in_flight import InFlight
 from fauxscan.scanning.engine.reader import History, NoHistory, Opener, Reader, Reading, chunks
+from fauxscan.scanning.engine.rechecking import Rechecks
 from fauxscan.scanning.inference import backends
 from fauxscan.scanning.inference.batching import Batcher, Batchers
 from fauxscan.scanning.rows import Entry, Outcome
@@ -139,10 +140,11 @@ class _Session:
     def judge(
         self, root: Opener, entries: Sequence[Entry], history: History, cancellation: Cancellation, on_judged: OnJudged
     ) -> list[Outcome | None]:
-        reader = Reader(self.settings, root, history, self._in_flight, self._batchers, cancellation)
+        rechecks = Rechecks(self.settings, self._batchers)
+        reader = Reader(self.settings, root, history, self._in_flight, self._batchers, cancellation, rechecks.add)
         judged: dict[str, Outcome] = {}
         try:
-            readings = self._read(reader, entries, on_judged)
+            readings = rechecks.finish(self._read(reader, entries, on_judged), lambda: cancellation.cancelled)
             outcomes = [self._outcome(reading) for reading in readings]
             judged = {
                 one.own_content: outcome

@@ -37,6 +37,13 @@ class History(Protocol):
         """Return the outcome of a content, or None if it must be judged; then also its faces, if they are known."""
 
 
+class OnDecoded(Protocol):
+    """Receives each file that was decoded with its crops: `Rechecks.add`."""
+
+    def __call__(self, reading: "Reading", crops: Sequence[Image], /) -> None:
+        """Take the reading and the crops of its logits, in their order; none unless verdicts are checked."""
+
+
 class NoHistory:
     """The history of someone who has never scanned."""
 
@@ -55,6 +62,7 @@ class Reading:
     own_content: str | None = None  # the content that is judged for this file
     duplicate_of: Judgement | None = None  # the judgement of this content for another file
     scored: Sequence[Scored] = ()
+    reencoded: Sequence[PendingLogit] = ()  # for each of `scored`, if the verdict was checked
 
     def failed(self, status: Status, detail: str) -> "Reading":
         """Return the reading of a file that failed."""
@@ -80,10 +88,10 @@ class Reader:
 
     def __init__(
         self, settings: Settings, opener: Opener, history: History, in_flight: InFlight, batchers: Batchers,
-        cancellation: Cancellation,
+        cancellation: Cancellation, on_decoded: OnDecoded,
     ) -> None:  # fmt: skip
         self.settings, self.opener, self.history, self.cancellation = settings, opener, history, cancellation
-        self._in_flight, self._batchers = in_flight, batchers
+        self._in_flight, self._batchers, self._on_decoded = in_flight, batchers, on_decoded
         self.own_contents: list[str] = []  # the contents that are judged for this request, whatever becomes of it
 
     def read(self, entries: Sequence[Entry], decoder: MediaDecoder) -> list[Reading]:
@@ -141,13 +149,19 @@ class Reader:
 
     def _decode_together(self, readings: Sequence[Reading], decoder: MediaDecoder) -> list[Reading]:
         scored: list[list[Scored]] = [[] for _ in readings]
+        crops: list[list[Image]] = [[] for _ in readings]
 
         def on_crop(number: int, row: Row, image: Image) -> None:
             scored[number].append((row, self._batchers.submit(row["model"], image)))
+            if self.settings.scan.check_reencoded:
+                crops[number].append(image.copy())  # the decoder writes the next crops over it
 
         files = [(reading.content, reading.outcome.face_boxes) for reading in readings if reading.content]
         outcomes = decoder.decode(files, on_crop)
-        return [_decoded(*one) for one in zip(readings, outcomes, scored, strict=True)]
+        decoded = [_decoded(*one) for one in zip(readings, outcomes, scored, strict=True)]
+        for one in zip(decoded, crops, strict=True):
+            self._on_decoded(*one)
+        return decoded
 
 
 def _decoded(reading: Reading, outcome: Outcome, scored: Sequence[Scored]) -> Reading:

@@ -50,7 +50,10 @@ class StoredLogits:
         scores = self._scores(row["sha256"], row["settings"])
         if not scores or not all(score["logit"] is not None and math.isfinite(score["logit"]) for score in scores):
             return None
-        reason = self._rules[row["settings"]].judge(outcomes.media_logits(scores), Kind(row["kind"])).reason
+        if outcomes.needs_check(scores, Kind(row["kind"]), self._settings):
+            return None
+        rule = self._rules[row["settings"]]
+        reason = outcomes.judge_rows(scores, Kind(row["kind"]), rule, self._settings.scan).reason
         defects = _without(reason, outcome.detail)
         if defects is None:
             return None

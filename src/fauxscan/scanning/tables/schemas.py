@@ -6,9 +6,11 @@ import pyarrow as pa
 
 from fauxscan.records import Status, Verdict
 
-VERSION = 3
+VERSION = 4
 # The version that introduced a column, as "table.column". In files of earlier versions the column is null.
-ADDED: Mapping[str, int] = {"media.etag": 2, "media.seconds_seen": 3, "scores.framing": 3}
+ADDED: Mapping[str, int] = {
+    "media.etag": 2, "media.seconds_seen": 3, "scores.framing": 3, "scores.logit_reencoded": 4,
+}  # fmt: skip
 
 
 def _schema(table: str, /, **fields: pa.DataType) -> pa.Schema:
@@ -39,11 +41,13 @@ MEDIA = _schema(
 )  # fmt: skip
 
 # One row for each model and face, frame or whole image. `face` and the box are null for a frame or whole image.
+# `logit_reencoded` is null unless the verdict was near its threshold and `scan.check_reencoded` was set.
 SCORES = _schema(
     "scores",
     sha256=pa.string(), model=pa.string(), model_digest=pa.string(), frame=pa.int32(), time_s=pa.float64(),
     track=pa.int32(), face=pa.int32(), x=pa.float32(), y=pa.float32(), w=pa.float32(), h=pa.float32(),
-    det_score=pa.float32(), framing=pa.string(), logit=pa.float32(), p_fake=pa.float64(), settings=pa.string(),
+    det_score=pa.float32(), framing=pa.string(), logit=pa.float32(), logit_reencoded=pa.float32(), p_fake=pa.float64(),
+    settings=pa.string(),
 )  # fmt: skip
 
 # Boxes and landmarks of detected faces, without pixels, kept for `scan.keep_faces_days` so that later models need not
