@@ -97,6 +97,14 @@ class TrainingSet(Strict):
     split_digest: str
 
 
+class Teacher(Strict):
+    """The model or ensemble whose scores a student learned from, beside the labels."""
+
+    name: str
+    digest: str
+    share: float  # of its p_fake in a target; the rest is the label
+
+
 class TrainedOn(Strict):
     """The data that a model has learned from."""
 
@@ -108,6 +116,7 @@ class TrainedOn(Strict):
     self_blended: bool = False  # the fakes, in calibration too, were made of the dataset's reals: its own were not seen
     # the ranges from which each image got its size and quality; a scan takes images as they come
     reencoded_at_random: RandomReencodeParams | None = None
+    teacher: Teacher | None = None  # None: it learned from labels alone
 
 
 class Origin(Strict):

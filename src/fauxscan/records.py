@@ -268,6 +268,11 @@ SHARDED = _schema(
     path=pa.string(), phash=pa.string(),
 )  # fmt: skip
 
+TARGETS = _schema(
+    "targets",
+    sha256=pa.string(), frame=pa.int32(), track=pa.int32(), face=pa.int32(), p_fake=pa.float32(),
+)  # fmt: skip
+
 LOGITS = _schema(
     "logits",
     sha256=pa.string(), frame=pa.int32(), track=pa.int32(), face=pa.int32(), label=pa.int8(),

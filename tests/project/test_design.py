@@ -248,7 +248,7 @@ def test_dvc_yaml_lists_each_stage_after_those_it_needs() -> None:  # the refres
 
 def test_only_dvc_yaml_names_data_paths() -> None:
     outs = ("data/", "models/", "ensembles/", "evaluations/", "training/", "reports/", "scores/", "weights/",
-            "shards/", "mixtures/", "shipped/", "features/", "protocols/")  # fmt: skip
+            "shards/", "mixtures/", "shipped/", "features/", "protocols/", "taught/", "students/")  # fmt: skip
     for file in python_files("stages"):
         strings = [node.value for node in nodes(file, ast.Constant)]
         assert not any(isinstance(text, str) and text.startswith(outs) for text in strings), file

@@ -12,7 +12,7 @@ from fauxscan.preparing.download.dataset import refuse_without_folder
 from fauxscan.records import UserError
 
 # These sections are replaced as a whole; others are merged.
-ENTRIES = ("datasets", "weights", "models", "combiners", "evaluations", "scores", "protocols", "shipped")
+ENTRIES = ("datasets", "weights", "models", "combiners", "students", "evaluations", "scores", "protocols", "shipped")
 
 
 def apply(name: str, folder: Path, target: Path, settings: Sequence[str]) -> None:

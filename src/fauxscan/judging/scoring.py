@@ -73,8 +73,13 @@ def with_changed(media: pd.DataFrame, name: str, changed: pd.DataFrame) -> pd.Da
 
 def face_logits(model: Member, shards: Shards, split: str, view: View, jpeg_quality: int | None = None) -> pd.DataFrame:
     """Return one row per face with its logit, see records.LOGITS. With `jpeg_quality`, compress each face first."""
+    return logits(model, shards.examples(split, view), jpeg_quality)
+
+
+def logits(model: Member, examples: Iterator[Example], jpeg_quality: int | None = None) -> pd.DataFrame:
+    """Return one row per example with its logit, see records.LOGITS. With `jpeg_quality`, compress each first."""
     size = model.card.input_size
-    return _scored(model, ((example, _pixels(example, size, jpeg_quality)) for example in shards.examples(split, view)))
+    return _scored(model, ((example, _pixels(example, size, jpeg_quality)) for example in examples))
 
 
 def self_blended_logits(model: Member, shards: Shards, split: str, view: View) -> pd.DataFrame:

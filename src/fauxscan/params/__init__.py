@@ -5,10 +5,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from fauxscan.params.cores import count_cores
-from fauxscan.params.faults import Changes
 from fauxscan.params.faults import faults as faults
 from fauxscan.params.known import SCRATCH as SCRATCH
 from fauxscan.params.known import unknown
@@ -19,11 +18,16 @@ from fauxscan.params.reencoding import RandomReencodeParams as RandomReencodePar
 from fauxscan.params.reencoding import ReencodeParams as ReencodeParams
 from fauxscan.params.reencoding import Reencoding as Reencoding
 from fauxscan.params.references import missing_for_the_pipeline, wrong_references
+from fauxscan.params.trained import ModelParams as ModelParams
+from fauxscan.params.trained import StudentParams as StudentParams
+from fauxscan.params.trained import TeacherParams as TeacherParams
+from fauxscan.params.trained import TrainedParams as TrainedParams
 from fauxscan.records import Framing, ParamsError, Strict
 
 T = TypeVar("T")
 Engines = Literal["auto", "tensorflow", "openvino"]
 Links = Literal["never", "inside", "all"]
+Kinds = Literal["model", "ensemble", "student"]  # of what is evaluated or shipped
 DatasetFaces = Framing | Literal["both"]  # face crops, whole images, what a scan takes of each image, or both
 LIMITS = ("media", "faces", "scan")  # sections of which a single scan may override values
 DEFAULT_FILE = Path("params.yaml")
@@ -102,46 +106,6 @@ class WeightsParams(Strict):
     archives: str | None = None  # a folder or https address with the file; null: where it is published
 
 
-class ModelParams(Strict):
-    """One model: a detector, the datasets it is trained on, and changes to its recipe."""
-
-    detector: str
-    dataset: str | None = None  # short for `datasets: [name]`
-    datasets: tuple[str, ...] | dict[str, PositiveFloat] | None = None  # names; or names with shares, 1 by default
-    on_shared_source: Literal["fail", "warn"] = "fail"  # if a source is in different splits of two datasets
-    options: dict[str, Any] = {}
-    recipe: Changes = {}
-    weights: str = SCRATCH  # the entry in the section `weights` that training begins with
-    evaluate: bool = True  # on the datasets that it is trained on
-
-    @model_validator(mode="after")
-    def _names_its_datasets_once(self) -> Self:
-        if (self.dataset is None) == (self.datasets is None):
-            raise ValueError("name the data with either `dataset` (one) or `datasets` (one or several)")
-        if self.datasets is not None and not self.datasets:
-            raise ValueError("`datasets` is empty: name at least one")
-        if isinstance(self.datasets, tuple) and len(set(self.datasets)) < len(self.datasets):
-            raise ValueError(
-                f"`datasets` names one twice: {', '.join(self.datasets)}. To see it more often, write shares"
-            )
-        return self
-
-    @property
-    def shares(self) -> dict[str, float]:
-        """Return the datasets in alphabetical order, each with its share of the training batches."""
-        if isinstance(self.datasets, dict):
-            return dict(sorted(self.datasets.items()))
-        return dict.fromkeys(sorted(self.datasets or (str(self.dataset),)), 1.0)
-
-    @model_validator(mode="after")
-    def _weights_fit(self) -> Self:
-        if self.weights not in (SCRATCH, self.detector):
-            raise ValueError(
-                f"weights is {self.weights!r}: use {SCRATCH}, or {self.detector} for the weights of the detector"
-            )
-        return self
-
-
 class TrainParams(Strict):
     """How all models are trained."""
 
@@ -172,9 +136,9 @@ class CombinerParams(Strict):
 
 
 class EvaluationParams(Strict):
-    """An ensemble, or a model, measured on one dataset, besides those that a model is trained on."""
+    """An ensemble, a student or a model, measured on one dataset, besides those that a model is trained on."""
 
-    kind: Literal["model", "ensemble"] = "model"
+    kind: Kinds = "model"
     model: str
     dataset: str
 
@@ -202,9 +166,9 @@ class ShippedNotes(Strict):
 
 
 class ShippedParams(Strict):
-    """A model set that is made of a model or an ensemble."""
+    """A model set that is made of a model, an ensemble or a student."""
 
-    kind: Literal["model", "ensemble"] = "model"
+    kind: Kinds = "model"
     model: str
     notes: ShippedNotes
     logit_tolerance: float = Field(default=1e-3, gt=0)  # by which weights in 16 bits may change a logit, or stay in 32
@@ -275,6 +239,7 @@ class Params(Strict):
     weights: dict[str, WeightsParams] = {SCRATCH: WeightsParams()}
     models: dict[str, ModelParams] = {}
     combiners: dict[str, CombinerParams] = {}
+    students: dict[str, StudentParams] = {}
     evaluations: dict[str, EvaluationParams] = {}
     scores: dict[str, ScoreParams] = {}
     shipped: dict[str, ShippedParams] = {}
@@ -308,6 +273,14 @@ class Params(Strict):
     def model(self, name: str) -> ModelParams:
         """Return the model entry `name`. Raise ParamsError with the known names."""
         return _entry("model", self.models, name)
+
+    def student(self, name: str) -> StudentParams:
+        """Return the student entry `name`. Raise ParamsError with the known names."""
+        return _entry("student", self.students, name)
+
+    def trained(self, name: str) -> TrainedParams:
+        """Return the entry of a model or of a student, which have different names. Raise ParamsError with all."""
+        return _entry("model", {**self.students, **self.models}, name)
 
 
 def _entry(word: str, entries: dict[str, T], name: str) -> T:

@@ -9,11 +9,15 @@ from typing import Any
 
 from fauxscan.params.known import SCRATCH, catalogue, has_backbone, options, unknown
 
-SECTIONS = ("datasets", "weights", "models", "combiners", "evaluations", "scores", "protocols", "shipped")
+SECTIONS = (
+    "datasets", "weights", "models", "combiners", "students", "evaluations", "scores", "protocols", "shipped"
+)  # fmt: skip
+KINDS = {"model": "models", "ensemble": "combiners", "student": "students"}  # of what is judged -> its section
 NAME = re.compile(r"[\w-]+")  # of an entry: it becomes part of a stage's name, of a key and of a path
 WRITTEN_OUT = {  # section -> keys with defaults that the templates of dvc.yaml ask for, and the default
     "datasets": {"faces": "detect", "reencode": "null"},
     "models": {"weights": SCRATCH},
+    "students": {"weights": SCRATCH},
     "evaluations": {"kind": "model"},
     "shipped": {"kind": "model"},
     "protocols": {"tiers": "[native, web, hard]"},
@@ -36,8 +40,10 @@ def wrong_references(content: Any) -> Iterator[str]:
                 yield f"{section}.{name}: a name has only letters, digits, _ and -"
     yield from _of_datasets(sections["datasets"])
     yield from _of_weights(sections["weights"])
-    yield from _of_models(sections)
+    yield from _of_models(sections, "models")
     yield from _of_ensembles(sections)
+    yield from _of_models(sections, "students")
+    yield from _of_students(sections)
     yield from _of_evaluations(sections)
     yield from _of_protocols(sections)
     yield from _implied(sections)
@@ -80,9 +86,10 @@ def _of_weights(weights: Entries) -> Iterator[str]:
         yield from _unlisted(f"weights.{name}", "detector", name, [*catalogue("detectors"), SCRATCH])
 
 
-def _of_models(sections: Mapping[str, Entries]) -> Iterator[str]:
-    for key, model in sections["models"].items():
-        where = f"models.{key}"
+def _of_models(sections: Mapping[str, Entries], section: str) -> Iterator[str]:
+    """Yield the faults of entries of models, or of students."""
+    for key, model in sections[section].items():
+        where = f"{section}.{key}"
         yield from _in_catalogue(where, "detector", model, "detector", "build")
         for name in _trained_on(model):
             yield from _undeclared(where, "dataset", name, sections, "datasets")
@@ -103,11 +110,26 @@ def _of_ensembles(sections: Mapping[str, Entries]) -> Iterator[str]:
             yield from _undeclared(f"combiners.{key}", "member", member, sections, "models")
 
 
+def _of_students(sections: Mapping[str, Entries]) -> Iterator[str]:
+    for key, student in sections["students"].items():
+        if key in sections["models"]:
+            yield f"students.{key}: choose another name; a model has it, and both are trained in a folder of that name"
+        teacher = student.get("teacher")
+        if isinstance(teacher, dict) and teacher.get("kind") in ("model", "ensemble"):
+            yield from _judge(f"students.{key}.teacher", teacher, sections)
+
+
+def _judge(where: str, entry: Mapping[str, Any], sections: Mapping[str, Entries]) -> Iterator[str]:
+    """Yield the fault of an entry with `kind` and `model`, if what it names does not exist."""
+    kind = str(entry.get("kind", "model"))
+    if kind in KINDS:  # otherwise the record refuses it
+        yield from _undeclared(where, kind, entry.get("model"), sections, KINDS[kind])
+
+
 def _of_evaluations(sections: Mapping[str, Entries]) -> Iterator[str]:
     for section in ("evaluations", "scores", "shipped"):
         for key, entry in sections[section].items():
-            word, among = ("ensemble", "combiners") if entry.get("kind") == "ensemble" else ("model", "models")
-            yield from _undeclared(f"{section}.{key}", word, entry.get("model"), sections, among)
+            yield from _judge(f"{section}.{key}", entry, sections)
             yield from _undeclared(f"{section}.{key}", "dataset", entry.get("dataset"), sections, "datasets")
 
 

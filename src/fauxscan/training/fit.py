@@ -16,7 +16,7 @@ from fauxscan import detectors, disk, models
 from fauxscan.backbones import cards
 from fauxscan.layers import Moments
 from fauxscan.models import BackboneUse, ModelCard, TrainedOn, TrainingSet
-from fauxscan.params import SCRATCH, ModelParams, Params, RandomReencodeParams, ReencodeParams
+from fauxscan.params import SCRATCH, Params, RandomReencodeParams, ReencodeParams, StudentParams, TrainedParams
 from fauxscan.preparing.mixture.read import Mixture, open_mixture
 from fauxscan.records import DetectorCard, Recipe, UserError, View
 from fauxscan.training import devices
@@ -24,6 +24,7 @@ from fauxscan.training.checkpoints import Checkpointer
 from fauxscan.training.data import augmentation, features, inputs, phases
 from fauxscan.training.data.inputs import Batches
 from fauxscan.training.data.phases import Subset
+from fauxscan.training.data.targets import Targets
 from fauxscan.training.loop import Data, fit
 from fauxscan.training.recipes import recipe_of
 from fauxscan.weights import loading
@@ -36,7 +37,7 @@ class Job:
     """Everything that a training follows from."""
 
     name: str
-    model: ModelParams
+    model: TrainedParams
     params: Params
     detector: DetectorCard
     recipe: Recipe
@@ -44,6 +45,7 @@ class Job:
     view: View
     pretrained: Path | None  # the file of weights that the network begins with; None: from scratch
     backbone: BackboneUse | None  # None: the whole network learns; otherwise a head, on the backbone's features
+    targets: Targets | None  # of a student's teacher; None: labels alone
 
     @property
     def margin(self) -> float:
@@ -53,16 +55,17 @@ class Job:
 
 def train(
     name: str, params: Params, mixture: Path, shards: Path, weights: Path, checkpoint: Path, out: Path,
-    plots: Path | None = None, *, tensorboard: Path | None = None,
+    plots: Path | None = None, *, tensorboard: Path | None = None, targets: Path | None = None,
 ) -> Checkpointer:  # fmt: skip
-    """Train the model `name`, write its network and card to `out`, and return its checkpointer.
+    """Train the model or student `name`, write its network and card to `out`, and return its checkpointer.
 
     `mixture` is the manifest of the model's datasets, whose shards are in sub-folders of `shards`; `weights` is the
     folder of published weights, if the model begins with those. The figures of each epoch go to the folder `plots`
     as curves for DVC, and to `tensorboard` as event files, if these are given. `checkpoint` holds what an interrupted
-    training resumes from, until the caller calls `finish`. Raise UserError.
+    training resumes from, until the caller calls `finish`. `targets` is the folder with the scores that the teacher of
+    a student gives to its training images. Raise UserError.
     """
-    job = _job(name, params, open_mixture(mixture, shards), weights)
+    job = _job(name, params, open_mixture(mixture, shards), weights, _targets(params.trained(name), targets, mixture))
     with devices.prepare(params.train.precision):
         network, options = build_network(job)
         checkpointer = Checkpointer(checkpoint / CHECKPOINT, _key(job), job.recipe)
@@ -74,15 +77,24 @@ def train(
     return checkpointer
 
 
-def _job(name: str, params: Params, mixture: Mixture, weights: Path) -> Job:
-    model = params.model(name)
+def _targets(model: TrainedParams, folder: Path | None, mixture: Path) -> Targets | None:
+    """Return the targets of a student, None for a model without a teacher. Raise UserError if they are not there."""
+    if not isinstance(model, StudentParams):
+        return None
+    if folder is None:
+        raise UserError("a student has a teacher: name the folder with its targets, which the stage `teach` writes")
+    return Targets(folder, mixture, model.teacher.share)
+
+
+def _job(name: str, params: Params, mixture: Mixture, weights: Path, targets: Targets | None = None) -> Job:
+    model = params.trained(name)
     card: DetectorCard = detectors.get(model.detector).CARD
     recipe, view = recipe_of(model), mixture.view_for(card.looks_at)
     pretrained, backbone = _pretrained(model, card, weights), features.backbone_of(card)
-    return Job(name, model, params, card, recipe, mixture, view, pretrained, backbone)
+    return Job(name, model, params, card, recipe, mixture, view, pretrained, backbone, targets)
 
 
-def _pretrained(model: ModelParams, card: DetectorCard, folder: Path) -> Path | None:
+def _pretrained(model: TrainedParams, card: DetectorCard, folder: Path) -> Path | None:
     """Return the file of weights to begin with, None for training from scratch. Raise UserError if it is missing."""
     if model.weights == SCRATCH or card.backbone:
         return None
@@ -112,7 +124,9 @@ def _featurewise_moments(job: Job) -> Moments:
 
 def _training_batches(job: Job, size: int, recipe: Recipe, subset: Subset) -> Batches:
     memory, seed = job.params.shards.cache_bytes, job.params.seed
-    return inputs.training_batches(job.mixture, job.view, size, recipe, seed, memory, job.margin, subset)
+    return inputs.training_batches(
+        job.mixture, job.view, size, recipe, seed, memory, job.margin, subset, targets=job.targets
+    )
 
 
 def _data(job: Job, size: int) -> Data:
@@ -175,24 +189,26 @@ def _card(job: Job, network: keras.Model, options: dict[str, Any], figures: dict
 
 
 def _trained_on(job: Job) -> TrainedOn:
-    reencode = job.mixture.manifest.framing.reencode
+    reencode, taught = job.mixture.manifest.framing.reencode, job.targets
     return TrainedOn(
         dataset=job.mixture.name,
         faces=job.mixture.manifest.framing.faces,
         split_digest=job.mixture.split_digest,
-        proof_of_machinery=job.mixture.proof_of_machinery,
+        proof_of_machinery=job.mixture.proof_of_machinery or (taught is not None and taught.card.proof_of_machinery),
         datasets=tuple(
             TrainingSet(name=name, share=dataset.share, split_digest=dataset.split_digest)
             for name, dataset in job.mixture.manifest.datasets.items()
         ),
         self_blended=job.recipe.self_blended,
         reencoded_at_random=reencode if isinstance(reencode, RandomReencodeParams) else None,
+        teacher=None if taught is None else taught.teacher,
     )
 
 
 def _licence(job: Job) -> str:
     weights = f"; started from {job.pretrained.name}: {job.detector.weights_licence}" if job.pretrained else ""
-    return f"trained on {job.mixture.licences}{weights}"
+    teacher = f"; taught by {job.targets.card.teacher}: {job.targets.card.licence}" if job.targets else ""
+    return f"trained on {job.mixture.licences}{weights}{teacher}"
 
 
 def _key(job: Job) -> str:
@@ -201,4 +217,5 @@ def _key(job: Job) -> str:
     records = [job.model, job.recipe, job.params.train, job.mixture.manifest]
     parts = [*(record.model_dump(mode="json") for record in records), job.params.seed, weights, job.view]
     parts += [job.backbone.digest] if job.backbone else []
+    parts += [job.targets.digest] if job.targets else []
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

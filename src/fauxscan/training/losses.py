@@ -25,7 +25,10 @@ LOSSES: dict[str, Loss] = {"mean_squared_error": squared_error, "binary_crossent
 
 
 def loss(recipe: Recipe, reals: int, fakes: int) -> Loss:
-    """Return the recipe's loss of (labels, logits), both (batch, 1), as (batch,)."""
+    """Return the recipe's loss of (labels, logits), both (batch, 1), as (batch,).
+
+    Labels may be soft: a target between 0 and 1 has the weight of the class that it is nearer to.
+    """
     plain, smoothing = LOSSES[recipe.loss], recipe.label_smoothing
     of_real, of_fake = class_weights(recipe, reals, fakes)
 
@@ -49,5 +52,10 @@ def class_weights(recipe: Recipe, reals: int, fakes: int) -> tuple[float, float]
 
 
 def accuracy() -> keras.metrics.Metric:
-    """Return a metric: the accuracy at the threshold 0 of logits."""
-    return keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)
+    """Return a metric: the accuracy at the threshold 0 of logits. A soft label stands for the class it is nearer to."""
+    return keras.metrics.MeanMetricWrapper(_right, name="accuracy")
+
+
+def _right(labels: Any, logits: Any) -> Any:
+    """Return whether each logit is on the side of its label, shape (batch,)."""
+    return ops.mean(ops.cast(ops.equal(labels > 0.5, logits > 0), "float32"), axis=-1)

@@ -1,7 +1,7 @@
 """The recipe that a model is trained by: that of its detector's card, with what the model changes."""
 
 from fauxscan import detectors
-from fauxscan.params import ModelParams
+from fauxscan.params import StudentParams, TrainedParams
 from fauxscan.records import DetectorCard, Recipe, UserError, View
 
 DECAY = frozenset({"decay_factor", "decay_steps"})
@@ -12,7 +12,7 @@ OVERRULED = (  # keys that a model sets -> the key of its card's recipe that wou
 )
 
 
-def recipe_of(model: ModelParams) -> Recipe:
+def recipe_of(model: TrainedParams) -> Recipe:
     """Return the detector's recipe with the model's changes. Raise UserError if the detector cannot follow it."""
     card: DetectorCard = detectors.get(model.detector).CARD
     defaults = card.recipe.model_dump()
@@ -24,6 +24,8 @@ def recipe_of(model: ModelParams) -> Recipe:
         raise UserError("with decay_steps 0 the steps are computed from lowest_rate: set lowest_rate above 0")
     if recipe.self_blended and card.looks_at is not View.FACE:
         _refuse_self_blending(card)
+    if recipe.self_blended and isinstance(model, StudentParams):
+        raise UserError("a student learns how its teacher judges stored images: leave self_blended out of its recipe")
     return recipe
 
 

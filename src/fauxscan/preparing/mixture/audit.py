@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from fauxscan.params import ModelParams, SplitParams
+from fauxscan.params import SplitParams, TrainedParams
 from fauxscan.preparing.shards.read import Shards
 from fauxscan.preparing.split import near_duplicates
 from fauxscan.records import FAKE, UserError
@@ -19,20 +19,20 @@ COLUMNS = ["sha256", "view", "label", "source", "split", "path", "phash"]
 SHOWN = 5  # leaks that a message names
 REMEDY = (
     "A model would be validated or tested on what it has learned from. Put these files into one dataset, which is then"
-    " split as a whole; or remove them from one of the datasets; or leave one of the datasets out of models.{}.datasets"
+    " split as a whole; or remove them from one of the datasets; or leave one of the datasets out of {}.datasets"
 )
-COINCIDENCE = ". If equal names of sources are a coincidence in these datasets, set models.{}.on_shared_source to warn"
+COINCIDENCE = ". If equal names of sources are a coincidence in these datasets, set {}.on_shared_source to warn"
 
 
-def refuse_leaks(name: str, model: ModelParams, shards: Mapping[str, Shards], split: SplitParams) -> None:
+def refuse_leaks(name: str, model: TrainedParams, shards: Mapping[str, Shards], split: SplitParams) -> None:
     """Raise UserError that names leaks between the datasets of the model `name`, the files, and what to do."""
     if len(shards) < 2:
         return
     tables = [opened.index(COLUMNS).to_pandas().assign(dataset=dataset) for dataset, opened in shards.items()]
     table = pd.concat(tables, ignore_index=True)
-    contradictory = _contradictory(table)
+    entry, contradictory = f"{model.section}.{name}", _contradictory(table)
     if contradictory:
-        raise UserError(f"models.{name}: {_listed(contradictory)}. Correct the label in one of the datasets")
+        raise UserError(f"{entry}: {_listed(contradictory)}. Correct the label in one of the datasets")
     leaks = [*_same_content(table), *_near_duplicates(table, split.near_duplicate_bits)]
     shared = _shared_sources(table)
     if model.on_shared_source == "warn":
@@ -40,8 +40,8 @@ def refuse_leaks(name: str, model: ModelParams, shards: Mapping[str, Shards], sp
         shared = []
     if not leaks and not shared:
         return
-    message = f"models.{name}: {_listed([*leaks, *shared])}. {REMEDY.format(name)}"
-    message += COINCIDENCE.format(name) if shared else ""
+    message = f"{entry}: {_listed([*leaks, *shared])}. {REMEDY.format(entry)}"
+    message += COINCIDENCE.format(entry) if shared else ""
     if split.by != "random_frames":
         raise UserError(message)
     log.warning("%s. split.by is random_frames, so training goes on: do not trust the figures of this model", message)

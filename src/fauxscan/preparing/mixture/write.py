@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fauxscan import disk
-from fauxscan.params import ModelParams, SplitParams
+from fauxscan.params import SplitParams, TrainedParams
 from fauxscan.preparing.mixture.audit import refuse_leaks
 from fauxscan.preparing.mixture.read import MixedDataset, MixtureManifest
 from fauxscan.preparing.shards.manifest import MANIFEST, Framing
@@ -12,13 +12,13 @@ from fauxscan.preparing.shards.read import Shards
 from fauxscan.records import UserError
 
 
-def write_mixture(name: str, model: ModelParams, folder: Path, out: Path, split: SplitParams) -> None:
+def write_mixture(name: str, model: TrainedParams, folder: Path, out: Path, split: SplitParams) -> None:
     """Write the mixture of the model `name` to `out`, from the shards in the sub-folders of `folder`.
 
     Raise UserError if the datasets are framed differently, or if there is a leak between them.
     """
     shards = {dataset: Shards(folder / dataset) for dataset in model.shares}
-    framing = _common_framing(name, shards)
+    framing = _common_framing(f"{model.section}.{name}", shards)
     refuse_leaks(name, model, shards, split)
     datasets = {
         dataset: MixedDataset(
@@ -35,7 +35,7 @@ def write_mixture(name: str, model: ModelParams, folder: Path, out: Path, split:
     out.write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def _common_framing(name: str, shards: Mapping[str, Shards]) -> Framing:
+def _common_framing(entry: str, shards: Mapping[str, Shards]) -> Framing:
     """Return how all datasets are framed. Raise UserError that names those which differ, and in what."""
     framings: dict[str, Framing] = {}
     for dataset, opened in shards.items():
@@ -47,7 +47,7 @@ def _common_framing(name: str, shards: Mapping[str, Shards]) -> Framing:
         if framings[other] != framings[first]:
             difference = _difference(framings, first, other)
             raise UserError(
-                f"models.{name} mixes datasets whose images were made differently: {difference}."
+                f"{entry} mixes datasets whose images were made differently: {difference}."
                 f" A model would learn that difference. Give datasets.{first} and datasets.{other} the same `faces` and"
                 " `reencode` in params.yaml and run `dvc repro`, or leave one of them out of the model's `datasets`"
             )

@@ -113,10 +113,21 @@ class Shards:
 
         Raise UserError for a damaged shard.
         """
-        for example in self.records(split, view).map(parse).as_numpy_iterator():
-            texts = {name: example[name].decode() for name in ("sha256", "generator", "source")}
-            numbers = {name: int(example[name]) for name in ("label", "frame", "track", "face")}
-            yield {"image": example["image"], "format": "png" if example["png"] else "jpeg", **texts, **numbers}
+        yield from _plain(self.records(split, view))
+
+    def examples_of(self, name: str) -> Iterator[Row]:
+        """Yield the examples of one shard as plain values, in order. Raise UserError if it is damaged."""
+        import tensorflow as tf
+
+        self.verify([name])
+        yield from _plain(tf.data.TFRecordDataset(str(self.folder / name), buffer_size=READ_BUFFER))
+
+
+def _plain(records: Any) -> Iterator[Row]:
+    for example in records.map(parse).as_numpy_iterator():
+        texts = {name: example[name].decode() for name in ("sha256", "generator", "source")}
+        numbers = {name: int(example[name]) for name in ("label", "frame", "track", "face")}
+        yield {"image": example["image"], "format": "png" if example["png"] else "jpeg", **texts, **numbers}
 
 
 def parse(record: Any, names: Iterable[str] = (*TEXTS, *NUMBERS)) -> Row:

@@ -15,6 +15,7 @@ from fauxscan.records import REAL, TRAIN, VALIDATION, Recipe, UserError, View
 from fauxscan.training.data import augmentation, self_blended
 from fauxscan.training.data.drawing import ExampleReader
 from fauxscan.training.data.phases import Subset, whole_split
+from fauxscan.training.data.targets import Targets
 
 SHUFFLED = 2048  # examples that the next one is drawn from: neighbours in a shard are unrelated already
 LABELS = 32  # bytes of a cached example besides its pixels, at most
@@ -29,23 +30,26 @@ class Batches:
 
 
 def training_batches(
-    mixture: Mixture, view: View, size: int, recipe: Recipe, seed: int, memory: int, margin: float, subset: Subset
-) -> Batches:
+    mixture: Mixture, view: View, size: int, recipe: Recipe, seed: int, memory: int, margin: float, subset: Subset,
+    *, targets: Targets | None = None,
+) -> Batches:  # fmt: skip
     """Return the training batches of a subset of a mixture. Raise UserError for a damaged shard.
+
+    With the targets of a teacher, labels are soft.
 
     An epoch of one dataset holds each example once. An epoch of several has as many batches as hold all their examples,
     but examples are drawn evenly (training/data/pools.py): those of small pools come more than once.
     """
     if len(mixture.shards) > 1:
-        return _mixed_batches(mixture, view, size, recipe, seed, margin, subset)
+        return _mixed_batches(mixture, view, size, recipe, seed, margin, subset, targets)
     (shards,) = mixture.shards.values()
-    data = training(shards, view, size, recipe, seed, memory, margin, subset)
+    data = training(shards, view, size, recipe, seed, memory, margin, subset, targets=targets)
     return Batches(len(data), lambda done: data.repeat().skip(done % len(data)))
 
 
 def training(
     shards: Shards, view: View, size: int, recipe: Recipe, seed: int, memory: int, margin: float = 0.0,
-    subset: Subset | None = None,
+    subset: Subset | None = None, *, targets: Targets | None = None,
 ) -> tf.data.Dataset:  # fmt: skip
     """Return one epoch of batches from one dataset, shuffled differently each time.
 
@@ -55,22 +59,24 @@ def training(
     subset = subset or whole_split(shards, TRAIN, view, recipe)
     data = _records(shards, TRAIN, view, subset, parallel=True)  # one shard alone would wait for the disk
     sizes = _cache_sizes(shards, TRAIN, view, size, subset.examples)
-    data = _decoded(data, partial(_decode, size), sizes, memory, seed)
+    data = _decoded(data, partial(_decode, size, targets=targets), sizes, memory, seed)
     data = _finished(data, recipe, seed, margin)
     data = data.apply(_counted(subset.images, recipe))
     return data.prefetch(tf.data.AUTOTUNE)  # while the network works on the batch before
 
 
 def _mixed_batches(
-    mixture: Mixture, view: View, size: int, recipe: Recipe, seed: int, margin: float, subset: Subset
-) -> Batches:
+    mixture: Mixture, view: View, size: int, recipe: Recipe, seed: int, margin: float, subset: Subset,
+    targets: Targets | None,
+) -> Batches:  # fmt: skip
+    decode = partial(_decode, size, targets=targets)
     epoch = math.ceil(subset.images / recipe.batch_size)
     images_per_draw = 2 if subset.self_blended else 1
     reader = ExampleReader(mixture, view, subset, epoch * recipe.batch_size // images_per_draw, seed)
 
     def after(done: int) -> tf.data.Dataset:
         numbers = tf.data.Dataset.counter(done * recipe.batch_size // images_per_draw)
-        data = numbers.map(reader.record, tf.data.AUTOTUNE).map(partial(_decode, size), tf.data.AUTOTUNE)
+        data = numbers.map(reader.record, tf.data.AUTOTUNE).map(decode, tf.data.AUTOTUNE)
         return _finished(data, recipe, seed, margin).prefetch(tf.data.AUTOTUNE)
 
     return Batches(epoch, after)
@@ -210,10 +216,11 @@ def _counted(images: int, recipe: Recipe) -> Any:
     return tf.data.experimental.assert_cardinality(math.ceil(images / recipe.batch_size))
 
 
-def _decode(size: int, record: Any) -> tuple[Any, Any]:
-    """Return the image, uint8 RGB (size, size, 3), and the label, float32 (1,), of one record."""
+def _decode(size: int, record: Any, targets: Targets | None = None) -> tuple[Any, Any]:
+    """Return the image, uint8 RGB (size, size, 3), and the label, float32 (1,), of one record; with targets, soft."""
     example = parse(record, ("image", "label"))
-    return model_input_tensor(example["image"], size), tf.cast(example["label"][None], tf.float32)
+    label = tf.cast(example["label"][None], tf.float32)
+    return model_input_tensor(example["image"], size), targets.soften(label, record) if targets else label
 
 
 def _decode_pair(size: int, margin: float, record: Any) -> self_blended.Pair:
