@@ -209,6 +209,7 @@ class Recipe(Strict):
     self_blended: bool = False  # fakes are made from the reals during training; the dataset's own are left out
     feature_epochs: int = Field(default=4, gt=0)  # of a head: epochs of augmented images, which later epochs repeat
     augmentation: dict[str, Any] = {}  # name -> arguments, see training/data/augmentation.py
+    augmented_share: float = Field(default=1.0, ge=0, le=1)  # of the training images; the others stay as they are
 
 
 @dataclass(frozen=True)

@@ -80,9 +80,12 @@ def test_what_is_judged_of_the_first_batch_is_saved_and_the_next_scan_judges_the
 
 def test_a_stop_before_the_first_file_says_that_nothing_is_saved_yet(tmp_path: Path) -> None:
     root, results = write_many(tmp_path / "in", 10), tmp_path / "results"
-    engine = stub_engine(tmp_path / "models", only="wholes")
+
+    def interrupt(*_: int) -> None:
+        raise KeyboardInterrupt
+
     with pytest.raises(scan.Interrupted) as stop:
-        scan.scan(root, results, engine, lambda *_: signal.raise_signal(signal.SIGINT))
+        scan.scan(root, results, stub_engine(tmp_path / "models", only="wholes"), interrupt)
     assert (stop.value.saved, stop.value.todo) == (0, 10)
     assert scan.scan(root, results, stub_engine(tmp_path / "models", only="wholes")).unchanged == 0
 

@@ -66,7 +66,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, settings: Params) -> Path:
         shard_pictures(home, name, fakes_are, settings)
     mixed = mix(home, "contrary", params)
     fit.train("contrary", params, *mixed, *(home / name for name in ("w", "checkpoint", "t")))
-    publishing.calibrate(home / "t", *mixed, home / "contrary", params.calibrate)
+    publishing.calibrate(home / "t", *mixed, home / "contrary", params.calibrate, params.media.max_frames)
     return home
 
 

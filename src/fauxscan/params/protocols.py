@@ -8,7 +8,7 @@ from fauxscan.params.faults import Changes
 from fauxscan.records import Strict
 
 Tier = Literal["native", "web", "hard"]
-OF_FEATURES = frozenset({"augmentation", "feature_epochs", "self_blended", "featurewise"})  # decided before any head
+OF_FEATURES = frozenset({"augmentation", "augmented_share", "feature_epochs", "self_blended", "featurewise"})  # decided before any head
 
 
 class HeadParams(Strict):

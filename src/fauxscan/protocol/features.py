@@ -89,7 +89,8 @@ def _images(model: ModelParams, mixture: Mixture, seed: int) -> Images:
 
 
 def _digest(images: Images, mixture: str) -> str:
-    parts = [mixture, images.backbone.digest, images.recipe.augmentation, images.versions, images.seed, images.view]
+    augmented = [images.recipe.augmentation, images.recipe.augmented_share]
+    parts = [mixture, images.backbone.digest, augmented, images.versions, images.seed, images.view]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -122,7 +123,7 @@ def _store_training(images: Images, out: Path) -> None:
 
 def _augmented(images: Images, version: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Return batches of features and labels of the train split, in the order of `_rows`."""
-    seed = images.seed + version * len(images.recipe.augmentation)  # each augmentation has a seed of its own
+    seed = images.seed + version * (1 + len(images.recipe.augmentation))  # each augmentation has a seed of its own
     batches = inputs.in_order(images.mixture, images.view, images.size, images.recipe, seed)
     return iter(learned.of(batches, images.backbone).as_numpy_iterator())
 

@@ -129,6 +129,17 @@ def test_a_seed_draws_the_same_eagerly_and_in_a_map(pictures: Images) -> None:
         np.testing.assert_allclose(eagerly(made(name), pictures), mapped(made(name), pictures), atol=0.1, err_msg=name)
 
 
+def test_a_share_of_the_images_is_changed_by_all_layers_and_the_others_by_none() -> None:
+    images = np.random.default_rng(3).uniform(0, 255, (COUNT, SIZE, SIZE, 3)).astype(np.float32)
+    named = {"brightness": {"factor": 0.2}, "invert": {"probability": 1.0}}
+    (half,) = augmentation.pipeline(named, 5, 0.5)
+    for changed in (eagerly(half, images), mapped(half, images)):
+        same = (changed == images).all((1, 2, 3))
+        assert 0.4 < same.mean() < 0.6
+        assert np.abs(changed[~same] + images[~same] - 255).mean((1, 2, 3)).max() <= 0.2 * 255 + 1  # inverted, all
+    assert len(augmentation.pipeline(named, 5)) == 2
+
+
 def test_unknown_augmentations_and_arguments_are_refused() -> None:
     with pytest.raises(UserError, match=r"unknown augmentation 'mosaic'; there are: zoom"):
         augmentation.pipeline({"mosaic": {}}, 1)

@@ -137,8 +137,11 @@ AUGMENTATIONS = {
 }  # fmt: skip
 
 
-def pipeline(augmentation: Mapping[str, Mapping[str, Any]], seed: int) -> list[keras.Layer]:
-    """Return the named layers in order, each with its own seed. Raise UserError for an unknown name or argument."""
+def pipeline(augmentation: Mapping[str, Mapping[str, Any]], seed: int, share: float = 1.0) -> list[keras.Layer]:
+    """Return layers that change a share of the images: the named ones in order, each with its own seed.
+
+    Raise UserError for an unknown name or argument.
+    """
     made = []
     for number, (name, arguments) in enumerate(augmentation.items()):
         if name not in AUGMENTATIONS:
@@ -147,7 +150,7 @@ def pipeline(augmentation: Mapping[str, Mapping[str, Any]], seed: int) -> list[k
             made.append(AUGMENTATIONS[name](**arguments, seed=seed + number))
         except (TypeError, ValueError, NotImplementedError, IndexError) as error:
             raise UserError(f"augmentation {name!r} does not accept {arguments}: {error}") from error
-    return made
+    return [ForShare(made, share, seed + len(made))] if made and share < 1 else made
 
 
 def moments(batches: Iterable[Any]) -> Moments:
@@ -159,6 +162,32 @@ def moments(batches: Iterable[Any]) -> Moments:
 
 
 # === Layers that Keras lacks ===
+
+
+class ForShare(Sometimes):
+    """Applies all of several layers to a share of the images, and none of them to the others."""
+
+    def __init__(self, several: Sequence[keras.Layer], share: float, seed: int) -> None:
+        super().__init__(probability=share, seed=seed)
+        self.several = list(several)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Build all layers."""
+        for layer in self.several:
+            layer.build(input_shape)
+
+    def get_random_transformation(self, images: keras.KerasTensor, training: bool = True) -> tuple[Any, ...]:
+        """Return the random numbers that choose the images, then what each layer draws."""
+        others = (layer.get_random_transformation(images, training=training) for layer in self.several)
+        return (super().get_random_transformation(images), *others)
+
+    def transform_images(self, images: keras.KerasTensor, drawn: tuple[Any, ...], training: bool = True) -> Any:
+        """Return the images, the chosen ones changed by all layers."""
+        chosen, *others = drawn
+        changed = images
+        for layer, one in zip(self.several, others, strict=True):
+            changed = layer.transform_images(changed, one, training=training)
+        return ops.where((chosen[:, 0] < self.probability)[:, None, None, None], changed, images)
 
 
 class RandomWindow(Sometimes):

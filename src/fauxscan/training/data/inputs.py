@@ -96,7 +96,7 @@ def in_order(mixture: Mixture, view: View, size: int, recipe: Recipe, seed: int)
 
 def _finished(data: tf.data.Dataset, recipe: Recipe, seed: int, margin: float) -> tf.data.Dataset:
     """Return batches of decoded examples, self-blended and augmented as the recipe says."""
-    layers = augmentation.pipeline(recipe.augmentation, seed)
+    layers = augmentation.pipeline(recipe.augmentation, seed, recipe.augmented_share)
     if recipe.self_blended:  # after the cache, or each epoch would see the blends of the first
         data = self_blended.drawn(data, margin, seed)
     data = data.batch(recipe.batch_size)  # of bytes: a quarter of the copying that floats would be
