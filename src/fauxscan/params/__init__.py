@@ -28,7 +28,8 @@ T = TypeVar("T")
 Engines = Literal["auto", "tensorflow", "openvino"]
 Links = Literal["never", "inside", "all"]
 Kinds = Literal["model", "ensemble", "student"]  # of what is evaluated or shipped
-DatasetFaces = Framing | Literal["both"]  # face crops, whole images, what a scan takes of each image, or both
+# Face crops, whole images, what a scan takes of each image, that and the centre of images without a face, or both.
+DatasetFaces = Framing | Literal["auto_or_centre", "both"]
 LIMITS = ("media", "faces", "scan")  # sections of which a single scan may override values
 DEFAULT_FILE = Path("params.yaml")
 

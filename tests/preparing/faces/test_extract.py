@@ -30,11 +30,12 @@ from support.waiting import wait_until
 
 from fauxscan.media.images import codec, pixels, reencode
 from fauxscan.media.images.jpeg import NO_END
-from fauxscan.params import Params, RandomReencodeParams, ReencodeParams
+from fauxscan.params import DatasetParams, Params, RandomReencodeParams, ReencodeParams
 from fauxscan.preparing.faces import extract
 from fauxscan.preparing.faces import extractor as extracting
 from fauxscan.preparing.faces import table as faces_table
 from fauxscan.preparing.faces.extractor import FaceExtractor
+from fauxscan.preparing.shards.manifest import Framing
 from fauxscan.records import FACES, FAKE, INDEX, REAL, Example, UserError, View
 
 
@@ -124,6 +125,21 @@ def test_auto_takes_what_a_scan_takes(tmp_path: Path, settings: Params) -> None:
     assert set(seen["view"]) == {View.FACE} and len(seen) == 2
     np.testing.assert_array_equal(images[of["crop.png"]], crop)
     assert images[of["photo.png"]].shape == (settings.faces.size, settings.faces.size, 3)
+
+
+def test_the_centre_stands_for_the_face_where_a_picture_has_none(tmp_path: Path, settings: Params) -> None:
+    wide = smooth(120, 200)
+    for name, image in {"photo.png": astronaut(), "wide.png": wide}.items():
+        (tmp_path / "m").mkdir(exist_ok=True)
+        (tmp_path / "m" / name).write_bytes(encoded(image, "PNG"))
+    examples = [Example(name, REAL, name) for name in ("photo.png", "wide.png")]
+    made, seen = made_faces(tmp_path, examples, "auto_or_centre", settings)
+    found = seen.set_index("sha256").loc[made.set_index("path")["sha256"]["wide.png"]]
+    assert (found["view"], found["x"], found["y"], found["w"], found["h"]) == (View.FACE, 40, 0, 120, 120)
+    expected = pixels.resize(wide[:, 40:160], settings.faces.size)
+    np.testing.assert_array_equal(codec.decode(found["image"], "png", 1 << 20), expected)
+    assert made.set_index("path")["faces"].to_dict() == {"photo.png": 1, "wide.png": 0}
+    assert Framing.of(DatasetParams(name="demo", faces="auto_or_centre"), settings.faces).faces == "auto"
 
 
 def test_no_face_at_all_is_an_error_that_counts(tmp_path: Path, settings: Params) -> None:

@@ -16,7 +16,7 @@ from fauxscan.media import files
 from fauxscan.media.decode import FrameFaces, decode_media
 from fauxscan.media.faces import align
 from fauxscan.media.faces.finder import Face, FaceFinder
-from fauxscan.media.images import codec, reencode
+from fauxscan.media.images import codec, pixels, reencode
 from fauxscan.params import FaceParams, MediaParams, RandomReencodeParams, ReencodeParams, Reencoding
 from fauxscan.records import MediaError, Status, UserError, View
 
@@ -126,27 +126,29 @@ class FaceExtractor:
                         outcome.update(_properties(row["image"]))
 
     def _rows_of(self, sha256: str, frame: FrameFaces) -> Iterator[Row]:
-        if self.mode == "auto" and frame.is_crop(self.params.margin):
+        if self.mode in ("auto", "auto_or_centre") and frame.is_crop(self.params.margin):
             yield self._with_image(_whole_row(sha256, frame)) | {"view": View.FACE}
             return
         for number, face in enumerate(frame.faces):
             yield self._with_image(_face_row(sha256, frame, number, face, self.params))
         if self.mode in ("whole", "both"):
             yield self._with_image(_whole_row(sha256, frame))
+        if self.mode == "auto_or_centre" and frame.still and not frame.faces:
+            yield self._with_image(_centre_row(sha256, frame, self.params.size))
 
     def _with_image(self, row: Row) -> Row:
         """Return the row with its pixels encoded as the detectors will see them."""
-        pixels = row.pop("pixels")
+        image = row.pop("pixels")
         if not self.keep_images:
             return {**row, "image": b""}
         if self.reencode:
-            return {**row, "format": "jpeg", "image": self._reencoded(pixels, self.reencode, row)}
-        return {**row, "image": row["image"] or codec.encode_png(pixels)}
+            return {**row, "format": "jpeg", "image": self._reencoded(image, self.reencode, row)}
+        return {**row, "image": row["image"] or codec.encode_png(image)}
 
-    def _reencoded(self, pixels: codec.Image, how: ReencodeParams | RandomReencodeParams, row: Row) -> bytes:
+    def _reencoded(self, image: codec.Image, how: ReencodeParams | RandomReencodeParams, row: Row) -> bytes:
         if isinstance(how, RandomReencodeParams):
-            return reencode.encode_jpeg_at_random(pixels, how, row["view"], row["sha256"], self.seed)
-        return reencode.encode_jpeg(pixels, how, row["view"])
+            return reencode.encode_jpeg_at_random(image, how, row["view"], row["sha256"], self.seed)
+        return reencode.encode_jpeg(image, how, row["view"])
 
     def _finder(self) -> FaceFinder | None:
         if self.mode == "whole":
@@ -189,6 +191,16 @@ def _face_row(sha256: str, frame: FrameFaces, number: int, face: Face, params: F
         "landmarks": face.landmarks.ravel().tolist(), "det_score": face.score,
         "format": "png", "image": None, "pixels": crop,
     }  # fmt: skip
+
+
+def _centre_row(sha256: str, frame: FrameFaces, size: int) -> Row:
+    """Return the row of the square in the middle of an image, in the size of a face crop."""
+    height, width = frame.image.shape[:2]
+    side = min(height, width)
+    x, y = (width - side) // 2, (height - side) // 2
+    square = pixels.resize(frame.image[y : y + side, x : x + side], size)
+    row = {**_row(sha256, frame, View.FACE, square), "track": 0, "face": 0, "format": "png", "image": None}
+    return {**row, "x": float(x), "y": float(y), "w": float(side), "h": float(side), "pixels": square}
 
 
 def _whole_row(sha256: str, frame: FrameFaces) -> Row:

@@ -28,8 +28,9 @@ class Framing(Strict):
 
     @classmethod
     def of(cls, dataset: DatasetParams, crops: FaceParams) -> "Framing":
-        """Return the framing that the parameters declare for a dataset."""
-        return cls(faces=dataset.faces, crops=crops, reencode=dataset.reencode)
+        """Return the framing that the parameters declare for a dataset. That of pictures without faces is `auto`."""
+        faces = "auto" if dataset.faces == "auto_or_centre" else dataset.faces
+        return cls(faces=faces, crops=crops, reencode=dataset.reencode)
 
 
 class ShardsManifest(Strict):
