@@ -8,7 +8,9 @@ from fauxscan.params.faults import Changes
 from fauxscan.records import Strict
 
 Tier = Literal["native", "web", "hard"]
-OF_FEATURES = frozenset({"augmentation", "augmented_share", "feature_epochs", "self_blended", "featurewise"})  # decided before any head
+OF_FEATURES = frozenset(  # decided before any head
+    {"augmentation", "augmented_share", "feature_epochs", "self_blended", "featurewise"}
+)
 
 
 class HeadParams(Strict):
