@@ -182,8 +182,8 @@ def test_a_killed_training_on_several_datasets_resumes_with_the_next_batches(
     )
     started: list[float] = []
 
-    def noted(*arguments: object) -> inputs.Batches:
-        batches = made(*arguments)  # type: ignore[arg-type]
+    def noted(*arguments: object, **named: object) -> inputs.Batches:
+        batches = made(*arguments, **named)  # type: ignore[arg-type]
         return replace(batches, after=lambda done: started.append(done / batches.epoch) or batches.after(done))
 
     def killed_after_two(self: Checkpointer) -> None:

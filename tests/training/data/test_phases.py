@@ -104,8 +104,8 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> dict[int, set[str]]:
     seen: dict[int, set[str]] = {}
     made = inputs.training
 
-    def watched(*arguments: object) -> tf.data.Dataset:
-        data = made(*arguments)
+    def watched(*arguments: object, **named: object) -> tf.data.Dataset:
+        data = made(*arguments, **named)
         kinds = seen.setdefault(len(arguments[-1].sources or ()), set())
         noting = tf.data.Dataset.map(
             data, lambda x, y: (tf.numpy_function(lambda x: (kinds.update(kinds_of(x)), x)[1], [x], tf.float32), y)
