@@ -38,7 +38,9 @@ pipeline: the stage `faces` records its status.
 
 `faces` of its entry says what a model is given of each image: a crop of each face found (`detect`), the image as it is
 (`whole`), both (`both`), or what a scan gives it by default (`auto`: an image that is itself a face crop as it is, and
-crops of the faces of any other). All datasets of a model must have the same.
+crops of the faces of any other). With `auto_or_centre`, the middle of an image without a face counts as its face crop:
+a model of faces also learns from generated pictures of other things. All datasets of a model must have the same, but
+`auto` and `auto_or_centre` go together.
 
 If format, size or JPEG quality differ between reals and fakes, a model learns that difference and nothing about fakes.
 The audit of the stage `split` refuses such a dataset. `reencode` of its entry removes the difference, in one of two

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.scanning import MediaDecoder, encoded, stub_engine, stub_ensemble, write_folder
+from support.waiting import wait_until
 
 from fauxscan.records import Status
 from fauxscan.scanning.decoding.process import Decoder
@@ -95,7 +96,9 @@ def test_closing_the_engine_cancels_what_waits(tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         request = pool.submit(judge, engine, noise(tmp_path / "in", range(80)))
         assert gate.begun.wait(WAIT_S)
+        session = engine._session
         closing = pool.submit(engine.__exit__, None, None, None)
+        wait_until(lambda: session is not None and session._threads._shutdown, "what waits is cancelled")
         gate.open.set()
         closing.result(WAIT_S)
         with pytest.raises(CancelledError):
