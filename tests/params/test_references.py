@@ -84,6 +84,10 @@ MODELS = "The section `models` has: dct_cnn, meso4, mesoinception4"
             "evaluations.more: unknown dataset 'demos': did you mean 'demo'? The section `datasets` has: demo",
         ),
         ("demo\n    model: meso4\n", "dmo\n    model: meso4\n", "scores.demo: unknown dataset 'dmo': did you mean 'd"),
+        (
+            "false_negative_rate: 0.05", "false_negative_rate: 0.05\n  left_out: [dmo]",
+            "calibrate.left_out: unknown dataset 'dmo': did you mean 'demo'? The section `datasets` has: demo",
+        ),
         ("  meso4:\n", "  meso4.b:\n", "models.meso4.b: a name has only letters, digits, _ and -"),
         ("sampling:", "smapling:", "media.smapling: unknown key 'smapling': did you mean 'sampling'? Known: frames"),
         ("{epochs: 3,", "{epoch: 3,", "models.meso4.recipe: epoch: unknown key 'epoch': did you mean 'epochs'?"),

@@ -151,6 +151,20 @@ def test_the_card_lists_all_datasets_and_calibration_tells_their_sources_apart(
     assert red == pytest.approx((RED["large"] + RED["small"]) / 2, abs=3), "as balanced as the batches are"
 
 
+@pytest.mark.slow
+def test_no_model_is_calibrated_on_a_dataset_that_is_left_out(prepared: Path, settings: Params, tmp_path: Path) -> None:
+    params = params_for(settings, "small", "large")
+    trained(prepared, params, tmp_path)
+    mixed = mix(prepared, "m", params)
+    one, both = (params.calibrate.model_copy(update={"left_out": names}) for names in (("large",), ("small", "large")))
+    publishing.calibrate(tmp_path / "t", *mixed, tmp_path / "model", one, 32)
+    logits = pd.read_parquet(tmp_path / "model" / "validation.parquet")
+    assert set(logits["dataset"]) == {"small"}
+    assert models.read_card(tmp_path / "model").calibration.reals == (logits["label"] == 0).sum()
+    with pytest.raises(UserError, match="names all datasets of m: leave one"):
+        publishing.calibrate(tmp_path / "t", *mixed, tmp_path / "other", both, 32)
+
+
 def test_phases_name_sources_of_a_dataset(prepared: Path, settings: Params) -> None:
     phase = {"epochs": 1, "learning_rate": 0.1}
     phases = [{**phase, "sources": ["large/*", "small/s1*"]}, phase]

@@ -124,6 +124,7 @@ class CalibrateParams(Strict):
     worst_generator: bool = False  # the second rate holds for each generator
     guard_band: bool = False  # the thresholds lie further apart, by the change of logits after re-encoding as JPEG
     pseudo_videos: tuple[str, ...] = ()  # datasets whose images are frames: those of one source are a video together
+    left_out: tuple[str, ...] = ()  # datasets that no stage calibrates on, because scans do not judge such images
 
 
 class CombinerParams(Strict):

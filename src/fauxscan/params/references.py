@@ -39,6 +39,7 @@ def wrong_references(content: Any) -> Iterator[str]:
             if not NAME.fullmatch(name):
                 yield f"{section}.{name}: a name has only letters, digits, _ and -"
     yield from _of_datasets(sections["datasets"])
+    yield from _of_calibration(content, sections)
     yield from _of_weights(sections["weights"])
     yield from _of_models(sections, "models")
     yield from _of_ensembles(sections)
@@ -79,6 +80,13 @@ def _entries(content: Any, section: str) -> Entries:
 def _of_datasets(datasets: Entries) -> Iterator[str]:
     for key, dataset in datasets.items():
         yield from _in_catalogue(f"datasets.{key}", "dataset", dataset, "name", "examples")
+
+
+def _of_calibration(content: Any, sections: Mapping[str, Entries]) -> Iterator[str]:
+    calibration = content.get("calibrate") if isinstance(content, dict) else None
+    left_out = calibration.get("left_out") if isinstance(calibration, dict) else None
+    for name in left_out if isinstance(left_out, list) else ():
+        yield from _undeclared("calibrate.left_out", "dataset", name, sections, "datasets")
 
 
 def _of_weights(weights: Entries) -> Iterator[str]:
