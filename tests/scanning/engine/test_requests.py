@@ -1,7 +1,7 @@
 """Requests to one engine: several at once, one cancelled, paths and bytes, nothing left afterwards."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -101,6 +101,32 @@ def test_closing_the_engine_cancels_what_waits(tmp_path: Path) -> None:
         wait_until(lambda: session is not None and session._threads._shutdown, "what waits is cancelled")
         gate.open.set()
         closing.result(WAIT_S)
+        with pytest.raises(CancelledError):
+            request.result(WAIT_S)
+
+
+class Held(list[Entry]):
+    """Entries that nobody gets to see before they are released."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        super().__init__(entries)
+        self.asked, self.released = threading.Event(), threading.Event()
+
+    def __iter__(self) -> Iterator[Entry]:
+        self.asked.set()
+        assert self.released.wait(WAIT_S)
+        return super().__iter__()
+
+
+def test_a_request_that_is_not_yet_handed_out_when_the_engine_closes_is_cancelled_too(tmp_path: Path) -> None:
+    folder = noise(tmp_path / "in", range(20))
+    entries = Held([Entry(path.name, None, None) for path in sorted(folder.iterdir())])
+    engine = stub_engine(tmp_path / "models", only="wholes")
+    with ThreadPoolExecutor(1) as pool:
+        with Engine(engine.settings, stub_ensemble, MediaDecoder) as opened:
+            request = pool.submit(opened.judge, LocalFolder(folder), entries)
+            assert entries.asked.wait(WAIT_S)
+        entries.released.set()
         with pytest.raises(CancelledError):
             request.result(WAIT_S)
 

@@ -128,10 +128,13 @@ class _Session:
         self._chunks: set[Future[list[Reading]]] = set()  # that are read now or later
         self._in_flight, self._batchers = InFlight(), Batchers(self._create_batchers)
         self._loaded: Ensemble | None = None
-        self._loading = Lock()
+        self._closed = False
+        self._loading, self._submitting = Lock(), Lock()
 
     def close(self) -> None:
         """End threads and decoders. Requests whose files have not all begun get CancelledError."""
+        with self._submitting:
+            self._closed = True
         for chunk in list(self._chunks):  # not by the shutdown, which would tell no one who waits
             chunk.cancel()
         self._threads.shutdown()
@@ -185,8 +188,12 @@ class _Session:
         return readings
 
     def _submit(self, read: Callable[[], list[Reading]]) -> "Future[list[Reading]]":
-        chunk = self._threads.submit(read)
-        self._chunks.add(chunk)
+        """Return the chunk that is read now or later; a cancelled one if the session is being closed."""
+        with self._submitting:
+            if self._closed:
+                return _cancelled()
+            chunk = self._threads.submit(read)
+            self._chunks.add(chunk)
         chunk.add_done_callback(self._chunks.discard)
         return chunk
 
@@ -224,6 +231,13 @@ def _results(
             for decoder in tuple(lent) if cancellation.cancelled else ():
                 decoder.interrupt()
     return [None if _is_cancelled(chunk) else chunk.result() for chunk in chunks]
+
+
+def _cancelled() -> "Future[list[Reading]]":
+    chunk = Future[list[Reading]]()
+    chunk.cancel()
+    chunk.set_running_or_notify_cancel()  # without it, `wait` would not count the future as done
+    return chunk
 
 
 def _is_cancelled(chunk: "Future[list[Reading]]") -> bool:
