@@ -35,9 +35,9 @@ serve: setup ## run the schedules of prefect.yaml on this machine, with a page t
 test: setup-dev ## run the tests that take minutes
 	pytest $(PARALLEL)
 
-test-slow: setup-dev ## run the tests that take longer, which `make test` leaves out
-	pytest $(PARALLEL) -m "slow and not alone"
-	pytest -m alone
+test-slow: setup-dev ## run the tests that take longer, which `make test` leaves out, and print which branches they miss
+	pytest $(PARALLEL) -m "slow and not alone" --cov --cov-report=
+	pytest -m alone --cov --cov-append --cov-report=term:skip-covered
 
 coverage: setup-dev ## run all tests, and print which branches none of them takes
 	pytest $(PARALLEL) -m "not alone" --cov --cov-report=

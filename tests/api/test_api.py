@@ -119,6 +119,7 @@ def test_errors_are_caught_by_kind(tmp_path: Path, tiny_models: list[Path]) -> N
     assert issubclass(fauxscan.ResultsError, fauxscan.UserError)
 
 
+@pytest.mark.slow
 def test_without_params_yaml_the_built_in_values_are_used(
     tmp_path: Path, tiny_models: list[Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

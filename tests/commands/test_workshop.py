@@ -53,6 +53,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_what_was_asked_for_stands_in_the_card(trained: Path) -> None:
     card = models.read_card(trained)
     assert card.options == {"size": 32, "activation": "elu"} and card.recipe is not None
@@ -61,6 +62,7 @@ def test_what_was_asked_for_stands_in_the_card(trained: Path) -> None:
     assert card.openvino == openvino_export.digests(trained)
 
 
+@pytest.mark.slow
 def test_a_folder_is_told_apart(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     new = tree(tmp_path, 1000, 40)
     code = cli.run(
@@ -74,6 +76,7 @@ def test_a_folder_is_told_apart(trained: Path, tmp_path: Path, capsys: pytest.Ca
     assert "precision" in report and "f1-score" in report and "20" in report and "camera" in report
 
 
+@pytest.mark.slow
 def test_the_threshold_changes_the_verdicts_and_unjudged_files_are_named(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -98,6 +101,7 @@ def test_a_training_on_the_trap_of_portraits_is_refused(
     assert not (tmp_path / "trapped").exists()
 
 
+@pytest.mark.slow
 def test_a_model_from_few_sources_predicts_nothing_and_training_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -136,6 +140,7 @@ def test_a_report_needs_folders_that_are_there(
     assert "no folder cameras" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_it_is_tested_on_sources_that_it_never_saw(trained: Path, settings: Params) -> None:
     found = workshop.held_out_figures(trained, settings)["media"]
     assert found["auc"] > 0.9 and found["auc_low"] <= found["auc"] <= found["auc_high"]

@@ -25,6 +25,7 @@ from fauxscan.datasets import demo
 from fauxscan.datasets.making.camera import FRAMES, SIDE
 from fauxscan.records import FAKE, REAL, Example
 
+pytestmark = pytest.mark.slow
 SEED = 7
 Rgb = NDArray[np.uint8]
 

@@ -89,6 +89,7 @@ def value(table: pd.DataFrame, figure: str, left_out: str, **keys: str) -> float
     return float(found["value"].item())
 
 
+@pytest.mark.slow
 def test_a_head_fails_on_what_only_the_left_out_generator_could_teach_it(finished: Path) -> None:
     table = pd.read_parquet(finished / run.TABLE)
     assert value(table, "auc", "", generator="inverse") > 0.9
@@ -102,6 +103,7 @@ def test_a_head_fails_on_what_only_the_left_out_generator_could_teach_it(finishe
     assert whole[["fakes", "reals", "real_sources"]].to_numpy().tolist() == [[80, 160, 160]]
 
 
+@pytest.mark.slow
 def test_a_head_that_cannot_see_a_signal_guesses(features: Path) -> None:
     late = Head.of("late", MODEL, HeadParams(options={"first": 1}))
     judged = heads.judge(late, Fold("shallow", frozenset({"a"})), stored.read(features), 7)
@@ -109,6 +111,7 @@ def test_a_head_that_cannot_see_a_signal_guesses(features: Path) -> None:
     assert 0.3 < value(table, "auc", "shallow") < 0.7
 
 
+@pytest.mark.slow
 def test_the_same_fold_gives_the_same_logits_and_a_kept_one_is_not_trained_again(
     features: Path, finished: Path
 ) -> None:
@@ -122,6 +125,7 @@ def test_the_same_fold_gives_the_same_logits_and_a_kept_one_is_not_trained_again
     np.testing.assert_allclose(before["logit"], again["logit"], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_metrics_name_the_worst_generator_and_reals(finished: Path) -> None:
     of_head = json.loads((finished / run.METRICS).read_text(encoding="utf-8"))["all"]
     assert set(of_head) == {"native", "hard"} and of_head["native"]["auc_worst_generator"] == "inverse"

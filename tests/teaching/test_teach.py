@@ -83,6 +83,7 @@ def trained(home: Path, params: Params, mixture: Path, targets: Path, out: Path)
     return models.load(out / "t")
 
 
+@pytest.mark.slow
 def test_a_student_follows_a_teacher_that_contradicts_its_labels(home: Path, tmp_path: Path, settings: Params) -> None:
     params = params_for(settings)
     student = trained(home, params, *taught(home, params, tmp_path), tmp_path)
@@ -98,6 +99,7 @@ def test_a_student_follows_a_teacher_that_contradicts_its_labels(home: Path, tmp
     assert f"; taught by contrary: {teacher.licence}" in student.card.licence
 
 
+@pytest.mark.slow
 def test_a_small_share_leaves_the_labels_in_charge(home: Path, tmp_path: Path, settings: Params) -> None:
     params = params_for(settings, teacher={**TEACHER, "share": 0.05})
     student = trained(home, params, *taught(home, params, tmp_path), tmp_path)
@@ -119,6 +121,7 @@ def test_targets_are_the_teachers_calibrated_scores_of_all_training_images(
     )
 
 
+@pytest.mark.slow
 def test_soft_labels_reach_the_loss(home: Path, tmp_path: Path, settings: Params) -> None:
     """Through the batches of training: the loss is that of (1 - share) * label + share * p_fake."""
     params = params_for(settings, teacher={**TEACHER, "share": 0.25})

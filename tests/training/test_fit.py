@@ -60,6 +60,7 @@ def trained(params: Params, prepared: Path, home: Path) -> None:
     fit.train("tiny", params, *mix(prepared, "tiny", params), *made)
 
 
+@pytest.mark.slow
 def test_a_trained_calibrated_model_calls_fakes_fake(prepared: Path, tmp_path: Path, settings: Params) -> None:
     params = params_for(settings, epochs=25, batch_size=16, learning_rate=0.01, augmentation={})
     trained(params, prepared, tmp_path)

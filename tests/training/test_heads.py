@@ -55,6 +55,7 @@ def trained(params: Params, prepared: Path, home: Path) -> Path:
     return home / "model"
 
 
+@pytest.mark.slow
 def test_a_head_learns_and_scans_with_the_same_scores(prepared: Path, tmp_path: Path, settings: Params) -> None:
     params = params_for(settings, epochs=20, batch_size=16, learning_rate=0.01, one_cycle=False)
     folder = trained(params, prepared, tmp_path)
@@ -71,6 +72,7 @@ def test_a_head_learns_and_scans_with_the_same_scores(prepared: Path, tmp_path: 
         assert (fauxscan.check(prepared / "m" / f"{n}.jpg", folder, faces="whole").logits["tiny"] > 0) == bool(n)
 
 
+@pytest.mark.slow
 def test_training_again_computes_no_features(
     prepared: Path, tmp_path: Path, settings: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:

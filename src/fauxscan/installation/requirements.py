@@ -9,7 +9,7 @@ from fauxscan.records import MissingExtraError, PlatformError
 # The extras of pyproject.toml, and the modules that the library imports from each.
 EXTRAS = {
     "train": (
-        "gdown", "h5py", "imagehash", "jinja2", "keras", "matplotlib", "multivolumefile", "pandas", "py7zr",
+        "gdown", "h5py", "imagehash", "keras", "matplotlib", "multivolumefile", "pandas", "py7zr",
         "requests", "scipy", "sklearn", "tensorflow", "urllib3",
     ),
     "pipeline": ("dvclive", "ruamel"),

@@ -232,6 +232,7 @@ def test_it_is_not_measured_where_there_are_no_fakes(trained: Path, tmp_path: Pa
         evaluation.evaluate("e", "mine", trained, folder, "detect", tmp_path / "e", settings.evaluate, 1)
 
 
+@pytest.mark.slow
 def test_self_blended_members_are_joined_and_others_refused(trained: Path, tmp_path: Path, settings: Params) -> None:
     card = models.read_card(trained)
     for name in ("a", "b", "other"):

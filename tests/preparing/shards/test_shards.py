@@ -193,6 +193,7 @@ def test_each_stretch_is_balanced_as_the_whole_and_frames_of_a_video_lie_apart(t
     assert next_to_itself < 0.03
 
 
+@pytest.mark.slow
 def test_examples_have_the_same_bytes_in_every_process() -> None:
     row = {"image": b"i", "format": "png", "sha256": "a", "generator": None, "source": "s", "label": 1, "frame": 0}
     code = (

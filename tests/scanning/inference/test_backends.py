@@ -121,6 +121,7 @@ def test_without_a_cache_that_can_be_written_exports_last_for_one_run(
     assert len(exports) == 2 and not any(file.parent.exists() for file in exports)
 
 
+@pytest.mark.slow
 def test_both_engines_give_the_same_verdicts_and_their_own_settings(tmp_path: Path, tiny_models: list[Path]) -> None:
     root, rows, digests = write_folder(tmp_path / "in"), {}, set()
     for engine in ("tensorflow", "openvino"):
