@@ -57,6 +57,27 @@ After = Annotated[
     str,
     typer.Argument(metavar="AFTER", show_default=False, help="The later run, named in the same way. Default: latest."),
 ]
+ResultsFolder = Annotated[
+    Path, typer.Argument(metavar="RESULTS", show_default=False, help="Results folder of the scans.")
+]
+RunName = Annotated[
+    str,
+    typer.Option(
+        "--run",
+        metavar="RUN",
+        show_default=False,
+        help="Show this run: the beginning of its id, `latest` or `previous`. Default: latest.",
+    ),
+]
+Page = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        metavar="FILE",
+        show_default=False,
+        help="HTML file to write. What it shows is written beside it with the ending .json. Default: report.html.",
+    ),
+]
 Project = Annotated[
     Path,
     typer.Option(
@@ -161,6 +182,14 @@ def models(results: Results, form: FormatOption = Format.TABLE) -> None:
 
     with queries.open_tables(results) as tables:
         _show(form, tables.models(), scans.MODEL_COLUMNS, scans.model_line, empty=f"No models in {results}.")
+
+
+def report(results: ResultsFolder, out: Page = Path("report.html"), run: RunName = "latest") -> None:
+    """Write the result of a run as one HTML page that needs no network."""
+    from fauxscan.reporting.scan_page import page
+
+    page.write(results, out, run)
+    typer.echo(f"Wrote {out}, and what it shows as {out.with_suffix('.json')}.")
 
 
 def publish(results: Results, project: Project = Path()) -> None:

@@ -20,7 +20,7 @@ from fauxscan.records import ResultsError, Status
 from fauxscan.scanning.inputs import addresses
 from fauxscan.scanning.tables import moves, parquet
 from fauxscan.scanning.tables.moves import NAME, PATH, RUN
-from fauxscan.scanning.tables.schemas import EVALUATIONS, MEDIA, RUNS
+from fauxscan.scanning.tables.schemas import EVALUATIONS, MEDIA, RUNS, SCORES
 
 CONFIG = {
     "memory_limit": "1GB",
@@ -42,10 +42,13 @@ class Tables:
     media: ds.Dataset
 
     def latest(
-        self, root: str | None = None, verdict: str | None = None, statuses: Collection[str] = ()
+        self, root: str | None = None, verdict: str | None = None, statuses: Collection[str] = (), run: str | None = None
     ) -> pa.RecordBatchReader:
-        """Return the latest row of each file that is not removed, by root and path. No statuses: files with any."""
-        self._last("now", self.media)
+        """Return the latest row of each file that is not removed, by root and path. No statuses: files with any.
+
+        With the id of a run, return the rows that were the latest when the run ended.
+        """
+        self._last("now", self.media if run is None else self.media.filter(run >= RUN))
         return self._query(
             """SELECT * EXCLUDE name FROM now WHERE change <> 'removed' AND root = coalesce($root, root)
             AND ($verdict IS NULL OR verdict = $verdict) AND list_contains($statuses, status)
@@ -97,6 +100,34 @@ class Tables:
     def runs(self) -> pa.RecordBatchReader:
         """Return the table `runs`, oldest first."""
         return self._query("SELECT * FROM runs ORDER BY run_id")
+
+    def run(self, word: str) -> dict[str, Any]:
+        """Return the row of `runs` that a word names: `latest`, `previous` or the beginning of an id.
+
+        Raise ResultsError if there is none, or if the run is in progress, so that it has no row yet.
+        """
+        run_id = _run_id(word, self._known_runs(None))
+        rows = self._query("SELECT * FROM runs WHERE run_id = $run_id", run_id=run_id).read_all().to_pylist()
+        if not rows:
+            raise ResultsError(f"run {run_id} has not ended: wait for it, or name an earlier run")
+        return dict(rows[0])
+
+    def run_before(self, run: Mapping[str, Any]) -> str | None:
+        """Return the id of the last finished run before a run, under the same root; None if there is none."""
+        known = self._known_runs(run["root"])
+        return max((run_id for run_id, ended in known.items() if ended and run_id < run["run_id"]), default=None)
+
+    def scores(self, contents: Collection[tuple[str, str]]) -> pa.RecordBatchReader:
+        """Return the rows of `scores` of contents, each given as its SHA-256 and the digest of the settings."""
+        hashes = pa.array(sorted({sha256 for sha256, _ in contents}), pa.string())
+        scores = parquet.dataset(self.results, SCORES).filter(ds.field("sha256").isin(hashes))
+        self.con.register("scores_of", scores)
+        wanted = [f"{sha256} {digest}" for sha256, digest in contents]
+        return self._query(
+            """SELECT * FROM scores_of WHERE list_contains($wanted, sha256 || ' ' || settings)
+            ORDER BY sha256, settings, model, frame, face""",
+            wanted=wanted,
+        )
 
     def models(self) -> pa.RecordBatchReader:
         """Return one row for each model, root and dataset that the model was measured on, in this order.
