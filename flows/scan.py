@@ -15,8 +15,9 @@ from pydantic import PositiveInt
 
 from fauxscan import params
 from fauxscan.installation import requirements
-from fauxscan.params import Links
+from fauxscan.params import Links, Params
 from fauxscan.records import Framing
+from fauxscan.reporting.scan_page import page
 from fauxscan.scanning import results_folder, settings
 from fauxscan.scanning import scan as scanning
 from fauxscan.scanning.batches.judge import BatchJudge
@@ -131,4 +132,13 @@ def scan(
     summary = scan_selection(
         selected, addresses.local_path(results).resolve(), Engine(chosen), cluster or chosen.scan.cluster
     )
+    _write_page(addresses.local_path(results).resolve(), summary.run_id, numbers)
     return summary.statuses
+
+
+def _write_page(results: Path, run: str, numbers: Params) -> None:
+    """Write the page of a run. The scan is done and its tables are there: a fault of the page is logged only."""
+    try:
+        get_run_logger().info("Page of this scan: %s", page.write_kept(results, numbers, run))
+    except Exception:
+        get_run_logger().warning("The page of this scan was not written.", exc_info=True)

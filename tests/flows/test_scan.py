@@ -61,7 +61,10 @@ def test_the_flow_scans_and_a_second_run_finds_nothing_new(home: Path, flow: Any
     before = parquet.read(home / "results", schemas.MEDIA)
     assert flow()["ok"] == 10
     assert parquet.read(home / "results", schemas.MEDIA).equals(before)
-    assert len(parquet.read(home / "results", schemas.RUNS)) == 2
+    runs = parquet.read(home / "results", schemas.RUNS)["run_id"].to_pylist()
+    assert len(runs) == 2
+    pages = sorted((home / "results" / "reports").iterdir())
+    assert [page.name for page in pages] == sorted(f"{run}{end}" for run in runs for end in (".html", ".json"))
 
 
 def test_the_flow_scans_a_selection_with_filters(home: Path, flow: Any) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from fauxscan.commands.options import Format, FormatOption, Results, statuses
+from fauxscan.commands.options import Format, FormatOption, ParamsFile, Results, load_params, statuses
 from fauxscan.records import Status, Verdict
 
 if TYPE_CHECKING:
@@ -184,11 +184,16 @@ def models(results: Results, form: FormatOption = Format.TABLE) -> None:
         _show(form, tables.models(), scans.MODEL_COLUMNS, scans.model_line, empty=f"No models in {results}.")
 
 
-def report(results: ResultsFolder, out: Page = Path("report.html"), run: RunName = "latest") -> None:
-    """Write the result of a run as one HTML page that needs no network."""
+def report(
+    results: ResultsFolder,
+    out: Page = Path("report.html"),
+    run: RunName = "latest",
+    params_file: ParamsFile = None,
+) -> None:
+    """Write the result of a run as one HTML page that needs no network, with pictures of the most suspicious files."""
     from fauxscan.reporting.scan_page import page
 
-    page.write(results, out, run)
+    page.write(results, out, load_params(params_file), run)
     typer.echo(f"Wrote {out}, and what it shows as {out.with_suffix('.json')}.")
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import fauxscan
+from fauxscan.params import Params
+from fauxscan.records import Kind
+from fauxscan.reporting.scan_page import pictures
 from fauxscan.scanning.history import settings_files
 from fauxscan.scanning.rows import Row
 from fauxscan.scanning.tables import queries
@@ -15,6 +18,7 @@ from fauxscan.scanning.tables.queries import Tables
 Extract = dict[str, Any]
 MAX_FILES = 10_000  # rows of a page: more make it slow to open, and the tables have them all
 MOST_SUSPICIOUS = 30  # files that are shown with the score of each model
+MOST_VIDEOS = 12  # videos that are shown with their time line
 MAX_CHANGES = 500
 MAX_POINTS = 300  # of the time line of a track
 BINS = 20
@@ -27,16 +31,18 @@ MODEL_FIGURES = (
 )  # fmt: skip
 
 
-def read(results: Path, run: str = "latest") -> Extract:
+def read(results: Path, params: Params, run: str = "latest") -> Extract:
     """Return the state of the root of a run when the run ended, and what the run changed.
 
-    `run` is named as in `Tables.run`. Counts are of all files; the lists are cut to the limits of this module, and
-    the extract says how many entries were left out. Raise ResultsError for missing results or an unknown run.
+    Pictures are read from the files within the limits of the parameters. `run` is named as in `Tables.run`. Counts are
+    of all files; the lists are cut to the limits of this module, and the extract says how many entries were left out.
+    Raise ResultsError for missing results or an unknown run.
     """
     with queries.open_tables(results) as tables:
         shown = tables.run(run)
         files = tables.latest(root=shown["root"], run=shown["run_id"]).read_all()
         rows: list[Row] = sorted(files.to_pylist(), key=_suspicion)
+        videos = [row for row in rows if row["kind"] == Kind.VIDEO]
         before = tables.run_before(shown)
         earlier = tables.latest(root=shown["root"], run=before).read_all().to_pylist() if before else []
         return {
@@ -47,7 +53,8 @@ def read(results: Path, run: str = "latest") -> Extract:
             "calibrations": _calibrations(results, {row["settings"] for row in rows} | {shown["settings"]}),
             "changes": _changes(tables, shown, before),
             "histogram": {"now": histogram(rows), "before": histogram(earlier) if before else None},
-            "suspicious": _suspicious(tables, rows),
+            "suspicious": _exhibits(tables, shown, rows[:MOST_SUSPICIOUS], params),
+            "videos": _exhibits(tables, shown, videos[:MOST_VIDEOS], params),
             "files": [{name: row[name] for name in FILE_COLUMNS} for row in rows[:MAX_FILES]],
             "files_left_out": max(0, len(rows) - MAX_FILES),
         }
@@ -69,7 +76,11 @@ def _models(tables: Tables, run: Row) -> list[Row]:
     known = [row for row in tables.models().read_all().to_pylist() if row["root"] == run["root"]]
     figures = {name: [row for row in known if (row["model"], row["model_digest"]) == name] for name in own}
     return [
-        {"name": name, "digest": digest, "measured": [_measured(row) for row in figures[name, digest] if row["dataset"]]}
+        {
+            "name": name,
+            "digest": digest,
+            "measured": [_measured(row) for row in figures[name, digest] if row["dataset"]],
+        }
         for name, digest in sorted(own)
     ]
 
@@ -99,21 +110,24 @@ def _changes(tables: Tables, run: Row, before: str | None) -> Extract:
     return {"files": shown, "left_out": max(0, len(rows) - MAX_CHANGES)}
 
 
-def _suspicious(tables: Tables, rows: Sequence[Row]) -> list[Extract]:
-    """Return the files with the highest p_fake, each with its scores by model and face or track."""
-    chosen = [row for row in rows[:MOST_SUSPICIOUS] if row["p_fake"] is not None]
+def _exhibits(tables: Tables, run: Row, rows: Sequence[Row], params: Params) -> list[Extract]:
+    """Return the files that were judged, each with its scores by model and face or track, and a picture.
+
+    The picture of a video is the frame with the highest score.
+    """
+    chosen = [row for row in rows if row["p_fake"] is not None]
     scores = tables.scores({(row["sha256"], row["settings"]) for row in chosen}).read_all().to_pylist()
     by_content: dict[tuple[str, str], list[Row]] = {}
     for score in scores:
         by_content.setdefault((score["sha256"], score["settings"]), []).append(score)
+    scored = [tracks(by_content.get((row["sha256"], row["settings"]), [])) for row in chosen]
+    frames = [max(ofs, key=lambda one: one["highest"] or 0)["highest_frame"] if ofs else 0 for ofs in scored]
+    seen = pictures.read(run["root"], chosen, frames, params)
     return [
-        {
-            **{name: row[name] for name in FILE_COLUMNS},
-            "settings": row["settings"],
-            "tracks": tracks(by_content.get((row["sha256"], row["settings"]), [])),
-        }
-        for row in chosen
-    ]
+        {**{name: row[name] for name in FILE_COLUMNS}, "settings": row["settings"], "tracks": ofs, "frame": frame,
+         "picture": picture}
+        for row, ofs, frame, picture in zip(chosen, scored, frames, seen, strict=True)
+    ]  # fmt: skip
 
 
 def tracks(scores: Sequence[Row]) -> list[Extract]:
@@ -141,6 +155,7 @@ def _track(key: tuple[Any, ...], group: Sequence[Row]) -> Extract:
         "face": key[3],
         "frames": len(group),
         "highest": highest and highest["p_fake"],
+        "highest_frame": highest["frame"] if highest else 0,
         "highest_at_s": highest and highest["time_s"],
         "box": [round(highest[side]) for side in "xywh"] if highest and highest["x"] is not None else None,
         "mean": sum(one["p_fake"] for one in judged) / len(judged) if judged else None,

@@ -10,6 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from fauxscan import disk
+from fauxscan.params import Params
 from fauxscan.records import UserError
 from fauxscan.reporting import scans
 from fauxscan.reporting.scan_page import charts, extract, words
@@ -19,23 +20,23 @@ FOLDER, KEPT = "reports", 30  # in the results folder: the pages of scheduled sc
 TABLE_COLUMNS = ("path", "verdict", "p_fake", "status", "kind", "faces", "detail")
 
 
-def write(results: Path, out: Path, run: str = "latest") -> None:
+def write(results: Path, out: Path, params: Params, run: str = "latest") -> None:
     """Write the page of a run to `out`, and its extract beside it with the ending .json.
 
     Raise ResultsError for missing results or an unknown run, and UserError if `out` names no HTML file.
     """
     if out.suffix not in (".html", ".htm"):
         raise UserError(f"{out} does not end in .html: name the page so that a browser opens it, such as page.html")
-    shown = json.loads(json.dumps(extract.read(results, run), default=_plain))
+    shown = json.loads(json.dumps(extract.read(results, params, run), default=_plain))
     out.parent.mkdir(parents=True, exist_ok=True)
     disk.write_text(out.with_suffix(".json"), json.dumps(shown, indent=1) + "\n")
     disk.write_text(out, render(shown))
 
 
-def write_kept(results: Path, run: str) -> Path:
-    """Write the page of a run into the results folder, and delete all but the last KEPT pages there. Return its path."""
+def write_kept(results: Path, params: Params, run: str) -> Path:
+    """Write the page of a run to the results folder, delete all but the last KEPT pages there, and return its path."""
     page = results / FOLDER / f"{run}.html"
-    write(results, page, run)
+    write(results, page, params, run)
     for old in sorted(page.parent.glob("*.html"))[:-KEPT]:  # run ids sort in the order of the runs
         old.with_suffix(".json").unlink(missing_ok=True)
         old.unlink()

@@ -42,7 +42,11 @@ class Tables:
     media: ds.Dataset
 
     def latest(
-        self, root: str | None = None, verdict: str | None = None, statuses: Collection[str] = (), run: str | None = None
+        self,
+        root: str | None = None,
+        verdict: str | None = None,
+        statuses: Collection[str] = (),
+        run: str | None = None,
     ) -> pa.RecordBatchReader:
         """Return the latest row of each file that is not removed, by root and path. No statuses: files with any.
 
