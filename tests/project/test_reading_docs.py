@@ -32,7 +32,7 @@ EXPECTED = {
 }
 GONE = "notes.txt"
 SHOWN = {"latest": "a/b/crop.jpg", "top": "a/b/crop.jpg", "history": "Z-", "runs": "Z-", "diff": "a/b/crop.jpg"}
-SHOWN["models"] = "0.875 (0.750 to 1.000)"
+SHOWN |= {"models": "0.875 (0.750 to 1.000)", "report": "page.json"}
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +87,10 @@ def test_examples_run_and_print_what_they_promise(title: str, code: str, results
     assert GONE not in done.stdout
 
 
-def test_every_command_shown_runs(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_shown_runs(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = [line.split(" #")[0].split() for line in re.findall(r"(?m)^fauxscan (.+)$", TEXT)]
     assert [arguments[0] for arguments in shown] == list(SHOWN)
     for arguments in shown:
-        known = {"RESULTS": str(results), "holiday/beach.jpg": "a/b/crop.jpg"}
+        known = {"RESULTS": str(results), "holiday/beach.jpg": "a/b/crop.jpg", "page.html": str(tmp_path / "page.html")}
         assert cli.run([known.get(word, word) for word in arguments]) == 0
         assert SHOWN[arguments[0]] in capsys.readouterr().out
