@@ -69,6 +69,13 @@ RunName = Annotated[
         help="Show this run: the beginning of its id, `latest` or `previous`. Default: latest.",
     ),
 ]
+PdfOption = Annotated[
+    bool,
+    typer.Option(
+        "--pdf",
+        help="Print the page to a PDF file beside it, with the Chromium or Chrome of this machine. Default: no.",
+    ),
+]
 Page = Annotated[
     Path,
     typer.Option(
@@ -188,13 +195,17 @@ def report(
     results: ResultsFolder,
     out: Page = Path("report.html"),
     run: RunName = "latest",
+    as_pdf: PdfOption = False,
     params_file: ParamsFile = None,
 ) -> None:
     """Write the result of a run as one HTML page that needs no network, with pictures of the most suspicious files."""
-    from fauxscan.reporting.scan_page import page
+    from fauxscan.reporting.scan_page import page, pdf
 
     page.write(results, out, load_params(params_file), run)
     typer.echo(f"Wrote {out}, and what it shows as {out.with_suffix('.json')}.")
+    if as_pdf:
+        pdf.write(out, out.with_suffix(".pdf"))
+        typer.echo(f"Wrote {out.with_suffix('.pdf')}.")
 
 
 def publish(results: Results, project: Project = Path()) -> None:

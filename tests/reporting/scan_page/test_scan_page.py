@@ -16,8 +16,8 @@ from playwright.sync_api import Page
 from support.scanning import stub_engine, tiny_params, write_folder
 
 from fauxscan import cli
-from fauxscan.records import ResultsError, Status, Verdict
-from fauxscan.reporting.scan_page import charts, extract, page, words
+from fauxscan.records import ResultsError, Status, UserError, Verdict
+from fauxscan.reporting.scan_page import charts, extract, page, pdf, words
 from fauxscan.scanning import scan
 from fauxscan.scanning.tables import parquet, queries, schemas
 
@@ -145,6 +145,18 @@ def test_the_command_writes_the_page_and_says_where(
 
 
 # === In a browser ===
+
+
+@pytest.mark.usefixtures("browser")  # for which there must be a Chromium
+def test_the_page_is_printed_to_pdf(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["report", str(home / "results"), "--out", str(tmp_path / "p.html"), "--pdf"]) == 0
+    assert (tmp_path / "p.pdf").read_bytes().startswith(b"%PDF-") and "p.pdf" in capsys.readouterr().out
+
+
+def test_without_a_browser_the_message_says_what_to_do(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(UserError, match="Install one, such as with `apt install chromium`, or open"):
+        pdf.write(home / "page.html", home / "page.pdf")
 
 
 def cells(shown: Any, column: int) -> list[str]:
