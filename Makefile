@@ -59,7 +59,7 @@ docs: setup-dev ## build the documentation as a site that needs no network: site
 
 COMPILE := uv pip compile -q --universal --generate-hashes
 PIPELINE := --extra pipeline --extra flows
-EXTRAS := --extra s3 --extra gs --extra heic --extra c2pa
+EXTRAS := --extra s3 --extra gs --extra heic
 
 lock: setup ## resolve the hashed requirements anew
 	$(COMPILE) pyproject.toml --extra cpu $(PIPELINE) -o requirements/cpu.txt
