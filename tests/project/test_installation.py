@@ -278,7 +278,8 @@ def test_the_source_distribution_is_complete_has_no_data_and_gives_the_same_whee
     code = {name for name in found if name.startswith(("flows/", "src/fauxscan/"))}
     made = {name for name in found if ".egg-info/" in name} | {"PKG-INFO", "setup.cfg"}
     assert found - code - made == {"LICENSE", "README.md", "pyproject.toml", "setup.py", "MANIFEST.in"}
-    assert {Path(name).suffix for name in code if "/shipped/" not in name} == {".py", ".pyi", ".html", ".typed"}
+    kinds = {".py", ".pyi", ".html", ".css", ".js", ".typed"}
+    assert {Path(name).suffix for name in code if "/shipped/" not in name} == kinds
     assert {name for name in code if "/stand_in/" in name} == {f"src/{name}" for name in SET}
     for name in ("LICENSE", "README.md"):
         assert (source / name).read_bytes() == (ROOT / name).read_bytes()
