@@ -126,6 +126,14 @@ def read(
     )  # fmt: skip
 
 
+def without_models(params: Params) -> Settings:
+    """Return settings that judge nothing: those of decoders that only show files."""
+    return Settings(
+        params.media, params.faces, params.scan, "whole", (), (), None, "",
+        digest="", faces_digest="", logits_digest="", user_calibrations={},
+    )  # fmt: skip
+
+
 def _user_calibrations(members: Members) -> dict[str, Calibration]:
     """Return the user's own calibrations of models or of an ensemble, by digest, and log which are used.
 

@@ -1,5 +1,6 @@
 """The parent's side of decoding: a child process that may crash, hang or run out of memory and is then replaced."""
 
+import math
 import mmap
 import os
 import signal
@@ -17,7 +18,6 @@ from typing import BinaryIO, cast
 import numpy as np
 
 from fauxscan.media.files import Content
-from fauxscan.media.images.codec import Image
 from fauxscan.records import Status, UserError
 from fauxscan.scanning.decoding.views import OnCrop
 from fauxscan.scanning.decoding.worker import BUFFER_BYTES, READY, FileToDecode, is_in_memory
@@ -66,7 +66,6 @@ class Decoder:
 class _Child:
     def __init__(self, settings: Settings, module: str) -> None:
         ours, theirs = socket.socketpair()
-        self._sizes = {card.name: card.input_size for card in settings.cards}
         with theirs, _shared_memory() as shared:
             self._buffer = np.frombuffer(mmap.mmap(shared.fileno(), BUFFER_BYTES), np.uint8)
             self._process = _start(module, theirs.fileno(), shared.fileno())
@@ -93,8 +92,8 @@ class _Child:
                 message = self._connection.recv()
                 if message and isinstance(message[0], Outcome):
                     return list(message)
-                for number, row, start in message:
-                    on_crop(number, row, self._image(start, self._sizes[row["model"]]))
+                for number, row, start, shape in message:
+                    on_crop(number, row, self._buffer[start : start + math.prod(shape)].reshape(shape))
                 self._connection.send(None)
         except (EOFError, ConnectionError) as error:
             raise self._lost() from error
@@ -108,9 +107,6 @@ class _Child:
         for content, _ in files:
             if not is_in_memory(content):
                 send_handle(self._connection, content.handle.fileno(), self._process.pid)
-
-    def _image(self, start: int, size: int) -> Image:
-        return self._buffer[start : start + size * size * 3].reshape(size, size, 3)
 
     def _lost(self) -> DecoderLost:
         code = self._process.wait()

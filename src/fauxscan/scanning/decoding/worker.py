@@ -8,7 +8,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from io import BytesIO
 from multiprocessing.connection import Connection
@@ -33,13 +33,14 @@ BUFFER_BYTES = 8 << 20
 READY = "ready"
 FileToDecode = tuple[Content, Faces | None]  # an open file and its faces, or None if they must be searched for
 Known = dict[str, Any]  # the columns of an outcome, as far as they are known
+Views = Callable[[FrameFaces, Settings], Iterator[tuple[Row, Image]]]  # what is handed out of each image or frame
 
 
 class MediaReader:
-    """Decodes files one by one."""
+    """Decodes files one by one, and hands out what models are given of them, or other `handed_out` views."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, handed_out: Views = views) -> None:
+        self.settings, self._views = settings, handed_out
         self._finder: FaceFinder | None = None
 
     def decode(self, number: int, file: FileToDecode, on_crop: OnCrop) -> Outcome:
@@ -47,7 +48,7 @@ class MediaReader:
         known: Known = {"face_boxes": {} if self.settings.finds_faces else None}
         try:
             for frame in self._frames(file, known):
-                for row, image in views(frame, self.settings):
+                for row, image in self._views(frame, self.settings):
                     on_crop(number, row, image)
         except ConnectionError:
             raise
@@ -106,13 +107,16 @@ def is_in_memory(content: Content) -> bool:
     return isinstance(content.handle, BytesIO)
 
 
+Sent = tuple[int, Row, int, tuple[int, ...]]  # number of the file, row, where the crop begins, and its shape
+
+
 class SharedBuffer:
     """Memory that both processes see. Crops collect in it until it is full or the files are decoded."""
 
     def __init__(self, descriptor: int, connection: Connection) -> None:
         self._memory = np.frombuffer(mmap.mmap(descriptor, BUFFER_BYTES), np.uint8)
         self._connection = connection
-        self._crops: list[tuple[int, Row, int]] = []  # number of the file, row, and where the crop begins
+        self._crops: list[Sent] = []
         self._end = 0
 
     def add(self, number: int, row: Row, image: Image) -> None:
@@ -120,7 +124,7 @@ class SharedBuffer:
         if self._end + image.size > BUFFER_BYTES:
             self.flush()
         self._memory[self._end : self._end + image.size] = image.reshape(-1)
-        self._crops.append((number, row, self._end))
+        self._crops.append((number, row, self._end, image.shape))
         self._end += image.size
 
     def flush(self) -> None:
@@ -132,12 +136,12 @@ class SharedBuffer:
         signal.setitimer(signal.ITIMER_REAL, left)
 
 
-def serve(connection: Connection, buffer: SharedBuffer) -> None:
+def serve(connection: Connection, buffer: SharedBuffer, handed_out: Views = views) -> None:
     """Decode the files that arrive, a few at a time, until the parent is gone."""
     settings: Settings = connection.recv()
     cv2.setNumThreads(1)
     _limit_memory(settings.scan.decoder_bytes)
-    media_reader = MediaReader(settings)
+    media_reader = MediaReader(settings, handed_out)
     connection.send(READY)
     _silence_stderr()
     while True:
@@ -179,10 +183,10 @@ def _limit_memory(limit: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
 
 
-def main() -> None:
+def main(handed_out: Views = views) -> None:
     """Serve on the socket and the buffer whose descriptors are the arguments."""
     connection = Connection(int(sys.argv[1]))
     try:
-        serve(connection, SharedBuffer(int(sys.argv[2]), connection))
+        serve(connection, SharedBuffer(int(sys.argv[2]), connection), handed_out)
     except (EOFError, ConnectionError):
         return  # the scan has ended or was killed
