@@ -45,7 +45,7 @@ def picture(frame: int, scores: Iterable[Row]) -> Picture:
     rows = [row for row in scores if row["frame"] == frame]
     boxes: dict[int, list[Row]] = {}
     for row in rows:
-        if row["face"] is not None:
+        if row.get("face") is not None:
             boxes.setdefault(row["face"], []).append(row)
     time_s = next((row["time_s"] for row in rows), None)
     return Picture(frame=frame, time_s=time_s, boxes=tuple(map(_box, boxes.values())))

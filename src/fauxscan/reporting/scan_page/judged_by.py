@@ -7,7 +7,7 @@ from fauxscan.judging import ensemble
 from fauxscan.judging.ensemble import DEMO, EnsembleCard
 from fauxscan.judging.videos import thresholds
 from fauxscan.models import Calibration, Evidence, Group, ModelCard
-from fauxscan.records import View
+from fauxscan.records import Kind, View
 from fauxscan.reporting.scan_page.cards import Known
 from fauxscan.reporting.scan_page.contents import Figures, Model, Rate, Setting
 from fauxscan.scanning.rows import Row
@@ -25,24 +25,28 @@ NO_PLACE = "It looks at the whole picture at once, and cannot say which part of 
 NEVER_REAL = "`no_indication` does not show that a file is authentic: finding nothing proves nothing."
 
 
-def models(run: Row, known: Known, evaluations: Iterable[Row]) -> tuple[Model, ...]:
-    """Return the models of a run with what their cards say, and what was published about them."""
+def models(
+    named: Iterable[Mapping[str, str]], known: Known, evaluations: Iterable[Row], kind: Kind = Kind.IMAGE
+) -> tuple[Model, ...]:
+    """Return models, by their `name` and `model_digest`, with what their cards say and what was published about them.
+
+    The thresholds are those for files of a kind.
+    """
     published: dict[str, list[Figures]] = {}
     for row in evaluations:
         published.setdefault(row["model_digest"], []).append(_published(row))
-    return tuple(_model(one, known, published.get(one["model_digest"], [])) for one in run["models"])
+    return tuple(_model(one, known, published.get(one["model_digest"], []), kind) for one in named)
 
 
-def _model(named: Mapping[str, str], known: Known, published: list[Figures]) -> Model:
+def _model(named: Mapping[str, str], known: Known, published: list[Figures], kind: Kind) -> Model:
     digest = named["model_digest"]
     card, page = known.cards.get(digest), known.pages.get(digest, "")
     figures = tuple(published or _figures(page))
     if card is None:
-        kind = "model"  # or an ensemble: the table `runs` does not say
-        return Model(name=named["name"], model_digest=digest, kind=kind, card=False, figures=tuple(published))
+        return Model(name=named["name"], model_digest=digest, kind="model", card=False, figures=tuple(published))
     described = _of_ensemble(card) if isinstance(card, EnsembleCard) else _of_model(card)
     said = (*described["cannot_tell"], *_sections(page), NEVER_REAL)
-    known_of_it: dict[str, Any] = {**described, **_calibrated(card.calibration), "cannot_tell": said}
+    known_of_it: dict[str, Any] = {**described, **_calibrated(card.calibration, kind), "cannot_tell": said}
     return Model(name=named["name"], model_digest=digest, card=True, figures=figures, **known_of_it)
 
 
@@ -87,9 +91,10 @@ def _limits(fitted: Calibration | None, looks: str, demo: bool) -> tuple[str, ..
     return (*found, ALIKE)
 
 
-def _calibrated(fitted: Calibration | None) -> dict[str, Any]:
+def _calibrated(fitted: Calibration | None, kind: Kind) -> dict[str, Any]:
     if fitted is None:
         return {}
+    fitted = fitted.of_kind(kind) or fitted
     return {
         "calibrated_on": f"{fitted.reals} reals and {fitted.fakes} fakes{_evidence(fitted.evidence)}",
         "high": fitted.high,

@@ -43,7 +43,7 @@ def make(results: Path, word: str, params: Params, known: Known | Sequence[str] 
 def _without_pictures(tables: Tables, run: Row, files: Files, known: Known) -> Extract:
     earlier, scores = reading.earlier_runs(tables, run), reading.score_rows(tables, files)
     evaluations = tables.evaluations([one["model_digest"] for one in run["models"]]).read_all().to_pylist()
-    models = judged_by.models(run, known, evaluations)
+    models = judged_by.models(run["models"], known, evaluations)
 
     def shown(rows: Sequence[Row], frames: int) -> tuple[Item, ...]:
         return tuple(items.item(row, scores.get((row["sha256"], row["settings"]), []), frames) for row in rows)

@@ -4,9 +4,7 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import cv2
-import numpy as np
-
+from fauxscan.media.images import codec
 from fauxscan.media.images.codec import Image
 from fauxscan.params import Params
 from fauxscan.records import MediaError, Status, UserError
@@ -37,11 +35,12 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Seen:
-    """A picture of a frame: its JPEG, and the size of the frame in pixels."""
+    """A picture of a frame: its JPEG, the size of the frame in pixels, and what the file says about itself."""
 
     jpeg: bytes
     width: int
     height: int
+    about: Mapping[str, str]
 
 
 class Reader:
@@ -73,7 +72,7 @@ class Reader:
 
         def keep(number: int, row: Row, image: Image) -> None:
             if row["frame"] in one.frames:
-                seen[row["frame"]] = Seen(encode(image, self._side), row["width"], row["height"])
+                seen[row["frame"]] = Seen(encode(image, self._side), row["width"], row["height"], row["about"])
 
         entry = Entry(one.name.decode("utf-8", "surrogateescape"), None, None, link=self._params.scan.links != "never")
         try:
@@ -97,8 +96,7 @@ def _fault(outcome: Outcome) -> str:
 
 def encode(image: Image, side: int) -> bytes:
     """Return an RGB image, reduced so that its longer side has at most `side` pixels, as JPEG."""
-    small = np.ascontiguousarray(in_decoder.reduced(image, side)[..., ::-1])
-    return bytes(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1])
+    return codec.encode_jpeg(in_decoder.reduced(image, side), QUALITY)
 
 
 def wanted(names: Mapping[str, bytes], items: Sequence[Item]) -> list[Wanted]:
