@@ -1,9 +1,7 @@
 """What the page of an exhibit shows: the records of its extract, which is saved as JSON beside the page."""
 
 from datetime import datetime
-from pathlib import Path
 
-from fauxscan import disk
 from fauxscan.records import Strict
 from fauxscan.reporting.scan_page.contents import Item, Model, Setting
 
@@ -55,8 +53,3 @@ class Exhibit(Strict):
     def unchanged(self) -> bool:
         """Return whether the bytes were the same before, during and after the judgement."""
         return self.sha256_before == self.sha256_after and self.sha256_judged in (None, self.sha256_before)
-
-
-def save(exhibit: Exhibit, file: Path) -> None:
-    """Write an extract as JSON, whole or not at all."""
-    disk.write_text(file, exhibit.model_dump_json(indent=1) + "\n")

@@ -80,8 +80,8 @@ def _for_synthetic(verdict: Verdict, p_fake: float, model: Model) -> Iterator[st
         yield "Fakes get such scores too, and those of generators that the model does not know get them far more often."
         for one in model.fakes_missed:
             yield (
-                f"Of {one.files} fakes by {one.name} in its calibration data, {one.rate:.1%} are not above the threshold"
-                f" {model.low:.3f}."
+                f"Of {one.files} fakes by {one.name} in its calibration data, {one.rate:.1%} are not above the"
+                f" threshold {model.low:.3f}."
             )
     else:
         yield f"p_fake is {p_fake:.3f}, and the threshold of {model.name} is {model.high:.3f}."
@@ -91,5 +91,7 @@ def _for_synthetic(verdict: Verdict, p_fake: float, model: Model) -> Iterator[st
 
 
 def _between(p_fake: float, low: float, high: float, name: str) -> str:
-    """Return where a score is among the thresholds of a model, one of which it need not lie between."""
-    return f"p_fake is {p_fake:.3f}; the thresholds of {name} are {low:.3f} for no indication and {high:.3f} for synthetic."
+    """Return a score and the thresholds of a model, between which it lies unless there is another reason for doubt."""
+    return (
+        f"p_fake is {p_fake:.3f}. {name} gives no indication up to {low:.3f}, and likely synthetic from {high:.3f} on."
+    )

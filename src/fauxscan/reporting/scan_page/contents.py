@@ -212,8 +212,13 @@ class Extract(Strict):
     notes: tuple[str, ...]  # what was left out, and why
 
 
-def save(extract: Extract, file: Path) -> None:
-    """Write an extract as JSON, whole or not at all."""
+def beside(page: Path) -> Path:
+    """Return the file of the extract that a page was made from."""
+    return page.with_suffix(".json")
+
+
+def save(extract: Strict, file: Path) -> None:
+    """Write the extract of a page as JSON, whole or not at all."""
     disk.write_text(file, extract.model_dump_json(indent=1) + "\n")
 
 
