@@ -10,7 +10,7 @@ from fauxscan.reporting.scan_page import cards, make
 from fauxscan.reporting.scan_page.contents import Extract
 from fauxscan.scanning import scan
 from fauxscan.scanning.settings import Settings
-from support.scanning import stub_engine, tiny_params, write_folder
+from support.scanning import stub_engine, write_folder
 
 HOSTILE = "<img src=x onerror=alert(1)>.png"
 
@@ -24,7 +24,7 @@ class Scanned(NamedTuple):
 
     def extract(self, word: str = "latest") -> Extract:
         """Return the extract of a run."""
-        return make.make(self.results, word, tiny_params(), cards.of_settings(self.settings))
+        return make.make(self.results, word, cards.of_settings(self.settings), self.settings)
 
 
 def scan_twice(home: Path) -> Scanned:

@@ -133,7 +133,7 @@ def test_a_file_that_has_changed_or_is_gone_is_not_shown(scanned: Scanned, tmp_p
         file.write(b"\0")
     (folder / "gone.jpg").unlink()
     wanted = [pictures.Wanted(name.encode(), sha256, frozenset({0})) for name in names.values()]
-    found = [pictures.Reader(roots.root_at(folder), tiny_params()).read([one])[sha256, 0] for one in wanted]
+    found = [pictures.Reader(roots.root_at(folder), scanned.settings).read([one])[sha256, 0] for one in wanted]
     assert isinstance(found[0], pictures.Seen)
     assert found[1] == pictures.CHANGED
     assert "No such file" in str(found[2])
@@ -143,7 +143,7 @@ def test_the_bytes_of_all_pictures_are_capped(scanned: Scanned) -> None:
     listed = {row["path"]: row["sha256"] for row in rows(scanned)}
     names = ("face.jpg", "a/b/crop.jpg", "later.png")
     wanted = [pictures.Wanted(name.encode(), listed[name], frozenset({0})) for name in names]
-    found = pictures.Reader(roots.root_at(scanned.folder), tiny_params(), most_bytes=1).read(wanted)
+    found = pictures.Reader(roots.root_at(scanned.folder), scanned.settings, most_bytes=1).read(wanted)
     assert [one if isinstance(one, str) else "shown" for one in found.values()] == ["shown"] + [pictures.ENOUGH] * 2
 
 
@@ -153,7 +153,7 @@ def test_a_crash_of_the_decoder_costs_one_picture(
     monkeypatch.setattr(pictures.in_decoder, "MODULE", "support.hostile_decoder")
     (tmp_path / "bad.jpg").write_bytes((scanned.folder / "face.jpg").read_bytes() + b"SEGV")
     sha256 = disk.digest(tmp_path / "bad.jpg")
-    reader = pictures.Reader(roots.root_at(tmp_path), tiny_params())
+    reader = pictures.Reader(roots.root_at(tmp_path), scanned.settings)
     found = reader.read([pictures.Wanted(b"bad.jpg", sha256, frozenset({0}))])
     assert "ended by SIGSEGV" in str(found[sha256, 0])
 
@@ -178,7 +178,7 @@ def test_models_have_what_their_cards_and_publications_say(scanned: Scanned, tmp
     results = shutil.copytree(scanned.results, tmp_path / "results")
     write_evaluations(tmp_path, {"faces": "a" * 64})
     evaluations.publish(tmp_path, results, "c0ffee" * 6)
-    extract = make.make(results, "latest", tiny_params(), cards.of_settings(scanned.settings))
+    extract = make.make(results, "latest", cards.of_settings(scanned.settings), scanned.settings)
     faces, wholes = extract.models
     assert (faces.name, faces.model_digest, faces.high, faces.low) == ("faces", "a" * 64, 0.7, 0.3)
     assert faces.figures[0].data == "twins"
@@ -190,21 +190,21 @@ def test_models_have_what_their_cards_and_publications_say(scanned: Scanned, tmp
 
 def test_the_settings_of_a_run_are_found_by_their_digest(scanned: Scanned, tmp_path: Path) -> None:
     folders = [str(folder) for folder in stub_cards(tmp_path / "models")]
-    found = make.make(scanned.results, "latest", tiny_params(), folders)
+    found = make.find(scanned.results, "latest", tiny_params(), folders)
     assert found.settings
     assert not found.notes
-    other = make.make(scanned.results, "latest", tiny_params(media={"max_seconds": 1.0}), folders)
+    other = make.find(scanned.results, "latest", tiny_params(media={"max_seconds": 1.0}), folders)
     assert other.settings == ()
     assert other.models == found.models
     assert other.notes == (make.UNKNOWN_SETTINGS,)
 
 
 def test_without_cards_the_page_says_so_and_a_wrong_name_is_an_error(scanned: Scanned) -> None:
-    found = make.make(scanned.results, "latest", tiny_params())
+    found = make.find(scanned.results, "latest", tiny_params())
     assert [model.card for model in found.models] == [False, False]
     assert make.NO_CARD.format(names="faces, wholes") in found.notes
     with pytest.raises(ModelError, match="unknown model set 'nowhere'"):
-        make.make(scanned.results, "latest", tiny_params(), ["nowhere"])
+        make.find(scanned.results, "latest", tiny_params(), ["nowhere"])
 
 
 def test_an_extract_is_read_as_it_was_saved(extract: Extract, tmp_path: Path) -> None:

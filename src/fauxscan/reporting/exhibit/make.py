@@ -7,7 +7,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from fauxscan import disk
-from fauxscan.params import Params
 from fauxscan.records import InputError, Kind, Status
 from fauxscan.reporting.exhibit import propositions
 from fauxscan.reporting.exhibit.contents import Exhibit, Fact
@@ -17,13 +16,14 @@ from fauxscan.reporting.scan_page.remedies import remedy
 from fauxscan.scanning.engine.engine import Engine
 from fauxscan.scanning.engine.given import GivenFiles
 from fauxscan.scanning.rows import Outcome
+from fauxscan.scanning.settings import Settings
 
 SIDE = 640  # pixels of the longer side of a picture
 FRAMES = 6  # of a video, those with the highest scores
 CHANGED = "The file changed while it was judged: what this page says may be about other bytes. Judge it again."
 
 
-def make(file: Path, engine: Engine, params: Params, options: Sequence[str]) -> Exhibit:
+def make(file: Path, engine: Engine, options: Sequence[str]) -> Exhibit:
     """Judge a file and return the extract of its page.
 
     `options` are those with which `fauxscan check` judges it in the same way. Raise InputError if the file cannot be
@@ -32,7 +32,7 @@ def make(file: Path, engine: Engine, params: Params, options: Sequence[str]) -> 
     before, modified = _digest(file), datetime.fromtimestamp(file.stat().st_mtime, UTC)
     with engine:
         (outcome,) = engine.check([file])
-    item, about = _shown(file, outcome, params)
+    item, about = _shown(file, outcome, engine.settings)
     after = _digest(file)
     known, kind = cards.of_settings(engine.settings), Kind(outcome.kind or Kind.IMAGE)
     models = judged_by.models(engine.settings.models, known, (), kind)
@@ -64,16 +64,18 @@ def _digest(file: Path, algorithm: str = "sha256") -> str:
     try:
         return disk.digest(file, algorithm)
     except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror}. Name a file that you may read") from error
+        raise InputError(
+            f"{file} cannot be read: {error.strerror}. Name a results folder, or an image or video that you may read"
+        ) from error
 
 
-def _shown(file: Path, outcome: Outcome, params: Params) -> tuple[Item | None, Mapping[str, str]]:
+def _shown(file: Path, outcome: Outcome, limits: Settings) -> tuple[Item | None, Mapping[str, str]]:
     """Return the file with pictures and scores, and what it says about itself; without the first if it failed."""
     if outcome.status != Status.OK or outcome.sha256 is None:
         return None, {}
     row = {**outcome.columns, "path": file.name}
     item = items.item(row, outcome.scores, FRAMES)
-    reader = pictures.Reader(GivenFiles([file]), params, SIDE)
+    reader = pictures.Reader(GivenFiles([file]), limits, SIDE)
     found = reader.read(pictures.wanted({outcome.sha256: b"0"}, [item]))  # the first of the given files
     about = next((one.about for one in found.values() if not isinstance(one, str)), {})
     return pictures.with_pictures(item, found), about

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from fauxscan.params import Params
 from fauxscan.reporting.scan_page import contents, make, render
 from fauxscan.reporting.scan_page.cards import of_settings
 from fauxscan.scanning.settings import Settings
@@ -11,7 +10,7 @@ FOLDER = "reports"
 MOST = 30  # pages
 
 
-def write(results: Path, run_id: str, params: Params, settings: Settings) -> Path:
+def write(results: Path, run_id: str, settings: Settings) -> Path:
     """Write the page of a run and its extract into the results, delete all but the last pages, and return its path.
 
     Raise UserError for damaged tables, and OSError if the folder cannot be written.
@@ -19,7 +18,7 @@ def write(results: Path, run_id: str, params: Params, settings: Settings) -> Pat
     folder = results / FOLDER
     folder.mkdir(exist_ok=True)
     page = folder / f"{run_id}.html"
-    render.write(make.make(results, run_id, params, of_settings(settings)), page)
+    render.write(make.make(results, run_id, of_settings(settings), settings), page)
     for old in sorted(folder.glob("*.html"))[:-MOST]:  # run ids sort by time
         old.unlink()
         contents.beside(old).unlink(missing_ok=True)

@@ -5,14 +5,17 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from fauxscan.params import MediaParams, Params
+from fauxscan.params import Params
 from fauxscan.records import UserError, Verdict
 from fauxscan.reporting.scan_page import cards, items, judged_by, pictures, reading
 from fauxscan.reporting.scan_page.cards import Known
 from fauxscan.reporting.scan_page.contents import Extract, Item
+from fauxscan.reporting.scan_page.pictures import Place, Seen
 from fauxscan.reporting.scan_page.reading import Files
+from fauxscan.scanning import settings
 from fauxscan.scanning.inputs import roots
 from fauxscan.scanning.rows import Row, key_of
+from fauxscan.scanning.settings import Settings
 from fauxscan.scanning.tables import queries
 from fauxscan.scanning.tables.queries import Tables
 
@@ -25,19 +28,29 @@ REST = "The table lists the {listed} files with the highest p_fake of {total}. `
 INTERRUPTED = "The scan was interrupted: files that it did not reach have the result of an earlier scan, or none."
 
 
-def make(results: Path, word: str, params: Params, known: Known | Sequence[str] = ()) -> Extract:
-    """Return the extract of the run that a word names (see `Tables.run`), with pictures of the files it shows.
+def find(results: Path, word: str, params: Params, named: Sequence[str] = ()) -> Extract:
+    """Return the extract of a run, with what is found on this machine about its models (see `cards.find`).
 
-    `known` is what is known of its models, or the models that a person names. Raise UserError for missing or damaged
-    results, an unknown run, or an unknown model.
+    Raise what `make` raises, and ModelError for a model that is named and does not exist.
     """
     with queries.open_tables(results) as tables:
         run = tables.run(word)
-        found = known if isinstance(known, Known) else cards.find(run, params, known)
+    known = cards.find(run, params, named)
+    return make(results, run["run_id"], known, settings.without_models(params))
+
+
+def make(results: Path, word: str, known: Known, limits: Settings) -> Extract:
+    """Return the extract of the run that a word names (see `Tables.run`), with pictures of the files it shows.
+
+    The files are read again with the limits of the run's settings, or with `limits` if these are not known. Raise
+    ResultsError for missing or damaged results and for an unknown run.
+    """
+    with queries.open_tables(results) as tables:
+        run = tables.run(word)
         files = reading.read_files(tables, run)
-        extract = _without_pictures(tables, run, files, found)
+        extract = _without_pictures(tables, run, files, known)
     names = {row["sha256"]: key_of(row) for row in (*files.videos, *files.suspicious)}
-    return _with_pictures(extract, names, found.settings.media if found.settings else None, params)
+    return _with_pictures(extract, names, known.settings or limits)
 
 
 def _without_pictures(tables: Tables, run: Row, files: Files, known: Known) -> Extract:
@@ -80,18 +93,23 @@ def _notes(run: Row, files: Files, without_card: Sequence[str], known: Known) ->
         yield REST.format(listed=len(files.listed), total=files.total)
 
 
-def _with_pictures(extract: Extract, names: Mapping[str, bytes], media: MediaParams | None, params: Params) -> Extract:
-    """Return the extract with the pictures of its items. The frames of videos are those that the scan sampled."""
+def _with_pictures(extract: Extract, names: Mapping[str, bytes], limits: Settings) -> Extract:
+    """Return the extract with the pictures of its items. The frames of videos are those that the limits sample."""
     shown = [*extract.videos, *extract.suspicious]
-    limits = params.model_copy(update={"media": media}) if media else params
-    try:
-        reader = pictures.Reader(roots.root_at(extract.run.root), limits)
-        found = reader.read(pictures.wanted(names, shown))
-    except UserError as error:  # such as a store whose package is not installed
-        why = f"the files cannot be read again: {error}"
-        found = {(one.sha256, picture.frame): why for one in shown for picture in one.pictures}
+    found = _pictures(extract.run.root, names, shown, limits)
 
     def filled(of: Sequence[Item]) -> tuple[Item, ...]:
         return tuple(pictures.with_pictures(item, found) for item in of)
 
     return extract.model_copy(update={"suspicious": filled(extract.suspicious), "videos": filled(extract.videos)})
+
+
+def _pictures(
+    root: str, names: Mapping[str, bytes], shown: Sequence[Item], limits: Settings
+) -> Mapping[Place, Seen | str]:
+    wanted = pictures.wanted(names, shown)
+    try:
+        return pictures.Reader(roots.root_at(root), limits).read(wanted)
+    except UserError as error:  # such as a store whose package is not installed
+        why = f"the files cannot be read again: {error}"
+        return {(one.sha256, frame): why for one in wanted for frame in one.frames}

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 from fauxscan.media.images import codec
 from fauxscan.media.images.codec import Image
-from fauxscan.params import Params
 from fauxscan.records import MediaError, Status, UserError
 from fauxscan.reporting.scan_page.contents import Item, Picture
-from fauxscan.scanning import settings
 from fauxscan.scanning.decoding import pictures as in_decoder
 from fauxscan.scanning.decoding.process import Decoder, DecoderLost
 from fauxscan.scanning.engine.reader import Opener
 from fauxscan.scanning.rows import Entry, Outcome, Row
+from fauxscan.scanning.settings import Settings
 
 SIDE = 288  # pixels of the longer side
 QUALITY = 78
@@ -44,11 +43,11 @@ class Seen:
 
 
 class Reader:
-    """Reads pictures of files under a root, in the given size, with the limits of the parameters."""
+    """Reads pictures of files under a root, in the given size, with the limits of the settings."""
 
-    def __init__(self, root: Opener, params: Params, side: int = SIDE, most_bytes: int = MOST_BYTES) -> None:
-        self._root, self._params, self._side, self._left = root, params, side, most_bytes
-        self._decoder = Decoder(settings.without_models(params), in_decoder.MODULE)
+    def __init__(self, root: Opener, limits: Settings, side: int = SIDE, most_bytes: int = MOST_BYTES) -> None:
+        self._root, self._limits, self._side, self._left = root, limits, side, most_bytes
+        self._decoder = Decoder(limits, in_decoder.MODULE)
         self._unreachable = ""
 
     def read(self, wanted: Iterable[Wanted]) -> dict[Place, Seen | str]:
@@ -74,9 +73,9 @@ class Reader:
             if row["frame"] in one.frames:
                 seen[row["frame"]] = Seen(encode(image, self._side), row["width"], row["height"], row["about"])
 
-        entry = Entry(one.name.decode("utf-8", "surrogateescape"), None, None, link=self._params.scan.links != "never")
+        entry = Entry(one.name.decode("utf-8", "surrogateescape"), None, None, link=self._limits.scan.links != "never")
         try:
-            with self._root.open_entry(entry, self._params.media) as content:
+            with self._root.open_entry(entry, self._limits.media) as content:
                 if content.sha256 != one.sha256:
                     return CHANGED
                 (outcome,) = self._decoder.decode([(content, {})], keep)

@@ -1,0 +1,79 @@
+"""Render a page: one HTML file that needs no network, in which every value is escaped and only its own script runs."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+from rich.filesize import decimal
+
+from fauxscan.reporting.scans import visible
+
+ROOM = "fauxscan.reporting.pages"
+Fact = tuple[str, str]  # a name and a value
+
+
+def render(template: str, title: str, facts: Sequence[Fact], **context: Any) -> str:
+    """Return the page of a template below `reporting`, such as `scan_page/page.html`, which extends `pages/base.html`.
+
+    `facts` are shown under the title. The page may run its own script alone, and may load nothing.
+    """
+    script = _text("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    shared = {"style": Markup(_text("page.css")), "script": Markup(script), "script_digest": f"sha256-{digest}"}
+    return _environment().get_template(template).render(title=title, facts=facts, **shared, **context)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    loader = jinja2.PackageLoader("fauxscan", "reporting")
+    options: Any = {"autoescape": True, "undefined": jinja2.StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+    environment = jinja2.Environment(loader=loader, **options)
+    environment.filters |= {
+        "json_block": json_block,
+        "when": when,
+        "number": number,
+        "p": probability,
+        "percent": lambda value: "" if value is None else f"{value:.1%}",
+        "file_size": lambda value: "" if value is None else decimal(value),
+        "visible": visible,
+        "sentence": sentence,
+    }
+    return environment
+
+
+@cache
+def _text(name: str) -> str:
+    return resources.files(ROOM).joinpath(name).read_text(encoding="utf-8")
+
+
+def json_block(data: Any) -> Markup:
+    """Return data as JSON for a script element, in which nothing can end the element or begin another one."""
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=True)
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def when(moment: datetime | None) -> str:
+    """Return a time in UTC, to the minute."""
+    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def number(value: int) -> str:
+    """Return a number with its thousands apart."""
+    return f"{value:,}"
+
+
+def probability(value: float | None) -> str:
+    """Return a probability with three decimals; the empty string for none."""
+    return "" if value is None else f"{value:.3f}"
+
+
+def sentence(text: str) -> str:
+    """Return a text with a capital letter at its beginning and a full stop at its end."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
