@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
@@ -10,11 +11,12 @@ from importlib import resources
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from rich.filesize import decimal
 
 from fauxscan.reporting.scans import visible
 
+CODE = re.compile("`([^`]+)`")
 ROOM = "fauxscan.reporting.pages"
 Fact = tuple[str, str]  # a name and a value
 
@@ -43,7 +45,7 @@ def _environment() -> jinja2.Environment:
         "percent": lambda value: "" if value is None else f"{value:.1%}",
         "file_size": lambda value: "" if value is None else decimal(value),
         "visible": visible,
-        "sentence": sentence,
+        "code": code_spans,
     }
     return environment
 
@@ -74,6 +76,6 @@ def probability(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def sentence(text: str) -> str:
-    """Return a text with a capital letter at its beginning and a full stop at its end."""
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+def code_spans(text: str) -> Markup:
+    """Return a text, escaped, with what is between two backticks as code."""
+    return Markup(CODE.sub(r"<code>\1</code>", str(escape(text))))

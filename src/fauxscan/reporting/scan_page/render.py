@@ -32,10 +32,9 @@ COLUMNS: Sequence[dict[str, Any]] = (
     {"name": "status", "type": "text", "filter": True},
     {"name": "in this run", "type": "text", "filter": True},
     {"name": "kind", "type": "text", "filter": True},
-    {"name": "format", "type": "text"},
-    {"name": "faces", "type": "number"},
-    {"name": "pixels", "type": "text"},
+    {"name": "format", "type": "text", "style": "nowrap"},
     {"name": "bytes", "type": "number"},
+    {"name": "faces", "type": "number"},
     {"name": "detail", "type": "text", "style": "wide"},
     {"name": "SHA-256", "type": "text", "style": "mono"},
 )  # fmt: skip
@@ -139,10 +138,10 @@ def timeline(video: Item, limits: Sequence[Limit]) -> list[Markup]:
 
 def file_row(file: File, anchors: dict[str, str]) -> list[Any]:
     """Return the row of a file in the table, with the place of its picture and its SHA-256 behind the columns."""
-    pixels = f"{file.width} x {file.height}" if file.width else ""
+    form = ", ".join(filter(None, (file.format, f"{file.width} x {file.height}" if file.width else None)))
     sha256 = file.sha256 or ""
     shown = [visible(file.path), file.verdict or "", file.p_fake, file.status, file.change or "", file.kind or ""]
-    more = [file.format or "", file.faces, pixels, file.size, visible(file.detail or ""), sha256[:HASH_DIGITS]]
+    more = [form, file.size, file.faces, visible(file.detail or ""), sha256[:HASH_DIGITS]]
     return [*shown, *more, anchors.get(sha256, ""), sha256]
 
 
