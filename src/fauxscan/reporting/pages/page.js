@@ -29,10 +29,14 @@
 
   const shown = (column, value) => {
     if (value === null || value === undefined) return "";
-    if (column.type === "p") return value.toFixed(3);
+    if (column.type === "p") {
+      const text = value.toFixed(3), near = value > 0 && value < 1;
+      return near && text === "0.000" ? "<0.001" : near && text === "1.000" ? ">0.999" : text;
+    }
     if (column.type === "number") return value.toLocaleString("en");
     return String(value);
   };
+  const styles = (column) => `${column.type === "text" ? "" : "n "}${column.style || ""}`.trim();
   const compare = (a, b) => {
     if (a === b) return 0;
     if (a === null || a === "") return 1;  // what is not known comes last, however it is sorted
@@ -60,7 +64,7 @@
     head() {
       const line = this.home.querySelector("thead tr");
       line.replaceChildren(...this.columns.map((column, number) => {
-        const cell = make("th", null, column.type === "text" ? "" : "n");
+        const cell = make("th", null, styles(column));
         const button = make("button", column.name);
         cell.scope = "col";
         button.type = "button";
@@ -133,7 +137,8 @@
     line(row) {
       const line = make("tr");
       this.columns.forEach((column, number) => {
-        const cell = make("td", null, [number ? "" : "first", column.type === "text" ? "" : "n", column.style || ""].join(" ").trim());
+        const cell = make("td", null, `${number ? "" : "first "}${styles(column)}`.trim());
+        cell.dataset.name = column.name;
         const text = shown(column, row[number]);
         if (column.badge && text) cell.append(make("span", text, `badge ${text}`));
         else if (column.link && row[this.columns.length]) {

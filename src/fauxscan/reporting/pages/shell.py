@@ -72,8 +72,11 @@ def number(value: int) -> str:
 
 
 def probability(value: float | None) -> str:
-    """Return a probability with three decimals; the empty string for none."""
-    return "" if value is None else f"{value:.3f}"
+    """Return a probability with three decimals, but not 0 or 1 for what is only near; the empty string for none."""
+    if value is None:
+        return ""
+    near = {"0.000": "<0.001", "1.000": ">0.999"} if 0 < value < 1 else {}
+    return near.get(f"{value:.3f}", f"{value:.3f}")
 
 
 def code_spans(text: str) -> Markup:

@@ -128,8 +128,9 @@ class Score(Strict):
 
 
 class Box(Strict):
-    """A face that was found, and what the models make of it."""
+    """A face that was judged, and the scores of the models for it."""
 
+    track: int  # the same for one face through a video
     x: float
     y: float
     w: float

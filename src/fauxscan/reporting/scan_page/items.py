@@ -52,7 +52,7 @@ def picture(frame: int, scores: Iterable[Row]) -> Picture:
 
 
 def _box(rows: Sequence[Row]) -> Box:
-    place = {name: rows[0][name] for name in ("x", "y", "w", "h")}
+    place = {name: rows[0][name] for name in ("track", "x", "y", "w", "h")}
     return Box(**place, scores=tuple(Score(model=row["model"], p_fake=row["p_fake"]) for row in rows))
 
 

@@ -31,10 +31,10 @@ COLUMNS: Sequence[dict[str, Any]] = (
     {"name": "p_fake", "type": "p"},
     {"name": "status", "type": "text", "filter": True},
     {"name": "in this run", "type": "text", "filter": True},
-    {"name": "kind", "type": "text", "filter": True},
+    {"name": "kind", "type": "text", "filter": True, "style": "screen-only"},
     {"name": "format", "type": "text", "style": "nowrap"},
-    {"name": "bytes", "type": "number"},
-    {"name": "faces", "type": "number"},
+    {"name": "bytes", "type": "number", "style": "screen-only"},
+    {"name": "faces", "type": "number", "style": "screen-only"},
     {"name": "detail", "type": "text", "style": "wide"},
     {"name": "SHA-256", "type": "text", "style": "mono"},
 )  # fmt: skip
