@@ -28,7 +28,9 @@ MODEL_COLUMNS = ("model", "digest", "files", "measured on", "AUC", "accuracy", "
 NAME_LENGTH = 40  # characters of a folder's name in a key
 
 
-def summary_page(ended: Summary, settings: Settings, models: Sequence[Row], results: Path) -> str:
+def summary_page(
+    ended: Summary, settings: Settings, models: Sequence[Row], results: Path, page: Path | None = None
+) -> str:
     """Return the summary of a scan as Markdown; `models` are its rows from `queries.Tables.models`."""
     changes = {"unchanged, so skipped": ended.unchanged, **ended.changes}
     parts = [
@@ -42,7 +44,7 @@ def summary_page(ended: Summary, settings: Settings, models: Sequence[Row], resu
         _table(MODEL_COLUMNS, map(scans.model_line, models)),
         unpublished_warning(models, settings, results) or "",
         "## Results and commands",
-        *_result_links(settings, results),
+        *_result_links(settings, results, page),
         _commands(ended, results),
         f"Run {code_span(ended.run_id)}",
     ]
@@ -115,11 +117,16 @@ def path_link(path: Path) -> str:
     return f"[{code_span(str(path))}]({address.rstrip('/')}/{quote(os.fsencode(path.relative_to(folder)))})"
 
 
-def _result_links(settings: Settings, results: Path) -> list[str]:
-    """Return links to the tables, and to the report on the models if their project has one."""
+def _result_links(settings: Settings, results: Path, page: Path | None) -> list[str]:
+    """Return links to the page of the scan, the tables, and the report on the models if their project has one."""
     projects = evaluations.projects(settings.folders)
     reports = [project / REPORT for project in projects if (project / REPORT).is_file()]
-    return [f"- tables: {path_link(results)}", *(f"- report on the models: {path_link(report)}" for report in reports)]
+    pages = [f"- page of this scan: {path_link(page)}"] if page else []
+    return [
+        *pages,
+        f"- tables: {path_link(results)}",
+        *(f"- report on the models: {path_link(report)}" for report in reports),
+    ]
 
 
 def _commands(ended: Summary, results: Path) -> str:

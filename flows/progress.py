@@ -73,8 +73,8 @@ class ScanReporter:
         if time.monotonic() - self._last_update > UPDATE_INTERVAL_S:
             self._update_artifact()
 
-    def report_end(self, ended: Summary) -> None:
-        """Report the outcome of the scan in the log and as artifacts."""
+    def report_end(self, ended: Summary, page: Path | None) -> None:
+        """Report the outcome of the scan, and its page if it was written, in the log and as artifacts."""
         self._update_artifact()
         for status, count in self._unjudged.items():
             if count > NAMED_FILES:
@@ -86,7 +86,7 @@ class ScanReporter:
         self._log.info("Changes in this run: %s", _count_text(ended.changes) or "none")
         self._log.info("All files by status: %s", _count_text(ended.statuses) or "none")
         self._log.info("All files by verdict: %s", _count_text(ended.verdicts) or "none")
-        self._create_artifacts(ended)
+        self._create_artifacts(ended, page)
 
     def _log_start(self, root: str) -> None:
         """Log the number of files, the filters and the models."""
@@ -100,7 +100,7 @@ class ScanReporter:
         if warning := scans.uncertain_warning(self._settings):
             self._log.warning(warning)
 
-    def _create_artifacts(self, ended: Summary) -> None:
+    def _create_artifacts(self, ended: Summary, page: Path | None) -> None:
         """Create the summary and the table under keys of the folder: each run adds to their history."""
         key, root = artifacts.artifact_key(ended.root, self._results), artifacts.code_span(artifacts.short(ended.root))
         with queries.open_tables(self._results) as tables:
@@ -108,9 +108,9 @@ class ScanReporter:
             models = [row for row in tables.models().read_all().to_pylist() if row["root"] == ended.root]
         if warning := artifacts.unpublished_warning(models, self._settings, self._results):
             self._log.warning(warning)
-        page = artifacts.summary_page(ended, self._settings, models, self._results)
+        text = artifacts.summary_page(ended, self._settings, models, self._results, page)
         title = f"Most suspicious files with a face below {root}"
-        self._ask_server(lambda: create_markdown_artifact(page, f"{key}-summary", f"Summary of {root}"))
+        self._ask_server(lambda: create_markdown_artifact(text, f"{key}-summary", f"Summary of {root}"))
         self._ask_server(lambda: create_table_artifact(top, f"{key}-top", title))
 
     def _log_unjudged(self, entry: Entry, outcome: Outcome) -> None:

@@ -15,9 +15,9 @@ from pydantic import PositiveInt
 
 from fauxscan import params
 from fauxscan.installation import requirements
-from fauxscan.params import Links, Params
+from fauxscan.params import Links
 from fauxscan.records import Framing
-from fauxscan.reporting.scan_page import page
+from fauxscan.reporting.scan_page import kept
 from fauxscan.scanning import results_folder, settings
 from fauxscan.scanning import scan as scanning
 from fauxscan.scanning.batches.judge import BatchJudge
@@ -71,6 +71,19 @@ def finish(work: Work) -> Summary:
     return scanning.finish(work)
 
 
+def write_page(results: Path, summary: Summary, engine: Engine) -> Path | None:
+    """Write the page of a finished scan into its results, and return its path. If that fails, the scan still counts."""
+    log = get_run_logger()
+    try:
+        page = kept.write(results, summary.run_id, engine.settings)
+    except Exception as error:  # whatever is wrong with the page, the tables are complete
+        again = f"fauxscan report {results} --run {summary.run_id} --out PAGE.html"
+        log.warning("The tables are complete, but no page was written (%s). To try again: %s", error, again)
+        return None
+    log.info("Page: %s", page)
+    return page
+
+
 def scan_selection(selected: Selection, results: Path, engine: Engine, cluster: str | int | None) -> Summary:
     """Scan the selection and return the summary."""
     retries = engine.settings.scan.max_retries
@@ -93,7 +106,7 @@ def scan_selection(selected: Selection, results: Path, engine: Engine, cluster: 
                 work.batch_judge.delete_judged(number)
                 reporter.report_batch(batch.entries, judged)
         summary: Summary = finish.with_options(retries=retries)(quoted)
-    reporter.report_end(summary)
+    reporter.report_end(summary, write_page(results, summary, engine))
     return summary
 
 
@@ -113,7 +126,7 @@ def scan(
     limits: dict[str, dict[str, Any]] | None = None,
     cluster: str | PositiveInt | None = None,
 ) -> Any:
-    """Scan a folder into the tables at `results`, and return the number of files by status.
+    """Scan a folder into the tables at `results`, write its page, and return the number of files by status.
 
     Without `params_file`, params.yaml of the current folder is read, or the built-in values are used if there is none.
     Without `paths`, the whole folder is scanned. Patterns are added to those of the parameters; `limits` are values of
@@ -132,13 +145,4 @@ def scan(
     summary = scan_selection(
         selected, addresses.local_path(results).resolve(), Engine(chosen), cluster or chosen.scan.cluster
     )
-    _write_page(addresses.local_path(results).resolve(), summary.run_id, numbers)
     return summary.statuses
-
-
-def _write_page(results: Path, run: str, numbers: Params) -> None:
-    """Write the page of a run. The scan is done and its tables are there: a fault of the page is logged only."""
-    try:
-        get_run_logger().info("Page of this scan: %s", page.write_kept(results, numbers, run))
-    except Exception:
-        get_run_logger().warning("The page of this scan was not written.", exc_info=True)

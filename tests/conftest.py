@@ -7,6 +7,7 @@ import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,6 +17,9 @@ from support.loopback import Server
 
 from fauxscan import params
 from fauxscan.shipped import sets
+
+if TYPE_CHECKING:
+    from support.scanned import Scanned
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,6 +35,14 @@ def no_shipped_sets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sets, "SHIPPED", tmp_path_factory.mktemp("shipped"))
         yield
+
+
+@pytest.fixture(scope="session")
+def scanned(tmp_path_factory: pytest.TempPathFactory) -> "Scanned":
+    """Return a folder that was scanned twice, and its results. Tests that change either work on a copy."""
+    from support.scanned import scan_twice  # which loads decoders
+
+    return scan_twice(tmp_path_factory.mktemp("scanned"))
 
 
 @pytest.fixture

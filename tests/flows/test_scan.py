@@ -75,6 +75,26 @@ def test_the_flow_scans_a_selection_with_filters(home: Path, flow: Any) -> None:
     assert flow()["ok"] == 10
 
 
+def test_each_scan_writes_its_page_into_the_results(home: Path, flow: Any) -> None:
+    for _ in range(2):
+        assert flow()["ok"] == 10
+    runs = parquet.read(home / "results", schemas.RUNS)["run_id"].to_pylist()
+    names = {file.name for file in (home / "results" / "reports").iterdir()}
+    assert names == {f"{run_id}.{suffix}" for run_id in runs for suffix in ("html", "json")}
+    assert "no result changed" in (home / "results" / "reports" / f"{runs[-1]}.html").read_text(encoding="utf-8")
+
+
+def test_a_page_that_cannot_be_written_does_not_fail_the_scan(
+    home: Path, flow: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (home / "results").mkdir()
+    flow()
+    shutil.rmtree(home / "results" / "reports")
+    (home / "results" / "reports").write_text("a file in the way", encoding="utf-8")
+    assert flow()["ok"] == 10
+    assert "The tables are complete, but no page was written" in caplog.text
+
+
 @pytest.mark.parametrize("step", ["judge", "commit"])
 def test_an_io_error_is_retried(home: Path, flow: Any, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     owner: Any = {"judge": BatchJudge, "commit": Commits}[step]

@@ -1,40 +1,42 @@
-"""Debian's Chromium without a window, for the tests of pages. Plugin: it has the fixtures `browser` and `open_page`."""
+"""A real browser for the tests of pages: Debian's Chromium, driven by Playwright. Without it, tests skip."""
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
-
-QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync")  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Return a browser. Without one the test is skipped, but not in CI."""
-    chromium = shutil.which("chromium")
-    if chromium is None and not os.environ.get("CI"):
-        pytest.skip("Chromium is not installed: apt-get install chromium")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=list(QUIET))
-        yield started
-        started.close()
+@contextmanager
+def opened(page: Path, width: int = 1280) -> Iterator[tuple[Any, list[str]]]:
+    """Yield a page that is open in the browser, and a list of what went wrong in it: errors, requests and dialogs.
+
+    In CI there must be a browser.
+    """
+    program = shutil.which("chromium")
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail("Chromium is not installed: in CI the tests of pages must run")
+        pytest.skip("Chromium is not installed")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    faults: list[str] = []
+    with sync_api.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        try:
+            tab = browser.new_page(viewport={"width": width, "height": 900})
+            tab.on("console", lambda message: faults.append(f"console: {message.text}"))
+            tab.on("pageerror", lambda error: faults.append(f"error: {error}"))
+            tab.on("dialog", lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+            tab.on("request", lambda request: _note(request.url, page.as_uri(), faults))
+            tab.goto(page.as_uri())
+            yield tab, faults
+        finally:
+            browser.close()
 
 
-@pytest.fixture
-def open_page(browser: Browser) -> Callable[..., tuple[Page, list[str]]]:
-    """Return a function that shows a file, and lists its faults: each request beyond the file, and each error."""
-
-    def open_file(page: Path, width: int = 1280) -> tuple[Page, list[str]]:
-        shown = browser.new_page(viewport={"width": width, "height": 900})
-        faults: list[str] = []
-        shown.on("request", lambda request: faults.append(request.url) if request.url != page.as_uri() else None)
-        shown.on("console", lambda message: faults.append(message.text))
-        shown.on("pageerror", lambda error: faults.append(str(error)))
-        shown.goto(page.as_uri())
-        return shown, faults
-
-    return open_file
+def _note(url: str, page: str, faults: list[str]) -> None:
+    if not url.startswith("data:") and url.partition("#")[0] != page:
+        faults.append(f"request: {url}")

@@ -2,17 +2,33 @@
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from fauxscan.commands.options import Format, FormatOption, ParamsFile, Results, load_params, statuses
-from fauxscan.records import Status, Verdict
+from fauxscan.commands.options import (
+    RESULTS,
+    CheckReencoded,
+    FacesOption,
+    Format,
+    FormatOption,
+    Models,
+    ParamsFile,
+    Results,
+    load_params,
+    statuses,
+)
+from fauxscan.params import changed
+from fauxscan.records import Framing, Status, UserError, Verdict
+from fauxscan.scanning.inputs import addresses
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from fauxscan.params import Params
 
 Root = Annotated[
     str | None,
@@ -57,34 +73,6 @@ After = Annotated[
     str,
     typer.Argument(metavar="AFTER", show_default=False, help="The later run, named in the same way. Default: latest."),
 ]
-ResultsFolder = Annotated[
-    Path, typer.Argument(metavar="RESULTS", show_default=False, help="Results folder of the scans.")
-]
-RunName = Annotated[
-    str,
-    typer.Option(
-        "--run",
-        metavar="RUN",
-        show_default=False,
-        help="Show this run: the beginning of its id, `latest` or `previous`. Default: latest.",
-    ),
-]
-PdfOption = Annotated[
-    bool,
-    typer.Option(
-        "--pdf",
-        help="Print the page to a PDF file beside it, with the Chromium or Chrome of this machine. Default: no.",
-    ),
-]
-Page = Annotated[
-    Path,
-    typer.Option(
-        "--out",
-        metavar="FILE",
-        show_default=False,
-        help="HTML file to write. What it shows is written beside it with the ending .json. Default: report.html.",
-    ),
-]
 Project = Annotated[
     Path,
     typer.Option(
@@ -113,6 +101,43 @@ Protocols = Annotated[
         metavar="FOLDER",
         show_default=False,
         help="Folder in which the stage `protocol` of the pipeline writes. Default: protocols.",
+    ),
+]
+Shown = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RESULTS|FILE",
+        show_default=False,
+        parser=addresses.local_path,
+        help="Folder of the result tables of scans, or one image or video, which is then judged for its page.",
+    ),
+]
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out",
+        metavar="FILE.html",
+        parser=addresses.local_path,
+        rich_help_panel=RESULTS,
+        help="The page to write. Its extract, FILE.json, is written beside it.",
+    ),
+]
+RunOption = Annotated[
+    str | None,
+    typer.Option(
+        "--run",
+        metavar="RUN",
+        rich_help_panel=RESULTS,
+        show_default=False,
+        help="The scan to show: the beginning of its id, `latest` or `previous`. Default: latest.",
+    ),
+]
+Pdf = Annotated[
+    bool,
+    typer.Option(
+        "--pdf",
+        rich_help_panel=RESULTS,
+        help="Print the page to FILE.pdf too, which needs Chromium.",
     ),
 ]
 Rows = Iterable[dict[str, Any]]
@@ -192,20 +217,51 @@ def models(results: Results, form: FormatOption = Format.TABLE) -> None:
 
 
 def report(
-    results: ResultsFolder,
-    out: Page = Path("report.html"),
-    run: RunName = "latest",
-    as_pdf: PdfOption = False,
+    shown: Shown,
+    run: RunOption = None,
+    *,
+    out: Out,
+    pdf: Pdf = False,
+    models: Models = None,
+    faces: FacesOption = "auto",
+    check_reencoded: CheckReencoded = None,
     params_file: ParamsFile = None,
 ) -> None:
-    """Write the result of a run as one HTML page that needs no network, with pictures of the most suspicious files."""
-    from fauxscan.reporting.scan_page import page, pdf
+    """Write a page in HTML about a scan, or about a single file, which opens without a network.
 
-    page.write(results, out, load_params(params_file), run)
-    typer.echo(f"Wrote {out}, and what it shows as {out.with_suffix('.json')}.")
-    if as_pdf:
-        pdf.write(out, out.with_suffix(".pdf"))
-        typer.echo(f"Wrote {out.with_suffix('.pdf')}.")
+    For a scan, --models names models whose cards are not found otherwise. --faces and --check-reencoded are for a file.
+    """
+    from fauxscan.reporting.scan_page import printing, render
+
+    if out.suffix != ".html":
+        raise UserError(f"--out names a page, and {out} does not end in .html: end it so")
+    if pdf:
+        printing.browser()  # before any work
+    parameters = changed(load_params(params_file), "scan", {"check_reencoded": check_reencoded})
+    if shown.is_dir():
+        from fauxscan.reporting.scan_page import make
+
+        render.write(make.find(shown, run or "latest", parameters, models or ()), out)
+    else:
+        _report_file(shown, run, out, parameters, models or [], faces)
+    if pdf:
+        printing.to_pdf(out, out.with_suffix(".pdf"))
+    typer.echo(f"Wrote {out}")
+
+
+def _report_file(
+    file: Path, run: str | None, out: Path, parameters: "Params", models: Sequence[str], faces: Framing
+) -> None:
+    """Judge a file and write its page. Raise UserError if the options are those of a scan."""
+    from fauxscan.reporting.exhibit import make, render
+    from fauxscan.scanning import settings
+    from fauxscan.scanning.engine.engine import Engine
+
+    if run is not None:
+        raise UserError(f"--run names a scan, but {file} is not a results folder: leave --run out, or name the folder")
+    options = [*chain.from_iterable(("--models", name) for name in models), "--faces", faces]
+    engine = Engine(settings.read(parameters, models, faces))
+    render.write(make.make(file, engine, options), out)
 
 
 def publish(results: Results, project: Project = Path()) -> None:

@@ -21,11 +21,12 @@ MOST_PACKETS = 1_000_000  # ten minutes at 1,600 frames per second; more is an a
 
 @dataclass(frozen=True)
 class Video:
-    """Size in pixels and duration in seconds, as the container states them."""
+    """Size in pixels, duration in seconds and codec, as the container states them."""
 
     width: int
     height: int
     duration_s: float | None
+    codec: str
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def describe(container: av.container.InputContainer, track: Any, media: MediaPar
     # An edit list shortens the container's duration, a longer audio track the stream's: the shorter one is the frames'.
     spans = [container.duration / av.time_base] if container.duration else []
     spans += [float(track.duration * track.time_base)] if track.duration else []
-    return Video(width, height, min(spans, default=None))
+    return Video(width, height, min(spans, default=None), track.codec_context.name)
 
 
 def _list_packets(container: av.container.InputContainer, media: MediaParams) -> Listing:

@@ -29,11 +29,13 @@ WHOLE_LENGTH = ("matroska",)  # containers that state one duration, that of the 
 
 @dataclass(frozen=True)
 class Clip:
-    """What is known of a video before it is decoded: its length, how much of it is looked at, and what is odd."""
+    """What is known of a video before it is decoded: its length, codec, how much is looked at, and what is odd."""
 
     duration_s: float
     seconds_seen: float
     defects: tuple[str, ...]
+    codec: str
+    frames: int  # that can be shown
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,9 @@ def _clip(source: Source, listing: Listing, wanted: SamplingPlan) -> Clip:
         tracks = "1 other video track was" if listing.others == 1 else f"{listing.others} other video tracks were"
         defects += [f"{tracks} not judged"]
     stated = None if source.form in WHOLE_LENGTH else listing.video.duration_s
-    return Clip(wanted.end_s if stated is None else stated, wanted.seen_s, tuple(defects))
+    duration_s = wanted.end_s if stated is None else stated
+    visible = sum(packet.visible for packet in listing.packets)
+    return Clip(duration_s, wanted.seen_s, tuple(defects), listing.video.codec, visible)
 
 
 def _decoded(source: Source, listing: Listing, wanted: SamplingPlan, clip: Clip, threads: int) -> Iterator[Frame]:

@@ -1,1 +1,1 @@
-"""The page of a scan: one HTML file that needs no network, drawn from an extract that is saved beside it."""
+"""The page of a scan: an extract of the tables that is saved beside it, and the page that shows the extract alone."""

@@ -15,16 +15,29 @@ from fauxscan.scanning.settings import Settings
 
 MODULE = "fauxscan.scanning.decoding.pictures"
 LONGEST = 800  # pixels of the longer side; smaller images keep their size
+LONGEST_TEXT = 200  # characters
+TAGS = {271: "EXIF Make", 272: "EXIF Model", 305: "EXIF Software", 306: "EXIF DateTime"}
 
 
 def pictures(frame: FrameFaces, settings: Settings) -> Iterator[tuple[Row, Image]]:
     """Yield the picture of a frame, RGB (height, width, 3), and a row: `frame`, `time_s`, and its full size in pixels.
 
-    The size is under `width` and `height`; boxes of faces are in its pixels.
+    The size is under `width` and `height`; boxes of faces are in its pixels. Under `about` is what the file says about
+    itself, by name.
     """
     height, width = frame.image.shape[:2]
     row = {"frame": frame.frame, "time_s": frame.time_s, "width": width, "height": height}
-    yield row, reduced(frame.image, LONGEST)
+    yield {**row, "about": _about(frame)}, reduced(frame.image, LONGEST)
+
+
+def _about(frame: FrameFaces) -> dict[str, str]:
+    """Return what a file says about itself. Anybody can write these texts, so they are cut short."""
+    if frame.clip:
+        return {"codec": frame.clip.codec, "frames": str(frame.clip.frames)}
+    if frame.still is None:
+        return {}
+    known = {name: str(frame.still.exif[tag])[:LONGEST_TEXT] for tag, name in TAGS.items() if tag in frame.still.exif}
+    return {"pixels": frame.still.header.mode, **known}
 
 
 def reduced(image: Image, longest: int) -> Image:

@@ -37,13 +37,6 @@ def write(results: Path, settings: Settings) -> None:
     disk.write_text(file, judged_with.model_dump_json(indent=2) + "\n")
 
 
-def read(results: Path, digest: str) -> Calibrations | None:
-    """Return the calibrations of the settings with a digest; None if their file is missing or cannot be read."""
-    file = results / FOLDER / f"{digest}.json"
-    found = _read(file) if file.is_file() else None
-    return found.calibrations if found else None
-
-
 def read_alike(results: Path, settings: Settings) -> dict[str, Calibrations]:
     """Return the calibrations of all other settings with the same logits, by settings digest."""
     known = {file.stem: _read(file) for file in sorted((results / FOLDER).glob("*.json"))}

@@ -14,12 +14,14 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from fauxscan.records import ResultsError, Status
 from fauxscan.scanning.inputs import addresses
+from fauxscan.scanning.rows import Row
 from fauxscan.scanning.tables import moves, parquet
-from fauxscan.scanning.tables.moves import NAME, PATH, RUN
+from fauxscan.scanning.tables.moves import NAME, PATH, ROOT, RUN
 from fauxscan.scanning.tables.schemas import EVALUATIONS, MEDIA, RUNS, SCORES
 
 CONFIG = {
@@ -42,17 +44,10 @@ class Tables:
     media: ds.Dataset
 
     def latest(
-        self,
-        root: str | None = None,
-        verdict: str | None = None,
-        statuses: Collection[str] = (),
-        run: str | None = None,
+        self, root: str | None = None, verdict: str | None = None, statuses: Collection[str] = ()
     ) -> pa.RecordBatchReader:
-        """Return the latest row of each file that is not removed, by root and path. No statuses: files with any.
-
-        With the id of a run, return the rows that were the latest when the run ended.
-        """
-        self._last("now", self.media if run is None else self.media.filter(run >= RUN))
+        """Return the latest row of each file that is not removed, by root and path. No statuses: files with any."""
+        self._last("now", self.media)
         return self._query(
             """SELECT * EXCLUDE name FROM now WHERE change <> 'removed' AND root = coalesce($root, root)
             AND ($verdict IS NULL OR verdict = $verdict) AND list_contains($statuses, status)
@@ -105,32 +100,58 @@ class Tables:
         """Return the table `runs`, oldest first."""
         return self._query("SELECT * FROM runs ORDER BY run_id")
 
-    def run(self, word: str) -> dict[str, Any]:
-        """Return the row of `runs` that a word names: `latest`, `previous` or the beginning of an id.
+    def run(self, word: str, root: str | None = None) -> Row:
+        """Return the row of `runs` that a word names: `latest`, `previous`, or the beginning of an id.
 
-        Raise ResultsError if there is none, or if the run is in progress, so that it has no row yet.
+        Raise ResultsError if there is none; that of a run in progress is not there yet.
         """
-        run_id = _run_id(word, self._known_runs(None))
-        rows = self._query("SELECT * FROM runs WHERE run_id = $run_id", run_id=run_id).read_all().to_pylist()
-        if not rows:
-            raise ResultsError(f"run {run_id} has not ended: wait for it, or name an earlier run")
-        return dict(rows[0])
+        run_id = _run_id(word, self._known_runs(self._known_root(root)))
+        found: list[Row] = (
+            self._query("SELECT * FROM runs WHERE run_id = $run_id", run_id=run_id).read_all().to_pylist()
+        )
+        if not found:
+            raise ResultsError(
+                f"the run {run_id} is in progress, or was interrupted: scan again, or name an earlier run"
+            )
+        return found[0]
 
-    def run_before(self, run: Mapping[str, Any]) -> str | None:
-        """Return the id of the last finished run before a run, under the same root; None if there is none."""
-        known = self._known_runs(run["root"])
-        return max((run_id for run_id, ended in known.items() if ended and run_id < run["run_id"]), default=None)
+    def after(self, run_id: str, root: str) -> pa.RecordBatchReader:
+        """Return the last row of each file under a root as it was when a run ended, the highest p_fake first.
 
-    def scores(self, contents: Collection[tuple[str, str]]) -> pa.RecordBatchReader:
-        """Return the rows of `scores` of contents, each given as its SHA-256 and the digest of the settings."""
-        hashes = pa.array(sorted({sha256 for sha256, _ in contents}), pa.string())
-        scores = parquet.dataset(self.results, SCORES).filter(ds.field("sha256").isin(hashes))
-        self.con.register("scores_of", scores)
-        wanted = [f"{sha256} {digest}" for sha256, digest in contents]
+        Removed files are left out.
+        """
+        self._last("after", self.media.filter((root == ROOT) & (run_id >= RUN)))
         return self._query(
-            """SELECT * FROM scores_of WHERE list_contains($wanted, sha256 || ' ' || settings)
-            ORDER BY sha256, settings, model, frame, face""",
-            wanted=wanted,
+            """SELECT * EXCLUDE name FROM after WHERE change <> 'removed'
+            ORDER BY p_fake DESC NULLS LAST, path, name"""
+        )
+
+    def histogram(self, run_id: str, root: str, bins: int) -> list[int]:
+        """Return how many files under a root had a p_fake in each of `bins` equal parts of 0..1 when a run ended."""
+        self._last("after", self.media.filter((root == ROOT) & (run_id >= RUN)))
+        counts = self.con.execute(
+            """SELECT least(floor(p_fake * $bins), $bins - 1)::INTEGER AS bin, count(*) FROM after
+            WHERE change <> 'removed' AND p_fake IS NOT NULL GROUP BY bin""",
+            {"bins": bins},
+        ).fetchall()
+        return [dict(counts).get(bin, 0) for bin in range(bins)]
+
+    def scores(self, contents: Collection[str], settings: Collection[str]) -> pa.RecordBatchReader:
+        """Return the rows of `scores` of contents (SHA-256) under settings, by content, model, track and frame."""
+        of_contents = pc.field("sha256").isin(pa.array(sorted(contents), pa.string()))
+        of_settings = pc.field("settings").isin(pa.array(sorted(settings), pa.string()))
+        self.con.register("scores", parquet.dataset(self.results, SCORES).filter(of_contents & of_settings))
+        return self._query("SELECT * FROM scores ORDER BY sha256, settings, model, track, frame, face")
+
+    def evaluations(self, digests: Collection[str]) -> pa.RecordBatchReader:
+        """Return the latest published figures of each model digest and dataset: of whole files, over all generators."""
+        self.con.register("evaluations", parquet.dataset(self.results, EVALUATIONS))
+        return self._query(
+            """SELECT * FROM evaluations WHERE unit = 'media' AND generator = 'all'
+            AND list_contains($digests, model_digest)
+            QUALIFY run_id = max(run_id) OVER (PARTITION BY model_digest, dataset)
+            ORDER BY model, dataset, degradation""",
+            digests=sorted(digests),
         )
 
     def models(self) -> pa.RecordBatchReader:
@@ -226,7 +247,12 @@ def open_tables(results: Path) -> Iterator[Tables]:
         try:
             yield Tables(results, con, media)
         except duckdb.Error:
-            for schema in (MEDIA, RUNS, EVALUATIONS):  # DuckDB does not name the damaged file, so each is read again
+            for schema in (
+                MEDIA,
+                RUNS,
+                SCORES,
+                EVALUATIONS,
+            ):  # DuckDB does not name the damaged file, so each is read again
                 for part in parquet.parts(results, schema):
                     parquet.read_part(part, schema)
             raise
