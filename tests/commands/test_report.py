@@ -9,7 +9,7 @@ from support.scanned import Scanned
 from support.scanning import stub_cards, write_params
 
 from fauxscan import cli
-from fauxscan.reporting.scan_page import printing
+from fauxscan.reporting.pages import printing
 
 pytest_plugins = ["support.scanning_models"]
 

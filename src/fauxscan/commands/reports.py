@@ -231,7 +231,8 @@ def report(
 
     For a scan, --models names models whose cards are not found otherwise. --faces and --check-reencoded are for a file.
     """
-    from fauxscan.reporting.scan_page import printing, render
+    from fauxscan.reporting.pages import printing
+    from fauxscan.reporting.scan_page import render
 
     if out.suffix != ".html":
         raise UserError(f"--out names a page, and {out} does not end in .html: end it so")

@@ -9,7 +9,8 @@ import pytest
 from support.browser import opened
 from support.scanned import HOSTILE, Scanned
 
-from fauxscan.reporting.scan_page import contents, kept, printing, render
+from fauxscan.reporting.pages import printing
+from fauxscan.reporting.scan_page import contents, kept, render
 from fauxscan.reporting.scan_page.contents import Extract
 
 Open = tuple[Any, list[str]]
