@@ -32,7 +32,7 @@ EXPECTED = {
 }
 GONE = "notes.txt"
 SHOWN = {"latest": "a/b/crop.jpg", "top": "a/b/crop.jpg", "history": "Z-", "runs": "Z-", "diff": "a/b/crop.jpg"}
-SHOWN |= {"models": "0.875 (0.750 to 1.000)", "report": "page.json"}
+SHOWN |= {"models": "0.875 (0.750 to 1.000)", "report": "page.html"}
 
 
 @pytest.fixture(scope="module")
