@@ -42,6 +42,7 @@ def make(results: Path, files: int) -> None:
         "finished_at": now,
         "models": [],
         "settings": "0" * 16,
+        "tool_version": "none",
     }
     parquet.write(pa.Table.from_pylist([row], schemas.RUNS), results / "runs" / f"{RUN}.parquet", results)
 
