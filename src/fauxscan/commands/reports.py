@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from fauxscan.commands.options import Format, FormatOption, Results, statuses
+from fauxscan.commands.options import RESULTS, ExportFormat, Format, FormatOption, Results, statuses
 from fauxscan.records import Status, Verdict
+from fauxscan.scanning.inputs import addresses
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -87,6 +88,27 @@ Protocols = Annotated[
         help="Folder in which the stage `protocol` of the pipeline writes. Default: protocols.",
     ),
 ]
+Exported = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RESULTS", show_default=False, parser=addresses.local_path, help="Folder of the result tables."
+    ),
+]
+ExportFormatOption = Annotated[
+    ExportFormat,
+    typer.Option(
+        "--format",
+        rich_help_panel=RESULTS,
+        help="Write a table for spreadsheets (csv), one JSON object per line (jsonl), or CASE/UCO JSON-LD for case "
+        "management tools (case).",
+    ),
+]
+ExportFile = Annotated[
+    Path,
+    typer.Option(
+        "--out", metavar="FILE", rich_help_panel=RESULTS, help="File to write. An existing one is replaced."
+    ),
+]
 Rows = Iterable[dict[str, Any]]
 HISTORY_COLUMNS = ("run_id", "started_at", "root", "path", "change", "status", "verdict", "p_fake", "detail")
 # The columns of `history` that are kept first if a terminal is too narrow for all.
@@ -161,6 +183,24 @@ def models(results: Results, form: FormatOption = Format.TABLE) -> None:
 
     with queries.open_tables(results) as tables:
         _show(form, tables.models(), scans.MODEL_COLUMNS, scans.model_line, empty=f"No models in {results}.")
+
+
+def export(
+    results: Exported,
+    form: ExportFormatOption,
+    out: ExportFile,
+    root: Root = None,
+    verdict: VerdictOption = None,
+    status: StatusOption = "",
+) -> None:
+    """Write the current result of every file, as in `latest`, to a file for another program."""
+    from fauxscan.reporting.exports import write
+    from fauxscan.scanning.tables import queries
+
+    shown = statuses("--status", status)
+    with queries.open_tables(results) as tables:
+        count = write.write(tables, form, out, root, verdict, shown)
+    typer.echo(f"Wrote {out} with the results of {count} files.")
 
 
 def publish(results: Results, project: Project = Path()) -> None:
