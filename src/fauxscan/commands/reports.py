@@ -105,9 +105,7 @@ ExportFormatOption = Annotated[
 ]
 ExportFile = Annotated[
     Path,
-    typer.Option(
-        "--out", metavar="FILE", rich_help_panel=RESULTS, help="File to write. An existing one is replaced."
-    ),
+    typer.Option("--out", metavar="FILE", rich_help_panel=RESULTS, help="File to write. An existing one is replaced."),
 ]
 Rows = Iterable[dict[str, Any]]
 HISTORY_COLUMNS = ("run_id", "started_at", "root", "path", "change", "status", "verdict", "p_fake", "detail")

@@ -1,7 +1,8 @@
 """Results as JSON-LD in the vocabulary of case management tools: CASE 1.4.0 and UCO 1.4.0 (caseontology.org).
 
-Each file is an observable object. An investigative action, which is also an analysis, joins it to the tool that judged it
-and to the result. Every node is named by a UUID made from what it describes, so two exports of the same tables are equal.
+Each file is an observable object. An investigative action, which is also an analysis, joins it to the tool that judged
+it and to the result. Every node is named by a UUID made from what it describes, so two exports of the same tables are
+equal.
 """
 
 import json
@@ -27,9 +28,9 @@ CONTEXT = {
 NAMESPACE = UUID("6b1f1a52-7d0c-4f0e-9a53-0f6c3f0a2d11")  # of all names: another one would rename every node
 CLASS = "synthetic or manipulated"
 MEANINGS = {
-    Verdict.LIKELY_SYNTHETIC: "p_fake is above the threshold. This is an indication, and not proof.",
-    Verdict.UNCERTAIN: "The models allow no conclusion.",
-    Verdict.NO_INDICATION: "p_fake is below the threshold. This does not show that the file is authentic.",
+    Verdict.LIKELY_SYNTHETIC: "p_fake reaches the upper threshold. This is an indication, and not proof.",
+    Verdict.UNCERTAIN: "No conclusion is possible.",
+    Verdict.NO_INDICATION: "p_fake is not above the lower threshold. This does not show that the file is authentic.",
 }
 
 
@@ -94,7 +95,8 @@ def _file(row: Row, key: tuple[str, ...]) -> Node:
         }
         content = {**_node("content facet", *key), "@type": "uco-observable:ContentDataFacet", **size}
         facets.append({**content, "uco-observable:hash": digest})
-    return {**_node("file", *key), "@type": "uco-observable:ObservableObject", "uco-core:hasFacet": facets}
+    tag = {} if row["path_bytes"] is None else {"uco-core:tag": f"path_bytes:{row['path_bytes'].hex()}"}
+    return {**_node("file", *key), "@type": "uco-observable:ObservableObject", **tag, "uco-core:hasFacet": facets}
 
 
 def _result(row: Row, key: tuple[str, ...]) -> Node:
@@ -159,7 +161,7 @@ def _tool(run: Row) -> Node:
 
 
 def _node(kind: str, *key: str) -> Node:
-    """Return the beginning of a node: its name, made from its kind and what identifies it (UUID version 5, RFC 9562)."""
+    """Return the beginning of a node: its name, a UUID of version 5 (RFC 9562) of its kind and what identifies it."""
     return {"@id": f"urn:uuid:{uuid5(NAMESPACE, json.dumps([kind, *key]))}"}
 
 
