@@ -10,6 +10,8 @@ from support import ROOT
 
 from fauxscan import cli
 from fauxscan.records import Status, Verdict
+from fauxscan.scanning.rows import TRANSIENT
+from fauxscan.shipped import sets
 
 TEXT = (ROOT / "docs" / "analysts.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
@@ -48,6 +50,7 @@ def test_every_command_of_the_guide_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pictures = ROOT / "tests" / "golden" / "b7ea7d3" / "pictures"
+    monkeypatch.setattr(sets, "SHIPPED", Path(sets.__file__).parent)  # the guide judges with the set that ships
     monkeypatch.chdir(tmp_path)
     (tmp_path / "EVIDENCE").mkdir()
     shutil.copy(pictures / "portrait.jpg", "EVIDENCE/suspect.jpg")
@@ -61,6 +64,13 @@ def test_every_command_of_the_guide_runs(
         if "--out" in arguments:
             shown = Path(arguments[arguments.index("--out") + 1]).read_text(encoding="utf-8")
         assert re.search(EXPECTED[name_of(arguments)], shown), (arguments, shown)
+
+
+def test_the_statuses_said_to_be_tried_again_are_those_that_are() -> None:
+    again = re.search(r"--status (\S+) +# the next scan tries these again", TEXT)
+    stay = re.search(r"--status (\S+) +# these stay as they are", TEXT)
+    assert again and stay
+    assert set(again[1].split(",")) == TRANSIENT and not TRANSIENT & set(stay[1].split(","))
 
 
 @pytest.mark.parametrize("words", [Status, Verdict])
