@@ -23,9 +23,10 @@ templates_path = ["templates"]
 # The pages below each page, which the sidebar lists. On GitHub nothing of this is seen.
 CONTENTS = {
     "README": [
-        "docs/scanning", "docs/reading", "docs/python", "docs/operating", "docs/scaling", "docs/security",
-        "docs/datasets", "docs/detectors", "docs/calibration", "docs/protocol", "docs/results", "docs/benchmarks",
-        "docs/mesonet_package", "docs/glossary", "docs/decisions/README", "CONTRIBUTING", "CHANGELOG",
+        "docs/scanning", "docs/reading", "docs/analysts", "docs/python", "docs/operating", "docs/scaling",
+        "docs/security", "docs/datasets", "docs/detectors", "docs/calibration", "docs/protocol", "docs/results",
+        "docs/benchmarks", "docs/mesonet_package", "docs/glossary", "docs/decisions/README", "CONTRIBUTING",
+        "CHANGELOG",
     ],
     "docs/decisions/README": ["*"],
 }  # fmt: skip

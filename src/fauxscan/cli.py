@@ -22,7 +22,8 @@ from fauxscan.records import UserError
 PANELS = {
     "Scan": (scans.scan, scans.check, doctor.doctor),
     "Read results": (
-        reports.latest, reports.top, reports.history, reports.runs, reports.diff, reports.report, reports.publish,
+        reports.latest, reports.top, reports.history, reports.runs, reports.diff, reports.report, reports.export,
+        reports.publish,
     ),
     "Train and evaluate": (
         training.train, training.calibrate, training.predict, experiments.audit, experiments.preset,

@@ -39,6 +39,14 @@ class Format(StrEnum):
     JSON = "json"
 
 
+class ExportFormat(StrEnum):
+    """What results are exported as."""
+
+    CSV = "csv"
+    JSON_LINES = "jsonl"
+    CASE = "case"
+
+
 Models = Annotated[
     list[str] | None,
     typer.Option(

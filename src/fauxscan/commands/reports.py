@@ -12,6 +12,7 @@ from rich.console import Console
 from fauxscan.commands.options import (
     RESULTS,
     CheckReencoded,
+    ExportFormat,
     FacesOption,
     Format,
     FormatOption,
@@ -140,6 +141,25 @@ Pdf = Annotated[
         help="Print the page to FILE.pdf too, which needs Chromium.",
     ),
 ]
+Exported = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RESULTS", show_default=False, parser=addresses.local_path, help="Folder of the result tables."
+    ),
+]
+ExportFormatOption = Annotated[
+    ExportFormat,
+    typer.Option(
+        "--format",
+        rich_help_panel=RESULTS,
+        help="Write a table for spreadsheets (csv), one JSON object per line (jsonl), or CASE/UCO JSON-LD for case "
+        "management tools (case).",
+    ),
+]
+ExportFile = Annotated[
+    Path,
+    typer.Option("--out", metavar="FILE", rich_help_panel=RESULTS, help="File to write. An existing one is replaced."),
+]
 Rows = Iterable[dict[str, Any]]
 HISTORY_COLUMNS = ("run_id", "started_at", "root", "path", "change", "status", "verdict", "p_fake", "detail")
 # The columns of `history` that are kept first if a terminal is too narrow for all.
@@ -263,6 +283,24 @@ def _report_file(
     options = [*chain.from_iterable(("--models", name) for name in models), "--faces", faces]
     engine = Engine(settings.read(parameters, models, faces))
     render.write(make.make(file, engine, options), out)
+
+
+def export(
+    results: Exported,
+    form: ExportFormatOption,
+    out: ExportFile,
+    root: Root = None,
+    verdict: VerdictOption = None,
+    status: StatusOption = "",
+) -> None:
+    """Write the current result of every file, as in `latest`, to a file for another program."""
+    from fauxscan.reporting.exports import write
+    from fauxscan.scanning.tables import queries
+
+    shown = statuses("--status", status)
+    with queries.open_tables(results) as tables:
+        count = write.write(tables, form, out, root, verdict, shown)
+    typer.echo(f"Wrote {out} with the results of {count} files.")
 
 
 def publish(results: Results, project: Project = Path()) -> None:

@@ -191,10 +191,16 @@ def csv_lines(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[str]:
 def json_lines(rows: Iterable[Row]) -> Iterator[str]:
     """Yield the rows as one JSON array, one line for each, with bytes in hexadecimal and times in ISO 8601."""
     begin = "[\n"
-    for row in rows:
-        yield begin + json.dumps(row, default=_plain)
+    for line in json_objects(rows):
+        yield begin + line.removesuffix("\n")
         begin = ",\n"
     yield "[]\n" if begin == "[\n" else "\n]\n"
+
+
+def json_objects(rows: Iterable[Row]) -> Iterator[str]:
+    """Yield each row as a JSON object on a line of its own (JSON Lines), with values as in `json_lines`."""
+    for row in rows:
+        yield json.dumps(row, default=_plain) + "\n"
 
 
 class _Echo:

@@ -1,0 +1,1 @@
+"""Results as files for other programs: CSV, JSON Lines, and JSON-LD for case management tools."""
