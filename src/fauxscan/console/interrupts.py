@@ -44,6 +44,8 @@ class Interrupts:
         """Stop in order, which takes a few seconds, and ignore further Ctrl-C meanwhile."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._wait(1)
+        if self._process and self._process.returncode == 0:  # it has answered; what is in the socket is a second Ctrl-C
+            raise KeyboardInterrupt
         if self._claim():
             with suppress(AttributeError, OSError):  # there is no standard error
                 os.write(sys.stderr.fileno(), _answer().encode())  # unbuffered: another write may be under way
