@@ -40,3 +40,14 @@ def opened(page: Path, width: int = 1280) -> Iterator[tuple[Any, list[str]]]:
 def _note(url: str, page: str, faults: list[str]) -> None:
     if not url.startswith("data:") and url.partition("#")[0] != page:
         faults.append(f"request: {url}")
+
+
+def serious_faults(tab: Any) -> list[tuple[str, str]]:
+    """Return what axe finds to be a serious fault for people who use a screen reader or a keyboard, in both themes."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    tab.evaluate("document.querySelector('meta[http-equiv]')?.remove()")  # axe is a script from outside
+    found = []
+    for scheme in ("light", "dark"):
+        tab.emulate_media(color_scheme=scheme)
+        found += axe.run(tab).response["violations"]
+    return [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support.browser import opened
+from support.browser import opened, serious_faults
 from support.scanning import stub_engine, write_folder
 
 from fauxscan.records import InputError, Verdict
@@ -133,3 +133,4 @@ def test_the_page_opens_without_a_request(folder: Path, engine: Engine, tmp_path
         assert tab.locator("h1").text_content() == f"Exhibit {name}"
         assert tab.get_by_text(exhibit.sha256_before).count() == 3
         assert not faults
+        assert serious_faults(tab) == []

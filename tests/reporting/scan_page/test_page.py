@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.browser import opened
+from support.browser import opened, serious_faults
 from support.scanned import HOSTILE, Scanned
 
 from fauxscan.reporting.pages import printing
@@ -116,6 +116,11 @@ def test_text_in_charts_has_at_least_12_pixels(browser: Open) -> None:
     )
     assert heights
     assert min(heights) >= 12
+
+
+def test_readers_of_screens_find_no_serious_fault(page: Path) -> None:
+    with opened(page) as (tab, _):
+        assert serious_faults(tab) == []
 
 
 def test_the_page_is_printed_to_pdf(page: Path, tmp_path: Path) -> None:
